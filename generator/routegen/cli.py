@@ -1,0 +1,72 @@
+"""The command line: a table of verbs, each loaded when it is used, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from routegen import __version__
+from routegen.problems import InputError, UserError
+
+VERBS: Final[Mapping[str, str]] = {
+    "init": "Write a commented routes.yaml to start from.",
+    "validate": "Check a routes.yaml and say everything that is wrong with it.",
+    "render": "Print the gateway's documents for kubectl or Envoy.",
+    "explain": "Show which backend a request would go to, and why.",
+    "schema": "Print the JSON Schema of routes.yaml, for editors.",
+    "up": "Run Envoy and the router on this machine, now.",
+    "router": "Run just the router.",
+    "completion": "Print the completion script for bash, zsh or fish.",
+}
+"""Verb -> its line in ``routegen --help``; the module ``routegen.commands.<verb>`` has the rest."""
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module when that verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(f"routegen.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="routegen")
+def cli() -> None:
+    r"""Route OpenAI requests to the inference engine that their body names.
+
+    \b
+    Start here:
+      routegen init                       # writes routes.yaml
+      routegen up --mock-engines          # Envoy, the router and two mock engines, on this machine
+      routegen render | kubectl apply -f -
+    """
+
+
+def main() -> None:
+    """Run the command line; a problem with the input is a sentence on stderr and exit code 1, misuse is 2."""
+    try:
+        cli(prog_name="routegen")
+    except InputError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(1)
+    except UserError as error:
+        click.echo(f"routegen: {error}", err=True)
+        sys.exit(1)

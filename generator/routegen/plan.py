@@ -1,0 +1,236 @@
+"""The plan: what is to be rendered, with every default filled in and every reference resolved.
+
+The intermediate representation between routes.yaml and the documents. Frozen, standard library only; it knows no
+file, no line, no target's dialect. The compiler makes it, emitters only read it. Durations are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FieldPath = tuple[str, ...]
+"""Object keys from the top of a request body."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTLS:
+    """The certificate that a listener serves: a Secret, or two PEM files (outside Kubernetes)."""
+
+    secret: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One port that clients connect to."""
+
+    name: str
+    port: int
+    address: str = "0.0.0.0"  # noqa: S104 - a gateway's default is to listen everywhere; used by target `envoy` only
+    tls: ListenerTLS | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway that serves the routes."""
+
+    target: str
+    name: str
+    namespace: str
+    class_name: str
+    create: bool
+    listeners: tuple[Listener, ...]
+    hostnames: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """A Kubernetes Service's port."""
+
+    name: str
+    namespace: str
+    port: int
+
+    @property
+    def host(self) -> str:
+        """Its cluster DNS name."""
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRef:
+    """An InferencePool (inference.networking.k8s.io/v1)."""
+
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Host and port pairs outside Kubernetes; hosts are IP addresses or DNS names."""
+
+    endpoints: tuple[tuple[str, int], ...]
+
+
+Reach = ServiceRef | PoolRef | Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTLS:
+    """How to speak TLS to an engine."""
+
+    server_name: str | None = None
+    """SNI and the name to verify; ``None``: the host that is connected to."""
+    ca_file: str | None = None
+    """PEM file on the gateway's disk (target `envoy`)."""
+    ca_config_map: str | None = None
+    """ConfigMap with ``ca.crt`` in the backend's namespace (Kubernetes targets)."""
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One place a request can go."""
+
+    name: str
+    reach: Reach
+    owner: str | None = None
+    models: tuple[str, ...] = ()
+    tls: UpstreamTLS | None = None
+    poll_url: str | None = None
+    """Where the registry asks for its models; ``None``: it isn't asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in a request a value is found: exactly one of the two is set."""
+
+    body: FieldPath | None = None
+    header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One test of a rule's ``when``: exact text or a glob."""
+
+    pattern: str
+    source: Source | None = None
+    attribute: Literal["model", "path"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prefer:
+    """Narrow to these names where one is left."""
+
+    name: str
+    names: tuple[str, ...]
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Narrow to the backends that a value of the request names."""
+
+    name: str
+    source: Source
+    values: tuple[tuple[str, str], ...] = ()
+    on_unknown: Literal["reject", "next"] = "reject"
+    on_mismatch: Literal["reject", "next"] = "reject"
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Decide by weight."""
+
+    name: str
+    weights: tuple[tuple[str, float], ...]
+    sticky_by: Source | None = None
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """End the chain with 400 ``no_route``."""
+
+    name: str
+    message: str
+    when: tuple[Condition, ...] = ()
+
+
+Rule = Prefer | Lookup | Split | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Passthrough:
+    """A request that reaches an engine unread, on a route without the router."""
+
+    path: str
+    """Exact, or a prefix where it ends in ``/*``."""
+    method: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The model registry's settings."""
+
+    interval: float
+    timeout: float
+    unknown: Literal["reject", "allow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """The router's own deployment."""
+
+    image: str
+    replicas: int
+    resources: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """``(("requests", (("cpu", "250m"), …)), ("limits", …))``, in output order."""
+    addresses: tuple[str, ...]
+    """Where target `envoy` finds it: ``host:port`` or ``unix:/path``, one a worker process."""
+    max_inflight_bytes: int
+    failure_backend: str | None
+    """``None``: a request without a decision is refused (closed); else the backend that it goes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that an emitter may need."""
+
+    name: str
+    namespace: str
+    gateway: Gateway
+    router: Router
+    routing_header: str
+    """Lower case."""
+    paths: tuple[str, ...]
+    passthrough: tuple[Passthrough, ...]
+    max_body_bytes: int
+    models: Models
+    backends: tuple[Backend, ...]
+    """In the order of routes.yaml."""
+    rules: tuple[Rule, ...]
+
+    @property
+    def rule_headers(self) -> tuple[str, ...]:
+        """The request headers that rules read, sorted: what the gateway must forward to the router."""
+        found = set()
+        for rule in self.rules:
+            sources = [test.source for test in rule.when]
+            if isinstance(rule, Lookup):
+                sources.append(rule.source)
+            if isinstance(rule, Split):
+                sources.append(rule.sticky_by)
+            found |= {source.header for source in sources if source is not None and source.header is not None}
+        return tuple(sorted(found))
+
+    def backend(self, name: str) -> Backend:
+        """The backend called ``name``.
+
+        :raises KeyError: there is none.
+        """
+        return {backend.name: backend for backend in self.backends}[name]

@@ -1,0 +1,198 @@
+"""YAML files as plain values that remember where each came from.
+
+YAML 1.2's core schema for scalars (``no`` and ``on`` are strings, ``010`` is the number ten, only ``true`` and
+``false`` are booleans: YAML 1.2.2, section 10.3.2) and no duplicate keys (section 3.2.1.1). PyYAML reads the
+syntax; what it would guess by YAML 1.1's rules is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from routegen.problems import Problem
+
+Path = tuple[str | int, ...]
+"""Keys and list indices from the top of a document."""
+
+_SCALARS = (
+    ("null", re.compile(r"^(?:~|null|Null|NULL|)$")),
+    ("bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")),
+    ("int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")),
+    (
+        "float",
+        re.compile(
+            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+        ),
+    ),
+)
+_TAG = "tag:yaml.org,2002:"
+_MAX_NODES = 200_000
+"""More than this after aliases are followed is an attack (a "billion laughs") or a mistake."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2's core schema in place of YAML 1.1's guesses."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute, replaced whole
+
+
+for _name, _pattern in _SCALARS:
+    _Loader.add_implicit_resolver(_TAG + _name, _pattern, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document: its value, and the line (from 1) of every path in it."""
+
+    file: str
+    value: Any
+    lines: Mapping[Path, int]
+    first_line: int
+
+    def line(self, path: Path) -> int:
+        """The line of ``path``, or of its nearest ancestor that exists."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, self.first_line)
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """A problem at ``path`` of this document."""
+        return Problem(self.file, self.line(path), render_path(path), message)
+
+
+def render_path(path: Path) -> str:
+    """``("spec", "rules", 2, "split")`` as ``$.spec.rules[2].split``."""
+    text = "$"
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif re.fullmatch(r"[A-Za-z_][\w-]*", part):
+            text += f".{part}"
+        else:
+            text += f"[{part!r}]"
+    return text
+
+
+def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]:
+    """Every document in ``text``, and what is wrong with it.
+
+    Syntax errors end the reading: what came before them is still returned. Documents that are empty are left out.
+    """
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    try:
+        loader = _Loader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            assert node is not None  # check_node() said so
+            builder = _Builder(file, problems)
+            value = builder.build(node, ())
+            if value is not None:
+                documents.append(Document(file, value, builder.lines, node.start_mark.line + 1))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.append(Problem(file, mark.line + 1 if mark else 0, "", _syntax(error)))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problems.append(Problem(file, line, "", f"the character U+{error.character:04X} is not allowed in YAML"))
+    except RecursionError:
+        problems.append(Problem(file, 0, "", "is nested too deeply"))
+    return documents, problems
+
+
+class _Builder:
+    """Turns a node tree into values, noting lines and problems."""
+
+    def __init__(self, file: str, problems: list[Problem]) -> None:
+        self.file, self.problems = file, problems
+        self.lines: dict[Path, int] = {}
+        self._open: set[int] = set()
+
+    def build(self, node: yaml.Node, path: Path) -> Any:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if len(self.lines) > _MAX_NODES:
+            raise yaml.MarkedYAMLError(
+                problem="is too large, or repeats itself through aliases", problem_mark=node.start_mark
+            )
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        if id(node) in self._open:
+            self._wrong(node, path, "contains itself through an alias; write it out")
+            return None
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
+            return dict(self._pairs(node, path))
+        finally:
+            self._open.discard(id(node))
+
+    def _pairs(self, node: yaml.Node, path: Path) -> Iterator[tuple[str, Any]]:
+        seen: dict[Hashable, int] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node, path)
+            if key is None:
+                continue
+            line = key_node.start_mark.line + 1
+            if key in seen:
+                self._wrong(key_node, (*path, key), f'the key "{key}" stands here and on line {seen[key]}; keep one')
+                continue
+            seen[key] = line
+            self.lines[(*path, key)] = line
+            yield key, self.build(value_node, (*path, key))
+
+    def _key(self, node: yaml.Node, path: Path) -> str | None:
+        if not isinstance(node, yaml.ScalarNode):
+            self._wrong(node, path, "a key must be plain text")
+            return None
+        if node.value == "<<" and node.style is None:
+            self._wrong(node, path, 'merge keys ("<<") are not part of YAML 1.2; write the keys out')
+            return None
+        return str(node.value)
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        text, kind = str(node.value), node.tag.removeprefix(_TAG)
+        try:
+            match kind:
+                case "str" | "timestamp" | "value":
+                    return text
+                case "null":
+                    return None
+                case "bool":
+                    return text.lower() == "true"
+                case "int":
+                    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+                case "float":
+                    return float(
+                        text.replace(".inf", "inf")
+                        .replace(".Inf", "inf")
+                        .replace(".INF", "inf")
+                        .lower()
+                        .replace(".nan", "nan")
+                    )
+                case "binary":
+                    return text
+        except ValueError:
+            self._wrong(node, path, f'"{text}" is not a YAML {kind}')
+            return None
+        self._wrong(node, path, f'the tag "{node.tag}" is not supported; write plain YAML')
+        return None
+
+    def _wrong(self, node: yaml.Node, path: Path, message: str) -> None:
+        self.problems.append(Problem(self.file, node.start_mark.line + 1, render_path(path), message))
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML says, for people."""
+    problem = error.problem or "is not valid YAML"
+    if "\\t" in problem:
+        return "a tab can't be used for indentation in YAML; use spaces"
+    if "undefined alias" in problem:
+        return f"{problem}: no anchor of that name stands above"
+    context = f" {error.context}" if error.context else ""
+    return f"is not valid YAML: {problem}{context}"

@@ -1,0 +1,36 @@
+"""Errors for people: what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong with an input file."""
+
+    file: str
+    line: int
+    """From 1; 0 where no line is to blame."""
+    path: str
+    """Such as ``$.spec.rules[2].split``; empty where no path applies."""
+    message: str
+    """What is wrong and what would be right, in one sentence."""
+
+    def __str__(self) -> str:
+        """As users see it: ``routes.yaml:12 $.spec.rules[2].split: unknown name "gold"; known: sglang, vllm``."""
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where} {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+
+class InputError(Exception):
+    """Input that can't be used; carries every problem that was found, in the file's order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class UserError(Exception):
+    """Something other than the input stands in the way (a missing binary, a busy port); says what to do."""

@@ -1,0 +1,1 @@
+"""Reading routes.yaml: YAML with positions, strict types, every problem at once."""

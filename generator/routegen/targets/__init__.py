@@ -1,0 +1,1 @@
+"""The gateways that documents are rendered for, one module each: plan -> documents."""

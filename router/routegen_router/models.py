@@ -1,0 +1,110 @@
+"""The model registry's knowledge: which backend serves which model, who owns it, whether its engine answers.
+
+Pure: a :class:`Snapshot` is immutable and made anew whenever something was learned. The poller fills it,
+:mod:`~routegen_router.decide` and ``GET /v1/models`` read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from .config import Backend, Config
+
+
+def is_glob(text: str) -> bool:
+    """Whether ``text`` is a pattern rather than an exact value."""
+    return any(char in text for char in "*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one engine's ``GET /v1/models`` said, the last time that it answered well."""
+
+    models: Mapping[str, int]
+    """Model id -> its ``created`` time in Unix seconds (0 where the engine gave none)."""
+    owner: str | None
+    """The ``owned_by`` of the first entry."""
+    at: float
+    """When, in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is known of one backend at one moment."""
+
+    backend: Backend
+    answer: Answer | None = None
+    """``None`` until a polled engine has answered once."""
+    alive: bool = True
+    """False once its engine has stopped answering its poll."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether its list of models is complete: it has answered, or isn't polled at all."""
+        return self.backend.poll is None or self.answer is not None
+
+    @property
+    def owner(self) -> str | None:
+        """The configured owner, else the polled one."""
+        return self.backend.owner or (self.answer.owner if self.answer else None)
+
+    def serves(self, model: str) -> bool:
+        """Whether this backend serves ``model``, as far as is known."""
+        if self.answer is not None and model in self.answer.models:
+            return True
+        return any(
+            fnmatchcase(model, pattern) if is_glob(pattern) else model == pattern for pattern in self.backend.models
+        )
+
+    def ids(self) -> Iterable[str]:
+        """The exact model ids it is known to serve, configured ones first."""
+        yield from (model for model in self.backend.models if not is_glob(model))
+        if self.answer is not None:
+            yield from self.answer.models
+
+
+class Snapshot:
+    """What is known of all backends at one moment; never changes."""
+
+    def __init__(self, known: Iterable[Known]) -> None:
+        self.known: Mapping[str, Known] = {entry.backend.name: entry for entry in known}
+        self.names: tuple[str, ...] = tuple(self.known)
+        self.complete: bool = all(entry.answered for entry in self.known.values())
+        self.alive: frozenset[str] = frozenset(name for name, entry in self.known.items() if entry.alive)
+        self._bearing: dict[str, list[str]] = {name: [name] for name in self.names}
+        for name, entry in self.known.items():
+            bearers = self._bearing.setdefault(entry.owner, []) if entry.owner else []
+            if name not in bearers:
+                bearers.append(name)
+        self._serving: dict[str, tuple[str, ...]] = {
+            model: self._find(model) for entry in self.known.values() for model in entry.ids()
+        }
+
+    @classmethod
+    def of(cls, config: Config) -> Snapshot:
+        """What is known before any engine was asked."""
+        return cls(Known(backend) for backend in config.backends)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The exact ids of all known models, in the backends' order."""
+        return tuple(self._serving)
+
+    @property
+    def bearable(self) -> tuple[str, ...]:
+        """All names that stand for a backend: owners and the backends' own, sorted."""
+        return tuple(sorted(self._bearing))
+
+    def serving(self, model: str) -> tuple[str, ...]:
+        """The backends that serve ``model``, in the configured order."""
+        found = self._serving.get(model)
+        return self._find(model) if found is None else found
+
+    def bearing(self, name: str) -> tuple[str, ...]:
+        """The backends called ``name`` or owned by it, in the configured order; none if nobody bears it."""
+        return tuple(self._bearing.get(name, ()))
+
+    def _find(self, model: str) -> tuple[str, ...]:
+        return tuple(name for name, entry in self.known.items() if entry.serves(model))
