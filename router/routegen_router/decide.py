@@ -84,8 +84,8 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
     if isinstance(started, Reject):
         return started
     run = _Run(facts, view, draw, [] if trace is None else trace, started, config.rules)
-    for index, rule in enumerate(config.rules):
-        decision = run.apply(index, rule)
+    for rule in config.rules:
+        decision = run.apply(rule)
         if decision is not None:
             return decision
     return run.finish()
@@ -121,7 +121,7 @@ class _Run:
         self.candidates, self.rules = candidates, rules
         self.chose: str | None = None
 
-    def apply(self, index: int, rule: Rule) -> Decision | None:
+    def apply(self, rule: Rule) -> Decision | None:
         """Run one rule; a decision ends the chain."""
         failed = next((test for test in rule.when if not _holds(test, self.facts)), None)
         if failed is not None:
