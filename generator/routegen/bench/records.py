@@ -1,0 +1,320 @@
+"""What a run leaves on disk, and nothing else: the contract between measuring and reporting.
+
+A run folder holds::
+
+    run.json         the design, the arms, what is compared: one Run, written before the first request
+    requests.jsonl   one Request a line, warm-up included
+    blocks.jsonl     one Block a line, written when a block is complete
+    resources.jsonl  one Sample a line: pods, nodes, GPUs, the engines' own metrics, this client
+
+The JSONL files only grow. A machine that stops in the middle of a line costs that line: readers leave out a cut last
+line, and a writer cuts it off before it goes on. Requests of a block that has no line in blocks.jsonl were interrupted
+and are not part of any result (:meth:`Recorded.measured`).
+
+Times: ``at``, ``scheduled``, ``sent``, ``started`` and ``ended`` are seconds of a monotonic clock since the run's first
+session started (``Run.started_at`` is that moment in UTC); all other times of a request are seconds since its own
+``sent``. Prompts, answers and credentials are never recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from routegen.problems import UserError
+
+FORMAT: Final = 1
+"""The folder's layout; a reader refuses a later one."""
+
+WARMUP: Final = -1
+"""The block number of warm-up requests."""
+
+ErrorKind = Literal["connect", "timeout", "reset", "status", "engine", "truncated", "invalid", "wrong_engine"]
+"""Why a request failed: no connection; no end in time; the connection broke in the middle; an HTTP status other than
+200; an error object inside the stream; a stream that ended without finish_reason and ``[DONE]``; an answer that is not
+what the API promises; the gateway's response header names another backend than the one asked for."""
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """How requests arrive."""
+
+    kind: Literal["closed", "constant", "poisson"]
+    concurrency: int | None = None
+    """Closed loop: this many requests in flight, each worker's next sent when its last has ended."""
+    rate: float | None = None
+    """Open loop: requests per second, sent when they are due whatever the engine does."""
+
+
+class Slo(msgspec.Struct, frozen=True, kw_only=True):
+    """The service level that goodput counts against, in seconds; ``None``: not asked for."""
+
+    ttft: float | None = None
+    tpot: float | None = None
+    e2e: float | None = None
+
+
+class Design(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was decided before the first request."""
+
+    seed: int
+    """Of prompts, arrival times, order and the bootstrap."""
+    blocks: int
+    requests: int
+    """Per arm and block."""
+    load: Load
+    warmup: int
+    """Requests per arm before the first block, sent at the measured load; their prompts are never measured."""
+    path: str
+    """``/v1/chat/completions`` or ``/v1/completions``."""
+    input_tokens: int
+    """Aimed at, without a tokenizer; ``Request.prompt_tokens`` has what the engine counted."""
+    output_tokens: int
+    cache: Literal["cold", "warm", "as-is"]
+    ignore_eos: bool
+    sampling: dict[str, float | int | str | bool]
+    """Sent alike to every arm: temperature, top_p, seed, …"""
+    timeout: float
+    """Seconds from sending to the end of the answer."""
+    primary: str
+    """The metric that the verdict is about, such as ``e2e``."""
+    margin: float
+    """Differences inside ± this share are equivalent in practice; 0.03 is 3 %."""
+    confidence: float
+    slo: Slo = Slo()
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is measured: an engine, the way to it, and who else is loaded meanwhile."""
+
+    name: str
+    engine: str
+    """Arms of one engine share this."""
+    url: str
+    """Scheme, host and port; the design's path is appended. Without user and password."""
+    model: str
+    via: Literal["gateway", "direct"]
+    inference_server: str | None = None
+    """The value of the body's field of that name; ``None``: not sent."""
+    repeats: str | None = None
+    """The arm that this one repeats as the A/A control."""
+    together: bool = False
+    """Loaded while the slot's other arms are loaded too."""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """A question put to two arms; ratios are ``other / base``."""
+
+    base: str
+    other: str
+    question: Literal["engines", "overhead", "interference", "control"]
+    """Which engine is faster; what the gateway costs; what the neighbour's load costs; the noise floor."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """run.json."""
+
+    format: int
+    id: str
+    started_at: str
+    """UTC, ISO 8601."""
+    version: str
+    """Of routegen."""
+    design: Design
+    arms: tuple[Arm, ...]
+    slots: tuple[tuple[str, ...], ...]
+    """The parts of a block: the arms that are loaded at once. Their order changes from block to block."""
+    comparisons: tuple[Comparison, ...]
+    environment: dict[str, str]
+    """The client's: python, platform, CPUs, library versions."""
+
+    def arm(self, name: str) -> Arm:
+        """The arm called ``name``.
+
+        :raises KeyError: there is none.
+        """
+        return {arm.name: arm for arm in self.arms}[name]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request and what came back. Field ``prompt`` pairs the arms: same block, same prompt."""
+
+    session: int
+    """0 for the first start, one more with each ``--resume``."""
+    block: int
+    """From 0; :data:`WARMUP` for warm-up."""
+    arm: str
+    prompt: int
+    scheduled: float
+    """When it was due: by the arrival schedule, or when its worker's last answer ended (closed loop)."""
+    sent: float
+    """When it was handed to the HTTP client; ``sent - scheduled`` is waiting that the client caused."""
+    status: int | None = None
+    headers: float | None = None
+    """The response's status line and headers had arrived."""
+    first: float | None = None
+    """The first text, reasoning included."""
+    first_content: float | None = None
+    """The first text that is not reasoning."""
+    chunks: tuple[float, ...] = ()
+    """When each event that carried text arrived; several at one time came in one read."""
+    end: float | None = None
+    """The answer was complete, or the error was noticed."""
+    done_marker: bool = True
+    """False where the stream ended well but without ``[DONE]``."""
+    finish: str | None = None
+    """The engine's finish_reason."""
+    prompt_tokens: int | None = None
+    """From usage, as the next two; ``None``: not reported."""
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    backend: str | None = None
+    """The gateway's response header that names the backend, if there was one."""
+    error: ErrorKind | None = None
+    detail: str | None = None
+    """The error in a few words of ours, never the engine's text."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot of a block as it was run."""
+
+    arms: tuple[str, ...]
+    started: float
+    ended: float
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """A block that is complete; its parts stand in the order in which they were run."""
+
+    session: int
+    block: int
+    parts: tuple[Part, ...]
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one source said at one time, or that it has nothing to say."""
+
+    at: float
+    source: Literal["client", "pod", "node", "gpu", "engine"]
+    subject: str
+    """The pod, node, GPU or engine; empty where the whole source is absent."""
+    values: dict[str, float] = {}
+    """Name with unit -> figure, such as ``cpu_cores``, ``memory_bytes``, ``gpu_utilization_percent``."""
+    absent: str | None = None
+    """Why there are no figures, in a sentence."""
+
+
+Line = TypeVar("Line", Request, Block, Sample)
+
+_FILES: Final = {Request: "requests.jsonl", Block: "blocks.jsonl", Sample: "resources.jsonl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run folder, read."""
+
+    run: Run
+    requests: tuple[Request, ...]
+    blocks: tuple[Block, ...]
+    samples: tuple[Sample, ...]
+
+    def measured(self, arm: str | None = None) -> Iterator[Request]:
+        """The requests that count: of complete blocks, in the session that completed them, failed ones included."""
+        complete = {(block.session, block.block) for block in self.blocks}
+        return (
+            request
+            for request in self.requests
+            if (request.session, request.block) in complete and arm in {None, request.arm}
+        )
+
+    @property
+    def done(self) -> frozenset[int]:
+        """The numbers of the complete blocks."""
+        return frozenset(block.block for block in self.blocks)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions have left a request so far; the number of the next one."""
+        return 1 + max((request.session for request in self.requests), default=-1)
+
+
+def create(folder: Path, run: Run) -> None:
+    """Make ``folder`` and write its run.json.
+
+    :raises UserError: the folder holds a run already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "run.json"
+    if target.exists():
+        raise UserError(f"{folder} holds a run already; continue it with --resume {folder}, or name another folder")
+    rewrite(folder, run)
+
+
+def rewrite(folder: Path, run: Run) -> None:
+    """Replace run.json in one step (``--resume`` may ask for more blocks)."""
+    target = folder / "run.json"
+    draft = target.with_suffix(".json.new")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
+    draft.replace(target)
+
+
+def append(folder: Path, lines: Iterable[Line]) -> None:
+    """Add lines of one kind to their file, after cutting off a line that was left unfinished."""
+    batch = list(lines)
+    if not batch:
+        return
+    with (folder / _FILES[type(batch[0])]).open("ab+") as file:
+        end = file.seek(0, 2)
+        file.seek(0)
+        whole = _whole(file.read()) if end else 0
+        if whole < end:
+            file.truncate(whole)
+        file.write(msgspec.json.Encoder().encode_lines(batch))
+
+
+def read(folder: Path) -> Recorded:
+    """Everything in ``folder``.
+
+    :raises UserError: no run is there, a later routegen wrote it, or a line other than the last is broken.
+    """
+    source = folder / "run.json"
+    try:
+        text = source.read_bytes()
+    except OSError as error:
+        raise UserError(f"{folder} is not a run folder: {source}: {error.strerror}") from error
+    try:
+        found = msgspec.json.decode(text, type=_Format).format
+        if found > FORMAT:
+            raise UserError(f"{source}: format {found} was written by a later routegen; this one reads up to {FORMAT}")
+        run = msgspec.json.decode(text, type=Run)
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{source}: {error}") from error
+    return Recorded(run, _lines(folder, Request), _lines(folder, Block), _lines(folder, Sample))
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _lines(folder: Path, kind: type[Line]) -> tuple[Line, ...]:
+    """The file's lines, without a cut last one; none where there is no file."""
+    path = folder / _FILES[kind]
+    if not path.exists():
+        return ()
+    data = path.read_bytes()
+    decoder = msgspec.json.Decoder(kind)
+    found = []
+    for number, line in enumerate(data[: _whole(data)].splitlines(), start=1):
+        try:
+            found.append(decoder.decode(line))
+        except msgspec.MsgspecError as error:
+            raise UserError(f"{path}:{number}: {error}") from error
+    return tuple(found)
+
+
+def _whole(data: bytes) -> int:
+    """The length of ``data`` up to its last line break."""
+    return data.rfind(b"\n") + 1
