@@ -1,0 +1,48 @@
+"""The JSON documents that the router itself answers with: errors and the list of models, as OpenAI shapes them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .decide import Reject, model_not_found, registry_incomplete
+from .models import Snapshot
+
+
+def error(reject: Reject) -> bytes:
+    """``{"error": {"message", "type", "param", "code"}}``.
+
+    The type is ``invalid_request_error`` for a status below 500, else ``server_error``.
+    """
+    kind = "server_error" if reject.status >= 500 else "invalid_request_error"  # noqa: PLR2004 - HTTP's server errors
+    body = {"message": reject.message, "type": kind, "param": reject.param, "code": reject.code}
+    return msgspec.json.encode({"error": body})
+
+
+def models(view: Snapshot) -> bytes:
+    """``GET /v1/models``: every exact model id that is known, once, in the backends' order.
+
+    Globs aren't listed: nobody knows which ids they stand for.
+    """
+    entries = [_entry(model, view.serving(model), view) for model in view.models]
+    return msgspec.json.encode({"object": "list", "data": entries})
+
+
+def model(name: str, view: Snapshot) -> bytes | Reject:
+    """``GET /v1/models/{name}``: one entry; 404, or 503 while some engine hasn't told its models yet."""
+    serving = view.serving(name)
+    if serving:
+        return msgspec.json.encode(_entry(name, serving, view))
+    return model_not_found(name, view) if view.complete else registry_incomplete("model")
+
+
+def _entry(model: str, serving: tuple[str, ...], view: Snapshot) -> dict[str, object]:
+    """OpenAI's Model object, and the backends that serve it. ``owned_by`` is the first backend's owner."""
+    known = [view.known[name] for name in serving]
+    created = next((entry.answer.models[model] for entry in known if entry.answer and model in entry.answer.models), 0)
+    return {
+        "id": model,
+        "object": "model",
+        "created": created,
+        "owned_by": known[0].owner or "",
+        "backends": [{"name": entry.backend.name, "owned_by": entry.owner or ""} for entry in known],
+    }

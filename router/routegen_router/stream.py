@@ -1,0 +1,314 @@
+"""One external-processing stream as a state machine over plain data: messages in, at most one reply to each.
+
+Pure policy: no protobuf, no I/O, no clock. The server translates messages (:mod:`~routegen_router.wire`), hands them
+to a :class:`Stream` and sends what comes back; ``routegen explain`` drives the same machine.
+
+Envoy opens one stream a request. With ``request_header_mode: SEND`` and ``request_body_mode: BUFFERED`` the first
+message holds the headers, the second the whole body. After :class:`Routed` or :class:`Answer` the stream is over and
+the server ends it at once: a stream that stays open is held until the engine's answer ends. A stream must never end
+well without a reply, since Envoy reads that as "let it pass".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from . import answers
+from .admission import Admission, Reservation
+from .body import BodyError, BodyReader
+from .config import Config, Lookup, Source, Split
+from .decide import Draw, Facts, Reject, Route, Step, decide
+from .models import Snapshot
+
+MODELS_PATH: Final = "/v1/models"
+_JSON: Final = ("content-type", "application/json")
+_OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What the first message's ``protocol_config`` announces. Without one, this is what is assumed."""
+
+    request_body_mode: str = "BUFFERED"
+    """The enum's name in Envoy's ``ProcessingMode.BodySendMode``."""
+    send_body_without_waiting: bool = False
+
+
+BUFFERED: Final = Protocol()
+"""The only protocol that the router speaks: one message with the whole body, after the reply to the headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The request's headers, pseudo headers such as ``:path`` included."""
+
+    pairs: tuple[tuple[str, str | bytes], ...]
+    """In order, names in lower case; ``raw_value`` gives bytes, ``value`` gives text."""
+    end_of_stream: bool
+    """Whether no body follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The request's whole body."""
+
+    data: bytes
+    end_of_stream: bool
+    """False where request trailers follow; the body is whole all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trailers:
+    """The request's trailers; the router asks nothing of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Reply to headers: go on, send the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Reply to a body: send the request to ``backend``.
+
+    On the wire: overwrite the routing header with the backend's name (in ``raw_value``), clear the route cache, and
+    tell the decision in dynamic metadata.
+    """
+
+    backend: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Reply to anything: answer the client now (Envoy's ``immediate_response``)."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    details: str
+    """Envoy's response code details: ``routegen_`` and the code."""
+    metadata: Mapping[str, str]
+    """Dynamic metadata: ``{"reject": code}``, with ``rule`` where a rule rejected; ``{"answer": "models"}``."""
+    fault: str | None = None
+    """For the operator's log, never for the client: how the gateway is set up wrongly and what would be right."""
+
+    @property
+    def code(self) -> str | None:
+        """The error code; ``None`` for a good answer."""
+        return self.metadata.get("reject")
+
+
+Reply = Continue | Routed | Answer
+
+
+class Policy:
+    """One configuration, made ready for streams: build it once, when the configuration is loaded."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.reader = BodyReader(config)
+        self.headers: frozenset[str] = frozenset(_rule_headers(config))
+        """The headers that rules read, in lower case."""
+        self.wanted: frozenset[str] = self.headers | _OWN_HEADERS
+
+
+class Stream:
+    """One request's stream. Calls must not overlap, but may come from different threads."""
+
+    __slots__ = (
+        "_admission",
+        "_draw",
+        "_headers",
+        "_policy",
+        "_reservation",
+        "_view",
+        "_waiting",
+        "body_bytes",
+        "path",
+    )
+
+    def __init__(self, policy: Policy, view: Callable[[], Snapshot], draw: Draw, admission: Admission) -> None:
+        """Start a stream.
+
+        :param view: tells what is known of the engines; called when an answer needs it.
+        :param draw: randomness for splits.
+        """
+        self.path = ""
+        """The request's path without its query, once the headers are here."""
+        self.body_bytes = 0
+        """The body's size, once it is here."""
+        self._policy, self._view, self._draw, self._admission = policy, view, draw, admission
+        self._headers: dict[str, str] = {}
+        self._reservation: Reservation | None = None
+        self._waiting = False
+
+    def on_headers(self, headers: Headers, protocol: Protocol = BUFFERED) -> Continue | Answer:
+        """The request's headers: answer what needs no body, refuse what can't be handled, else ask for the body."""
+        if self._waiting:
+            return _fault("the request's headers came twice")
+        if protocol.request_body_mode != "BUFFERED" or protocol.send_body_without_waiting:
+            return _fault(
+                f"the gateway announces request_body_mode {protocol.request_body_mode}"
+                f"{' with send_body_without_waiting' * protocol.send_body_without_waiting}; "
+                "set the ext_proc filter to request_header_mode SEND and request_body_mode BUFFERED"
+            )
+        twice = self._read_headers(headers)
+        method, target = self._headers.get(":method"), self._headers.get(":path")
+        if method is None or target is None:
+            return _fault("the request has no :method or :path; the ext_proc filter's forward_rules must let them pass")
+        self.path = target.partition("?")[0]
+        if method in {"GET", "HEAD"} and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
+            return self._models()
+        if method != "POST" or self.path not in self._policy.config.paths:
+            return rejection(_not_found(self._policy.config))
+        if twice is not None:
+            return rejection(
+                Reject(400, "duplicate_field", f"The header {twice} is given more than once; send it once.", twice)
+            )
+        return self._await_body(headers.end_of_stream)
+
+    def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
+        """The request's body: decide.
+
+        Takes about a third of a millisecond a megabyte; a server calls it in a worker thread where that would hold
+        up other streams.
+
+        :param trace: collects a step a rule, for ``explain``.
+        """
+        if not self._waiting or self._reservation is None:
+            return _fault(
+                "a body came before the request's headers; set the ext_proc filter's request_header_mode to SEND"
+            )
+        self._waiting = False
+        self.body_bytes = len(body.data)
+        self._reservation.resize(self.body_bytes)
+        decision = self._decide(body.data, trace)
+        return Routed(decision.backend, decision.rule) if isinstance(decision, Route) else rejection(decision)
+
+    def on_trailers(self, trailers: Trailers) -> Answer:
+        """Trailers where a body was due: the request has none."""
+        del trailers
+        if not self._waiting:
+            return _fault("trailers came before the request's headers; set request_trailer_mode to SKIP")
+        return rejection(_no_body())
+
+    def on_unexpected(self, message: str) -> Answer:
+        """Any other message; ``message`` is its name in the protocol, such as ``response_headers``."""
+        return _fault(f"the gateway sent {message}, which the router doesn't handle; set its mode to SKIP or NONE")
+
+    def close(self) -> None:
+        """Give the reserved bytes back; call it however the stream ends. A second call does nothing."""
+        if self._reservation is not None:
+            self._reservation.release()
+
+    def _decide(self, data: bytes, trace: list[Step] | None) -> Route | Reject:
+        """Read a body and run the chain."""
+        if len(data) > self._policy.config.max_body_bytes:
+            return _too_large(self._policy.config)
+        try:
+            fields = self._policy.reader.read(data)
+        except BodyError as error:
+            return error.reject
+        facts = Facts(self.path, fields.model, fields.values, self._headers)
+        return decide(facts, self._policy.config, self._view(), self._draw, trace)
+
+    def _read_headers(self, headers: Headers) -> str | None:
+        """Keep the headers that matter; the name of one that a rule reads and that came twice, if any."""
+        twice = None
+        for name, value in headers.pairs:
+            if name not in self._policy.wanted:
+                continue
+            if name in self._headers and name in self._policy.headers:
+                twice = name
+            self._headers[name] = value if isinstance(value, str) else _text(value)
+        return twice
+
+    def _await_body(self, ended: bool) -> Continue | Answer:
+        """Refuse what can be refused without the body; else reserve room for it."""
+        config = self._policy.config
+        if ended:
+            return rejection(_no_body())
+        encodings = self._headers.get("content-encoding", "").lower().split(",")
+        if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
+            return rejection(_unsupported_encoding())
+        length = self._headers.get("content-length", "")
+        size = (
+            int(length) if length.isascii() and length.isdigit() and len(length) < _LONGEST else config.max_body_bytes
+        )
+        if size > config.max_body_bytes:
+            return rejection(_too_large(config))
+        self._reservation = self._admission.reserve(size)
+        if self._reservation is None:
+            return rejection(_overloaded())
+        self._waiting = True
+        return Continue()
+
+    def _models(self) -> Answer:
+        """``GET /v1/models`` and ``/v1/models/{id}``; ids may contain slashes and be percent-encoded."""
+        view = self._view()
+        if self.path == MODELS_PATH:
+            found: bytes | Reject = answers.models(view)
+        else:
+            found = answers.model(unquote(self.path.removeprefix(MODELS_PATH + "/")), view)
+        if isinstance(found, Reject):
+            return rejection(found)
+        return Answer(200, found, (_JSON,), "routegen_models", {"answer": "models"})
+
+
+def rejection(reject: Reject, fault: str | None = None) -> Answer:
+    """A rejection as the client gets it."""
+    metadata = {"reject": reject.code} | ({"rule": reject.rule} if reject.rule is not None else {})
+    headers = (_JSON, *reject.headers.items())
+    return Answer(reject.status, answers.error(reject), headers, f"routegen_{reject.code}", metadata, fault)
+
+
+def _fault(text: str) -> Answer:
+    """The gateway and the router don't fit together: 500 for the client, the reason for the operator."""
+    return rejection(Reject(500, "router_misconfigured", "The gateway is not set up correctly."), text)
+
+
+def _not_found(config: Config) -> Reject:
+    paths = ", ".join(f"POST {path}" for path in config.paths)
+    return Reject(404, "not_found", f"Nothing is served here; available: {paths}, GET {MODELS_PATH}.")
+
+
+def _no_body() -> Reject:
+    return Reject(400, "invalid_json", "The request has no body; send a JSON object.")
+
+
+def _too_large(config: Config) -> Reject:
+    message = f"The request's body is too large; at most {config.max_body_bytes} bytes are accepted."
+    return Reject(413, "request_too_large", message)
+
+
+def _unsupported_encoding() -> Reject:
+    message = "The request's content-encoding is not accepted; send the body without one (identity)."
+    return Reject(415, "unsupported_content_encoding", message)
+
+
+def _overloaded() -> Reject:
+    message = "The gateway is handling as many request bytes as it can; try again shortly."
+    return Reject(503, "router_overloaded", message, headers={"retry-after": "1"})
+
+
+def _text(value: bytes) -> str:
+    """A header's value; HTTP allows any bytes, UTF-8 is what clients mean."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _rule_headers(config: Config) -> Iterator[str]:
+    """The headers that rules read."""
+    for rule in config.rules:
+        sources: list[Source | None] = [test.source for test in rule.when]
+        if isinstance(rule, Lookup):
+            sources.append(rule.source)
+        if isinstance(rule, Split):
+            sources.append(rule.sticky_by)
+        yield from (source.header for source in sources if source is not None and source.header is not None)
