@@ -24,6 +24,7 @@ from .decide import Draw, Facts, Reject, Route, Step, decide
 from .models import Snapshot
 
 MODELS_PATH: Final = "/v1/models"
+"""The list of models, and below it each model by its id."""
 _JSON: Final = ("content-type", "application/json")
 _OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding"})
 
@@ -164,11 +165,9 @@ class Stream:
         if method in {"GET", "HEAD"} and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
             return self._models()
         if method != "POST" or self.path not in self._policy.config.paths:
-            return rejection(_not_found(self._policy.config))
+            return rejection(answers.not_found(self._policy.config.paths))
         if twice is not None:
-            return rejection(
-                Reject(400, "duplicate_field", f"The header {twice} is given more than once; send it once.", twice)
-            )
+            return rejection(answers.repeated_header(twice))
         return self._await_body(headers.end_of_stream)
 
     def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
@@ -194,7 +193,7 @@ class Stream:
         del trailers
         if not self._waiting:
             return _fault("trailers came before the request's headers; set request_trailer_mode to SKIP")
-        return rejection(_no_body())
+        return rejection(answers.no_body())
 
     def on_unexpected(self, message: str) -> Answer:
         """Any other message; ``message`` is its name in the protocol, such as ``response_headers``."""
@@ -208,7 +207,7 @@ class Stream:
     def _decide(self, data: bytes, trace: list[Step] | None) -> Route | Reject:
         """Read a body and run the chain."""
         if len(data) > self._policy.config.max_body_bytes:
-            return _too_large(self._policy.config)
+            return answers.too_large(self._policy.config.max_body_bytes)
         try:
             fields = self._policy.reader.read(data)
         except BodyError as error:
@@ -222,28 +221,29 @@ class Stream:
         for name, value in headers.pairs:
             if name not in self._policy.wanted:
                 continue
-            if name in self._headers and name in self._policy.headers:
-                twice = name
-            self._headers[name] = value if isinstance(value, str) else _text(value)
+            text = value if isinstance(value, str) else _text(value)
+            if name in self._headers:
+                text = f"{self._headers[name]},{text}"  # what a repetition means (RFC 9110, section 5.3)
+                twice = name if name in self._policy.headers else twice
+            self._headers[name] = text
         return twice
 
     def _await_body(self, ended: bool) -> Continue | Answer:
         """Refuse what can be refused without the body; else reserve room for it."""
         config = self._policy.config
         if ended:
-            return rejection(_no_body())
+            return rejection(answers.no_body())
         encodings = self._headers.get("content-encoding", "").lower().split(",")
         if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
-            return rejection(_unsupported_encoding())
+            return rejection(answers.unsupported_encoding())
         length = self._headers.get("content-length", "")
-        size = (
-            int(length) if length.isascii() and length.isdigit() and len(length) < _LONGEST else config.max_body_bytes
-        )
+        known = length.isascii() and length.isdigit()
+        size = int(length[:20]) if known else config.max_body_bytes  # more digits are too large as well
         if size > config.max_body_bytes:
-            return rejection(_too_large(config))
+            return rejection(answers.too_large(config.max_body_bytes))
         self._reservation = self._admission.reserve(size)
         if self._reservation is None:
-            return rejection(_overloaded())
+            return rejection(answers.overloaded())
         self._waiting = True
         return Continue()
 
@@ -269,30 +269,6 @@ def rejection(reject: Reject, fault: str | None = None) -> Answer:
 def _fault(text: str) -> Answer:
     """The gateway and the router don't fit together: 500 for the client, the reason for the operator."""
     return rejection(Reject(500, "router_misconfigured", "The gateway is not set up correctly."), text)
-
-
-def _not_found(config: Config) -> Reject:
-    paths = ", ".join(f"POST {path}" for path in config.paths)
-    return Reject(404, "not_found", f"Nothing is served here; available: {paths}, GET {MODELS_PATH}.")
-
-
-def _no_body() -> Reject:
-    return Reject(400, "invalid_json", "The request has no body; send a JSON object.")
-
-
-def _too_large(config: Config) -> Reject:
-    message = f"The request's body is too large; at most {config.max_body_bytes} bytes are accepted."
-    return Reject(413, "request_too_large", message)
-
-
-def _unsupported_encoding() -> Reject:
-    message = "The request's content-encoding is not accepted; send the body without one (identity)."
-    return Reject(415, "unsupported_content_encoding", message)
-
-
-def _overloaded() -> Reject:
-    message = "The gateway is handling as many request bytes as it can; try again shortly."
-    return Reject(503, "router_overloaded", message, headers={"retry-after": "1"})
 
 
 def _text(value: bytes) -> str:
