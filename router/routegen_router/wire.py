@@ -1,0 +1,148 @@
+"""Protobuf: the bytes of Envoy's external processing and of gRPC health checks, to and from plain data.
+
+The only module that knows protobuf. Its messages are a trimmed, wire-compatible copy of Envoy's (``proto/``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Struct
+
+from ._pb import extproc_pb2 as pb
+from ._pb import health_pb2
+from .stream import Answer, Body, Continue, Headers, Protocol, Reply, Routed, Trailers
+
+SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
+METHOD: Final = "Process"
+HEALTH_SERVICE: Final = "grpc.health.v1.Health"
+NAMESPACE: Final = "routegen"
+"""Of the dynamic metadata that tells Envoy's access log what was decided."""
+
+
+class WireError(ValueError):
+    """The bytes are not the message that they should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpected:
+    """A message that a router attached as routegen renders it never gets."""
+
+    name: str
+    """The field's name in the protocol, such as ``response_headers``."""
+
+
+Event = Headers | Body | Trailers | Unexpected
+
+
+def read(message: bytes) -> tuple[Event, Protocol | None]:
+    """Envoy's ``ProcessingRequest``, and its ``protocol_config`` where it carries one (the first of a stream does).
+
+    :raises WireError: it is something else.
+    """
+    try:
+        request = pb.ProcessingRequest.FromString(message)
+    except DecodeError as error:
+        raise WireError("not a ProcessingRequest") from error
+    protocol = _protocol(request.protocol_config) if request.HasField("protocol_config") else None
+    if request.observability_mode:
+        return Unexpected("observability_mode"), protocol
+    kind = request.WhichOneof("request")
+    if kind == "request_headers":
+        headers = request.request_headers
+        pairs = tuple((pair.key, pair.raw_value or pair.value) for pair in headers.headers.headers)
+        return Headers(pairs, headers.end_of_stream), protocol
+    if kind == "request_body":
+        return Body(request.request_body.body, request.request_body.end_of_stream), protocol
+    if kind == "request_trailers":
+        return Trailers(), protocol
+    return Unexpected(kind or "a message without content"), protocol
+
+
+class Replies:
+    """Replies as bytes; the routed ones, of which there are few, are made once."""
+
+    def __init__(self, routing_header: str) -> None:
+        self._routing_header = routing_header
+        self._routed: dict[Routed, bytes] = {}
+
+    def encode(self, reply: Reply) -> bytes:
+        """Write a ``ProcessingResponse``."""
+        match reply:
+            case Continue():
+                return _CONTINUE
+            case Routed():
+                known = self._routed.get(reply)
+                if known is None:
+                    known = self._routed[reply] = _routed(reply, self._routing_header)
+                return known
+            case Answer():
+                return _answer(reply)
+
+
+def read_health(message: bytes) -> str:
+    """The service that a ``HealthCheckRequest`` asks about; empty means the whole server.
+
+    :raises WireError: it is something else.
+    """
+    try:
+        return health_pb2.HealthCheckRequest.FromString(message).service
+    except DecodeError as error:
+        raise WireError("not a HealthCheckRequest") from error
+
+
+def _health(status: health_pb2.HealthCheckResponse.ServingStatus) -> bytes:
+    return health_pb2.HealthCheckResponse(status=status).SerializeToString()
+
+
+SERVING: Final = _health(health_pb2.HealthCheckResponse.SERVING)
+NOT_SERVING: Final = _health(health_pb2.HealthCheckResponse.NOT_SERVING)
+SERVICE_UNKNOWN: Final = _health(health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+
+_CONTINUE: Final = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
+
+
+def _protocol(config: pb.ProtocolConfiguration) -> Protocol:
+    number = config.request_body_mode
+    known = number in pb.ProcessingMode.BodySendMode.values()
+    mode = pb.ProcessingMode.BodySendMode.Name(number) if known else str(number)
+    return Protocol(mode, config.send_body_without_waiting_for_header_response)
+
+
+def _routed(reply: Routed, routing_header: str) -> bytes:
+    # Envoy ignores clear_route_cache in a response that mutates no header, and `value` in place of `raw_value`.
+    common = pb.CommonResponse(
+        header_mutation=pb.HeaderMutation(set_headers=[_header(routing_header, reply.backend)]), clear_route_cache=True
+    )
+    return pb.ProcessingResponse(
+        request_body=pb.BodyResponse(response=common),
+        dynamic_metadata=_metadata({"backend": reply.backend, "rule": reply.rule}),
+    ).SerializeToString()
+
+
+def _answer(reply: Answer) -> bytes:
+    immediate = pb.ImmediateResponse(
+        status=pb.HttpStatus(code=reply.status),
+        headers=pb.HeaderMutation(set_headers=[_header(name, value) for name, value in reply.headers]),
+        body=reply.body,
+        details=reply.details,
+    )
+    return pb.ProcessingResponse(
+        immediate_response=immediate, dynamic_metadata=_metadata(reply.metadata)
+    ).SerializeToString()
+
+
+def _header(name: str, value: str) -> pb.HeaderValueOption:
+    return pb.HeaderValueOption(
+        header=pb.HeaderValue(key=name, raw_value=value.encode()),
+        append_action=pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
+def _metadata(values: Mapping[str, str]) -> Struct:
+    metadata = Struct()
+    metadata.update({NAMESPACE: dict(values)})
+    return metadata
