@@ -18,6 +18,7 @@ session started (``Run.started_at`` is that moment in UTC); all other times of a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,11 +268,11 @@ def append(folder: Path, lines: Iterable[Line]) -> None:
     if not batch:
         return
     with (folder / _FILES[type(batch[0])]).open("ab+") as file:
-        end = file.seek(0, 2)
-        file.seek(0)
-        whole = _whole(file.read()) if end else 0
-        if whole < end:
-            file.truncate(whole)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.seek(0)
+                file.truncate(_whole(file.read()))
         file.write(msgspec.json.Encoder().encode_lines(batch))
 
 

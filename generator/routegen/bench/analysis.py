@@ -1,0 +1,212 @@
+"""A run folder's records turned into everything that a report shows. Pure, and the same every time.
+
+Reports (terminal, JSON, HTML) read an :class:`Analysis` and compute nothing themselves.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from .checks import LEAST_BLOCKS, Check, run_checks
+from .metrics import BY_KEY, COMPARED, METRICS, Cell, Metric
+from .records import Arm, Comparison, Recorded, Request, Run
+from .stats import median, needed, quantile
+from .verdict import Effect, Pair, adjust, compare
+
+PERCENTILES: Final = (0.5, 0.9, 0.95, 0.99)
+
+
+class Percentile(msgspec.Struct, frozen=True):
+    """One percentile, or how many values it would need."""
+
+    share: float
+    value: float | None
+    """``None``: n too small."""
+    needs: int
+    """The least number of values for which this percentile is given."""
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one arm over all blocks."""
+
+    metric: str
+    n: int
+    median: float | None
+    """Of the block values: one bad block moves it little."""
+    low: float | None
+    """The least block value."""
+    high: float | None
+    percentiles: tuple[Percentile, ...] = ()
+    """Over all requests (or chunks); none for metrics of a whole cell."""
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Medians of what usage reported; ``None``: not reported."""
+
+    prompt: float | None
+    completion: float | None
+    cached: float | None
+
+
+class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one arm did."""
+
+    arm: Arm
+    requests: int
+    errors: dict[str, int]
+    """Kind -> how many."""
+    tokens: Tokens
+    figures: tuple[Figure, ...]
+
+    def figure(self, key: str) -> Figure | None:
+        """The figure of the metric called ``key``, if the arm has one."""
+        return next((figure for figure in self.figures if figure.metric == key), None)
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one comparison."""
+
+    comparison: Comparison
+    primary: Effect
+    """In the metric that was declared before the run."""
+    others: tuple[Effect, ...]
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a report shows."""
+
+    run: Run
+    blocks: int
+    """Complete ones."""
+    arms: tuple[ArmResult, ...]
+    compared: tuple[Compared, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether no check failed."""
+        return all(check.level != "fail" for check in self.checks)
+
+
+def analyse(recorded: Recorded) -> Analysis:
+    """Everything that can be said about ``recorded``."""
+    cells = cells_of(recorded)
+    flat = [cell for blocks in cells.values() for cell in blocks.values()]
+    compared = tuple(_compared(recorded.run, cells))
+    return Analysis(
+        run=recorded.run,
+        blocks=len(recorded.done),
+        arms=tuple(_arm(arm, list(cells[arm.name].values())) for arm in recorded.run.arms if cells.get(arm.name)),
+        compared=compared,
+        checks=(*run_checks(recorded, flat), *_control(compared)),
+    )
+
+
+def cells_of(recorded: Recorded) -> dict[str, dict[int, Cell]]:
+    """Arm -> block -> its requests, of complete blocks, in order."""
+    found: dict[str, dict[int, list[Request]]] = {}
+    for request in recorded.measured():
+        found.setdefault(request.arm, {}).setdefault(request.block, []).append(request)
+    slo = recorded.run.design.slo
+    return {
+        arm: {block: Cell(arm, block, tuple(requests), slo) for block, requests in sorted(blocks.items())}
+        for arm, blocks in found.items()
+    }
+
+
+def _arm(arm: Arm, cells: Sequence[Cell]) -> ArmResult:
+    requests = [request for cell in cells for request in cell.requests]
+    good = [request for request in requests if request.error is None]
+    return ArmResult(
+        arm=arm,
+        requests=len(requests),
+        errors=dict(sorted(Counter(request.error for request in requests if request.error is not None).items())),
+        tokens=Tokens(
+            prompt=_median(request.prompt_tokens for request in good),
+            completion=_median(request.completion_tokens for request in good),
+            cached=_median(request.cached_tokens for request in good),
+        ),
+        figures=tuple(_figure(metric, cells) for metric in METRICS if any(map(metric.values, cells))),
+    )
+
+
+def _figure(metric: Metric, cells: Sequence[Cell]) -> Figure:
+    values = [value for cell in cells for value in metric.values(cell)]
+    blocks = [value for cell in cells if (value := metric.block(cell)) is not None]
+    return Figure(
+        metric=metric.key,
+        n=len(values),
+        median=median(blocks),
+        low=min(blocks),
+        high=max(blocks),
+        percentiles=tuple(
+            Percentile(share, quantile(values, share) if len(values) >= needed(share) else None, needed(share))
+            for share in PERCENTILES
+            if metric.each is not None
+        ),
+    )
+
+
+def _compared(run: Run, cells: Mapping[str, Mapping[int, Cell]]) -> list[Compared]:
+    """Every comparison; Holm runs over the primary metric's engine comparisons, and over each one's other metrics."""
+    primary = BY_KEY[run.design.primary]
+    keys = [primary.key, *(key for key in COMPARED if key != primary.key)]
+    controls: dict[str, dict[str, Effect]] = {}
+    rows: list[tuple[Comparison, list[Effect]]] = []
+    for comparison in sorted(run.comparisons, key=lambda item: item.question != "control"):
+        control = controls.get(comparison.base, {})
+        effects = [_effect(run, BY_KEY[key], comparison, cells, control.get(key)) for key in keys]
+        if comparison.question == "control":
+            controls[comparison.base] = {effect.metric: effect for effect in effects}
+        rows.append((comparison, [effect for effect in effects if effect.pairs or effect.metric == primary.key]))
+    rows.sort(key=lambda row: run.comparisons.index(row[0]))
+    engines = [index for index, (comparison, _) in enumerate(rows) if comparison.question == "engines"]
+    firsts = [effects[0] for _, effects in rows]
+    for index, effect in zip(engines, adjust([firsts[index] for index in engines], run.design.confidence), strict=True):
+        firsts[index] = effect
+    return [
+        Compared(comparison=comparison, primary=first, others=tuple(adjust(effects[1:], run.design.confidence)))
+        for first, (comparison, effects) in zip(firsts, rows, strict=True)
+    ]
+
+
+def _effect(
+    run: Run,
+    metric: Metric,
+    comparison: Comparison,
+    cells: Mapping[str, Mapping[int, Cell]],
+    control: Effect | None,
+) -> Effect:
+    base, other = cells.get(comparison.base, {}), cells.get(comparison.other, {})
+    pairs = []
+    for block in sorted(base.keys() & other.keys()):
+        one, two = metric.block(base[block]), metric.block(other[block])
+        if one is not None and two is not None:
+            pairs.append(Pair(block, one, two))
+    design = run.design
+    seed = zlib.crc32(f"{design.seed} {metric.key} {comparison.base} {comparison.other}".encode())
+    found = compare(metric, pairs, confidence=design.confidence, margin=design.margin, seed=seed, control=control)
+    missing = LEAST_BLOCKS - len(found.pairs)
+    if missing > 0 and found.outcome != "equivalent":
+        return msgspec.structs.replace(found, outcome="inconclusive", blocks_more=max(missing, found.blocks_more or 0))
+    return found
+
+
+def _control(compared: Iterable[Compared]) -> Iterator[Check]:
+    for one in compared:
+        if one.comparison.question == "control" and one.primary.outcome.endswith("better"):
+            message = (
+                f"{one.comparison.other} differs from {one.comparison.base}, which it repeats: something other than "
+                "the engine is measured here. Differences below the noise floor are not called better."
+            )
+            yield Check(id="control", level="note", message=message)
+
+
+def _median(counts: Iterable[int | None]) -> float | None:
+    known = [count for count in counts if count is not None]
+    return median(known) if known else None

@@ -1,0 +1,187 @@
+"""What is measured: every metric's formula, once. docs/bench.md names them by the ids given here.
+
+Names clash between tools ("ITL" is three different things), so a figure of this bench always carries its formula's
+id. A metric is one of two kinds: a figure of every request (or of every chunk), whose block value is its median, or
+one figure of an arm's whole part of a block. Failed requests have no latencies; they count as errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+from .records import Request, Slo
+from .stats import median
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The requests of one arm in one block; its window is from the first sending to the last answer's end."""
+
+    arm: str
+    block: int
+    requests: tuple[Request, ...]
+    slo: Slo
+
+    @property
+    def good(self) -> tuple[Request, ...]:
+        """The requests that were answered in full."""
+        return tuple(request for request in self.requests if request.error is None)
+
+    @property
+    def seconds(self) -> float:
+        """The window's length."""
+        return max(map(_ended, self.requests)) - min(request.sent for request in self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One formula."""
+
+    id: str
+    key: str
+    """As in ``--primary`` and the JSON report."""
+    title: str
+    unit: Literal["s", "1/s", "tokens/s", "share"]
+    better: Literal["lower", "higher"]
+    formula: str
+    each: Callable[[Request], Sequence[float]] | None = None
+    """The figures of one request."""
+    whole: Callable[[Cell], float | None] | None = None
+    """The figure of a cell."""
+
+    def values(self, cell: Cell) -> list[float]:
+        """The cell's figures: one a request (or a chunk), or the single one of the whole cell."""
+        if self.each is not None:
+            return [value for request in cell.good for value in self.each(request)]
+        assert self.whole is not None  # a metric has one of the two
+        value = self.whole(cell) if cell.requests else None
+        return [] if value is None else [value]
+
+    def block(self, cell: Cell) -> float | None:
+        """The cell's one figure that is compared between arms; ``None`` where it has none."""
+        values = self.values(cell)
+        return median(values) if values else None
+
+
+def _ttft(request: Request) -> Sequence[float]:
+    return () if request.first is None else (request.first,)
+
+
+def _ttft_content(request: Request) -> Sequence[float]:
+    return () if request.first_content is None else (request.first_content,)
+
+
+def _e2e(request: Request) -> Sequence[float]:
+    return request.chunks[-1:]
+
+
+def _e2e_scheduled(request: Request) -> Sequence[float]:
+    return [request.sent - request.scheduled + value for value in request.chunks[-1:]]
+
+
+def _wait(request: Request) -> Sequence[float]:
+    return (request.sent - request.scheduled,)
+
+
+def _tpot(request: Request) -> Sequence[float]:
+    if request.first is None or request.completion_tokens is None or request.completion_tokens < 2:  # noqa: PLR2004
+        return ()
+    return [(end - request.first) / (request.completion_tokens - 1) for end in request.chunks[-1:]]
+
+
+def _gaps(request: Request) -> Sequence[float]:
+    return [later - earlier for earlier, later in pairwise(request.chunks)]
+
+
+def _longest_gap(request: Request) -> Sequence[float]:
+    gaps = _gaps(request)
+    return (max(gaps),) if gaps else ()
+
+
+def _request_rate(cell: Cell) -> float | None:
+    return len(cell.good) / cell.seconds if cell.good else 0.0
+
+
+def _token_rate(cell: Cell) -> float | None:
+    counted = [request.completion_tokens for request in cell.good]
+    return None if None in counted else sum(count or 0 for count in counted) / cell.seconds
+
+
+def _steady_token_rate(cell: Cell) -> float | None:
+    """Tokens that arrived up to the last sending; an answer's tokens are spread evenly over its chunks."""
+    start = min(request.sent for request in cell.requests)
+    until = max(request.sent for request in cell.requests)
+    if until <= start or any(request.completion_tokens is None for request in cell.good):
+        return None
+    tokens = 0.0
+    for request in cell.good:
+        arrived = sum(request.sent + chunk <= until for chunk in request.chunks)
+        tokens += (request.completion_tokens or 0) * arrived / max(len(request.chunks), 1)
+    return tokens / (until - start)
+
+
+def _goodput(cell: Cell) -> float | None:
+    if cell.slo == Slo():
+        return None
+    return sum(meets(request, cell.slo) for request in cell.good) / cell.seconds
+
+
+def _errors(cell: Cell) -> float | None:
+    return 1 - len(cell.good) / len(cell.requests)
+
+
+def meets(request: Request, slo: Slo) -> bool:
+    """Whether an answered request kept every limit of ``slo``; one token has no TPOT and keeps any (DistServe)."""
+    pairs = ((slo.ttft, _ttft), (slo.tpot, _tpot), (slo.e2e, _e2e))
+    return all(value <= limit for limit, figure in pairs if limit is not None for value in figure(request))
+
+
+def _ended(request: Request) -> float:
+    return request.sent + max(request.end or 0.0, *request.chunks[-1:], 0.0)
+
+
+METRICS: Final = tuple(
+    Metric(*fields)
+    for fields in (
+        ("M01", "ttft", "Time to first token", "s", "lower", "first text, reasoning included, - sent", _ttft),
+        (
+            "M02",
+            "ttft_content",
+            "Time to first content",
+            "s",
+            "lower",
+            "first text not reasoning - sent",
+            _ttft_content,
+        ),
+        ("M03", "tpot", "Time per output token", "s", "lower", "(M05 - M01) / (completion tokens - 1)", _tpot),
+        ("M04", "chunk_gap", "Gap between chunks", "s", "lower", "chunk - the chunk before; all chunks pooled", _gaps),
+        ("M05", "e2e", "End to end", "s", "lower", "last text - sent", _e2e),
+        ("M06", "e2e_scheduled", "End to end from due time", "s", "lower", "last text - scheduled", _e2e_scheduled),
+        ("M07", "wait", "Waiting in the client", "s", "lower", "sent - scheduled", _wait),
+        ("M08", "longest_gap", "Longest gap of an answer", "s", "lower", "max of a request's M04", _longest_gap),
+        ("M09", "request_rate", "Requests", "1/s", "higher", "answered requests / window", None, _request_rate),
+        ("M10", "token_rate", "Output tokens", "tokens/s", "higher", "completion tokens / window", None, _token_rate),
+        (
+            "M11",
+            "steady_token_rate",
+            "Output tokens, steady",
+            "tokens/s",
+            "higher",
+            "tokens that arrived up to the last sending / (last sending - first sending)",
+            None,
+            _steady_token_rate,
+        ),
+        ("M12", "goodput", "Goodput", "1/s", "higher", "answers that keep every limit / window", None, _goodput),
+        ("M13", "errors", "Failed requests", "share", "lower", "failed / sent", None, _errors),
+    )
+)
+"""Every metric, in the order in which reports show them."""
+
+BY_KEY: Final = {metric.key: metric for metric in METRICS}
+
+COMPARED: Final = ("e2e", "ttft", "tpot", "longest_gap", "request_rate", "token_rate", "steady_token_rate", "goodput")
+"""The metrics that get a verdict. Not M04: engines put different numbers of tokens into a chunk. Not M02, M06 and M07,
+which are there to be looked at beside M01 and M05; not M13, whose differences make a comparison invalid instead."""

@@ -1,0 +1,110 @@
+"""From two arms' block values to one of: better, equivalent, inconclusive."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from .metrics import Metric
+from .stats import Interval, blocks_to_settle, holm, interval, noise_floor
+
+Outcome = Literal["base better", "other better", "equivalent", "inconclusive"]
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """One block's values of the two arms."""
+
+    block: int
+    base: float
+    other: float
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """How ``other`` compares with ``base`` in one metric. Shares: 0.05 is 5 % more than ``base``."""
+
+    metric: str
+    pairs: tuple[Pair, ...]
+    """The blocks in which both arms have a value above zero."""
+    difference: float | None = None
+    """``other / base - 1``, from the mean log-ratio of the block values; ``None`` below six blocks, as the next."""
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    """Holm's, over the family that this effect belongs to."""
+    floor: float | None = None
+    """The noise floor: what identical arms would show by chance."""
+    floor_from: Literal["signs", "control"] = "signs"
+    """Estimated by random sign flips of these blocks, or measured by an arm that repeats the base."""
+    outcome: Outcome = "inconclusive"
+    blocks_more: int | None = None
+    """About how many blocks more would settle an inconclusive outcome; ``None`` where that can't be told."""
+
+
+def compare(
+    metric: Metric, pairs: Sequence[Pair], *, confidence: float, margin: float, seed: int, control: Effect | None = None
+) -> Effect:
+    """The effect in ``metric``, its p value not yet adjusted for others.
+
+    :param control: the same metric's effect between an arm and its repetition, which measures the noise floor.
+    """
+    usable = tuple(pair for pair in pairs if pair.base > 0 and pair.other > 0)
+    ratios = [math.log(pair.other / pair.base) for pair in usable]
+    found = interval(ratios, confidence, seed)
+    floor = noise_floor(ratios, confidence, seed)
+    if found is None or floor is None:
+        return Effect(metric=metric.key, pairs=usable)
+    measured = _measured(control)
+    floor = floor if measured is None else measured
+    outcome = decide(metric, found, floor=floor, margin=margin)
+    return Effect(
+        metric=metric.key,
+        pairs=usable,
+        difference=math.expm1(found.estimate),
+        low=math.expm1(found.low),
+        high=math.expm1(found.high),
+        p=found.p,
+        p_adjusted=found.p,
+        floor=math.expm1(floor),
+        floor_from="signs" if measured is None else "control",
+        outcome=outcome,
+        blocks_more=blocks_to_settle(found, len(usable), math.log1p(margin)) if outcome == "inconclusive" else None,
+    )
+
+
+def _measured(control: Effect | None) -> float | None:
+    """The noise floor as a log-ratio: half the control's interval, or its estimate where that is larger."""
+    if control is None or control.difference is None or control.low is None or control.high is None:
+        return None
+    half = (math.log1p(control.high) - math.log1p(control.low)) / 2
+    return max(half, abs(math.log1p(control.difference)))
+
+
+def decide(metric: Metric, found: Interval, *, floor: float, margin: float) -> Outcome:
+    """The rule, in this order.
+
+    1. Equivalent: the whole interval lies within the margin, so whatever difference there is does not matter.
+    2. Better: the interval leaves zero out and the estimate is above the noise floor.
+    3. Inconclusive.
+    """
+    if -math.log1p(margin) < found.low and found.high < math.log1p(margin):
+        return "equivalent"
+    if found.low <= 0 <= found.high or abs(found.estimate) <= floor:
+        return "inconclusive"
+    return "other better" if (found.estimate < 0) == (metric.better == "lower") else "base better"
+
+
+def adjust(effects: Sequence[Effect], confidence: float) -> list[Effect]:
+    """Holm over a family of effects: a "better" that the family's size doesn't allow becomes inconclusive."""
+    known = [effect for effect in effects if effect.p is not None]
+    adjusted = dict(zip(map(id, known), holm([effect.p or 0.0 for effect in known]), strict=True))
+    found = []
+    for effect in effects:
+        p = adjusted.get(id(effect))
+        weak = p is not None and p > 1 - confidence and effect.outcome.endswith("better")
+        outcome: Outcome = "inconclusive" if weak else effect.outcome
+        found.append(msgspec.structs.replace(effect, p_adjusted=p, outcome=outcome))
+    return found

@@ -1,0 +1,128 @@
+"""Made-up bench runs: a run folder's records without a server, for tests of what is computed and shown."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+import msgspec
+
+from routegen.bench.records import (
+    FORMAT,
+    Arm,
+    Block,
+    Comparison,
+    Design,
+    Load,
+    Part,
+    Recorded,
+    Request,
+    Run,
+    Slo,
+)
+
+DESIGN = Design(
+    seed=1,
+    blocks=20,
+    requests=16,
+    load=Load(kind="closed", concurrency=4),
+    warmup=8,
+    path="/v1/chat/completions",
+    input_tokens=128,
+    output_tokens=11,
+    cache="cold",
+    ignore_eos=True,
+    sampling={"temperature": 0},
+    timeout=60,
+    primary="e2e",
+    margin=0.03,
+    confidence=0.95,
+    slo=Slo(ttft=0.2),
+)
+
+
+def make_run(*names: str, design: Design = DESIGN, control: bool = False) -> Run:
+    """A run of direct arms, each compared with the first; ``control`` repeats the first."""
+    arms = [
+        Arm(name=name, engine=name, url=f"http://127.0.0.1:{8000 + number}", model="m", via="direct")
+        for number, name in enumerate(names)
+    ]
+    comparisons = [Comparison(base=names[0], other=name, question="engines") for name in names[1:]]
+    if control:
+        again = f"{names[0]} again"
+        arms.append(msgspec.structs.replace(arms[0], name=again, repeats=names[0]))
+        comparisons.append(Comparison(base=names[0], other=again, question="control"))
+    return Run(
+        format=FORMAT,
+        id="0123abcd",
+        started_at="2026-01-02T03:04:05+00:00",
+        version="0.1.0",
+        design=design,
+        arms=tuple(arms),
+        slots=tuple((arm.name,) for arm in arms),
+        comparisons=tuple(comparisons),
+        environment={"python": "3.11"},
+    )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine whose speed wanders: an AR(1) walk of the log-latency, one step a part, plus noise of every request."""
+
+    memory: float = 0.97
+    step: float = 0.02
+    noise: float = 0.15
+
+
+def measure(
+    run: Run, seed: int = 0, *, slower: dict[str, float] | None = None, machine: Machine | None = None
+) -> Recorded:
+    """Records as a run on ``machine`` would have left them.
+
+    :param slower: arm -> the factor on its latencies; 1 where it isn't named.
+    """
+    machine = machine or Machine()
+    draw, drift, now = random.Random(seed), 0.0, 0.0
+    requests: list[Request] = []
+    blocks: list[Block] = []
+    for number in range(run.design.blocks):
+        slots = list(run.slots)
+        draw.shuffle(slots)
+        parts = []
+        for slot in slots:
+            drift = machine.memory * drift + draw.gauss(0, machine.step)
+            started = now
+            for arm in slot:
+                factor = math.exp(drift) * (slower or {}).get(arm, 1.0)
+                for index in range(run.design.requests):
+                    speed = factor * math.exp(draw.gauss(0, machine.noise))
+                    requests.append(answered(run, number, arm, index, now + index, 0.1 * speed, 0.01 * speed))
+            now += run.design.requests
+            parts.append(Part(arms=slot, started=started, ended=now))
+        blocks.append(Block(session=0, block=number, parts=tuple(parts)))
+    return Recorded(run, tuple(requests), tuple(blocks), ())
+
+
+def answered(run: Run, block: int, arm: str, prompt: int, sent: float, ttft: float, tpot: float) -> Request:
+    """One request that went well, a chunk a token."""
+    tokens = run.design.output_tokens
+    chunks = tuple(ttft + tpot * index for index in range(tokens))
+    return Request(
+        session=0,
+        block=block,
+        arm=arm,
+        prompt=prompt,
+        scheduled=sent,
+        sent=sent,
+        status=200,
+        headers=ttft / 2,
+        first=chunks[0],
+        first_content=chunks[0],
+        chunks=chunks,
+        end=chunks[-1] + 0.001,
+        finish="length",
+        prompt_tokens=run.design.input_tokens,
+        completion_tokens=tokens,
+        cached_tokens=0,
+    )
