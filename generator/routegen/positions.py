@@ -30,6 +30,7 @@ _SCALARS = (
         ),
     ),
 )
+_LEADING_ZERO = re.compile(r"^[-+]?0[0-9]")
 _TAG = "tag:yaml.org,2002:"
 _MAX_NODES = 200_000
 """More than this after aliases are followed is an attack (a "billion laughs") or a mistake."""
@@ -78,10 +79,12 @@ def render_path(path: Path) -> str:
     return text
 
 
-def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]:
+def read_documents(text: str, file: str, *, leading_zeros: bool = True) -> tuple[list[Document], list[Problem]]:
     """Every document in ``text``, and what is wrong with it.
 
     Syntax errors end the reading: what came before them is still returned. Documents that are empty are left out.
+
+    :param leading_zeros: whether ``010`` passes as the number ten, as YAML 1.2 reads it; YAML 1.1 reads eight.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -90,7 +93,7 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # check_node() said so
-            builder = _Builder(file, problems)
+            builder = _Builder(file, problems, leading_zeros=leading_zeros)
             value = builder.build(node, ())
             if value is not None:
                 documents.append(Document(file, value, builder.lines, node.start_mark.line + 1))
@@ -108,8 +111,8 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]
 class _Builder:
     """Turns a node tree into values, noting lines and problems."""
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
-        self.file, self.problems = file, problems
+    def __init__(self, file: str, problems: list[Problem], *, leading_zeros: bool) -> None:
+        self.file, self.problems, self.leading_zeros = file, problems, leading_zeros
         self.lines: dict[Path, int] = {}
         self._open: set[int] = set()
 
@@ -166,6 +169,13 @@ class _Builder:
                 case "bool":
                     return text.lower() == "true"
                 case "int":
+                    if not self.leading_zeros and _LEADING_ZERO.match(text):
+                        self._wrong(
+                            node,
+                            path,
+                            f'{text} could mean two numbers; write it without leading zeros, or "{text}" for text',
+                        )
+                        return None
                     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
                 case "float":
                     return float(

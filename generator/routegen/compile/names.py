@@ -1,0 +1,61 @@
+"""The names that rules may use, and what is said of those that they may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from routegen.positions import Document, Path
+from routegen.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Which backends each name stands for: a backend's own name, or an owner's."""
+
+    backends: tuple[str, ...]
+    bearing: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, document: Document) -> Names:
+        """The names that a file gives.
+
+        Taken from the file itself, so that a backend which can't be read for another reason still counts as known.
+        """
+        entries: Any = document.value.get("spec", {}).get("backends", {})
+        bearing: dict[str, list[str]] = {name: [name] for name in entries}
+        for name, entry in entries.items():
+            owner = entry.get("ownedBy") if isinstance(entry, dict) else None
+            if isinstance(owner, str) and name not in bearing.setdefault(owner, []):
+                bearing[owner].append(name)
+        return cls(tuple(entries), {name: tuple(bearers) for name, bearers in bearing.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Collects problems of one document."""
+
+    document: Document
+    names: Names
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: Path, message: str) -> None:
+        """Note a problem."""
+        self.problems.append(self.document.problem(path, message))
+
+    def name(self, path: Path, name: str) -> None:
+        """Note a name that no backend bears."""
+        if name not in self.names.bearing:
+            self.add(path, f'unknown name "{name}"; known: {_list(self.names.bearing)}')
+
+    def one_backend(self, path: Path, name: str) -> None:
+        """Note what is not exactly one backend's own name."""
+        if name in self.names.backends:
+            return
+        kind = "is an owner, not a backend" if name in self.names.bearing else "is not a backend"
+        self.add(path, f'"{name}" {kind}; backends: {_list(self.names.backends)}')
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

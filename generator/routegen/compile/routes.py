@@ -1,0 +1,43 @@
+"""A routes.yaml as a whole: text -> plan."""
+
+from __future__ import annotations
+
+from routegen.compile.backends import compile_backends
+from routegen.compile.gateway import compile_gateway, compile_models, compile_router, compile_routing
+from routegen.compile.names import Findings, Names
+from routegen.compile.rules import compile_rules
+from routegen.plan import Plan
+from routegen.problems import InputError
+from routegen.spec import read
+
+
+def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
+    """Compile the text of a routes.yaml.
+
+    :param file: what to call it in problems.
+    :param target: compile for this target in place of the file's own (``spec.gateway.target``).
+    :raises InputError: with every problem that was found.
+    """
+    reading = read(text, file)
+    routes = reading.routes
+    if routes is None:
+        raise InputError(reading.problems)
+    findings = Findings(reading.document, Names.of(reading.document), list(reading.problems))
+    target = target or routes.spec.gateway.target
+    header, paths, passthrough, max_body_bytes = compile_routing(routes.spec, findings)
+    plan = Plan(
+        name=routes.metadata.name,
+        namespace=routes.metadata.namespace,
+        gateway=compile_gateway(routes, target, findings),
+        router=compile_router(routes.spec, findings),
+        routing_header=header,
+        paths=paths,
+        passthrough=passthrough,
+        max_body_bytes=max_body_bytes,
+        models=compile_models(routes.spec, findings),
+        backends=compile_backends(routes, target, findings),
+        rules=compile_rules(routes.spec, findings),
+    )
+    if findings.problems:
+        raise InputError(findings.problems)
+    return plan

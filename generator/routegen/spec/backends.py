@@ -1,0 +1,101 @@
+"""The backends of routes.yaml: how each is reached, what it serves, how it is asked."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from routegen.spec.base import Model, OneOf, other_form
+from routegen.spec.scalars import URL, Hostname, HostPort, Label, ObjectName, Owner, Port, Text
+
+
+class ServiceSpec(Model):
+    """A Kubernetes Service."""
+
+    name: Label = Field(description="The Service's name.")
+    namespace: Label | None = Field(None, description="Its namespace; default: `metadata.namespace`.")
+    port: Port = Field(description="The Service's port (not the Pods').")
+
+
+class LLMInferenceServiceSpec(Model):
+    """A KServe LLMInferenceService, reached through the Service that KServe makes for it."""
+
+    name: ObjectName = Field(description="The LLMInferenceService's name.")
+    namespace: Label | None = Field(None, description="Its namespace; default: `metadata.namespace`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _just_the_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else other_form(value, "a name, or {name: …, namespace: …}")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Editors learn both forms."""
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+class InferencePoolSpec(Model):
+    """An InferencePool (inference.networking.k8s.io/v1)."""
+
+    name: Label = Field(description="The InferencePool's name.")
+    namespace: Label | None = Field(None, description="Its namespace; default: `metadata.namespace`.")
+
+
+class UpstreamTLSSpec(Model):
+    """How to speak TLS to an engine."""
+
+    server_name: Hostname | None = Field(
+        None, description="The name to ask for (SNI) and to verify; default: the host that is connected to."
+    )
+    ca_file: Text | None = Field(
+        None, description="PEM file of the authorities to trust (target `envoy`); default: the system's."
+    )
+    ca_config_map: ObjectName | None = Field(
+        None, description="ConfigMap with `ca.crt` in the backend's namespace (Kubernetes targets)."
+    )
+    insecure_skip_verify: bool = Field(False, description="`true`: accept any certificate. For tests only.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _just_true(cls, value: Any) -> Any:
+        if value is True:
+            return {}
+        return other_form(value, "true, or a mapping with serverName, caFile, caConfigMap, insecureSkipVerify")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Editors learn both forms."""
+        return {"anyOf": [{"const": True}, handler(schema)]}
+
+
+class PollSpec(Model):
+    """How this one engine is asked which models it serves."""
+
+    enabled: bool = Field(True, description="`false`: it isn't asked; `models` is all there is to know.")
+    url: URL | None = Field(
+        None, description="Its model list; default: `/v1/models` at the backend's first address. Not for a pool."
+    )
+
+
+class BackendSpec(OneOf):
+    """One place a request can go."""
+
+    CHOICES: ClassVar[tuple[str, ...]] = ("service", "llmInferenceService", "inferencePool", "endpoints")
+
+    service: ServiceSpec | None = Field(None, description="A Kubernetes Service.")
+    llm_inference_service: LLMInferenceServiceSpec | None = Field(
+        None, description="A KServe LLMInferenceService: its name, or name and namespace."
+    )
+    inference_pool: InferencePoolSpec | None = Field(None, description="An InferencePool.")
+    endpoints: list[HostPort] | None = Field(
+        None, min_length=1, description="Addresses outside Kubernetes, `host:port` each; load is spread over them."
+    )
+    owned_by: Owner | None = Field(
+        None, description="The owner: what `owned_by` says in its model list; default: what the engine says."
+    )
+    models: list[Text] = Field([], description="Models it is known to serve: ids or globs (`llama-8b-*`).")
+    tls: UpstreamTLSSpec | None = Field(None, description="Speak TLS to it; `true`: with the system's authorities.")
+    poll: PollSpec = Field(PollSpec(), description="How it is asked which models it serves.")

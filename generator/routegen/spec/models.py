@@ -1,0 +1,194 @@
+"""routes.yaml as types: what may stand where, and every default.
+
+The JSON Schema, the reference in docs/routes-yaml.md and the reader are all made from these models. Values stay as
+they stand in the file; :mod:`routegen.compile` gives them meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from routegen import __version__
+from routegen.spec.backends import BackendSpec
+from routegen.spec.base import Model, OneOf, other_form
+from routegen.spec.rules import RuleSpec
+from routegen.spec.scalars import (
+    Duration,
+    HeaderName,
+    Hostname,
+    HTTPPath,
+    Label,
+    ObjectName,
+    Port,
+    Quantity,
+    RouterAddress,
+    Size,
+    Text,
+    wrong,
+)
+
+API_VERSION: Final = "routegen/v1alpha1"
+KIND: Final = "InferenceRoutes"
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
+
+
+class Metadata(Model):
+    """What the rendered objects are called and where they live."""
+
+    name: Label = Field(max_length=50, description="Begins the name of every rendered object.")
+    namespace: Label = Field("default", description="The rendered objects' namespace.")
+
+
+class ListenerTLSSpec(OneOf):
+    """The certificate that a listener serves: a Secret, or two PEM files."""
+
+    CHOICES: ClassVar[tuple[str, ...]] = ("secretName", "certFile")
+
+    secret_name: ObjectName | None = Field(
+        None, description="A `kubernetes.io/tls` Secret in the Gateway's namespace (Kubernetes targets)."
+    )
+    cert_file: Text | None = Field(None, description="PEM file of the certificate chain (target `envoy`).")
+    key_file: Text | None = Field(None, description="PEM file of the private key (target `envoy`).")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise wrong("needs certFile and keyFile together, or secretName alone")
+        return self
+
+
+class ListenerSpec(Model):
+    """One port that clients connect to."""
+
+    name: Label = Field(description="The listener's name.")
+    port: Port = Field(description="The port.")
+    address: Text | None = Field(None, description="The IP address to bind (target `envoy`); default: all.")
+    tls: ListenerTLSSpec | None = Field(None, description="Serve HTTPS with this certificate; default: plain HTTP.")
+
+
+class GatewaySpec(Model):
+    """The gateway that serves the routes."""
+
+    target: Text = Field("envoy-gateway", description="What `routegen render` renders for: `envoy-gateway`, `envoy`.")
+    name: Label = Field("inference-gateway", description="The Gateway's name.")
+    namespace: Label | None = Field(None, description="The Gateway's namespace; default: `metadata.namespace`.")
+    class_name: ObjectName = Field("eg", description="The GatewayClass of a Gateway that is created.")
+    create: bool = Field(True, description="Render the Gateway; `false`: it exists already and routes attach to it.")
+    listeners: list[ListenerSpec] = Field(
+        [ListenerSpec(name="http", port=80)], min_length=1, max_length=64, description="The ports to listen on."
+    )
+    hostnames: list[Hostname] = Field(
+        [], max_length=16, description="Host names to serve (HTTPRoute's limit is 16); empty: all."
+    )
+
+
+class FailureSpec(Model):
+    """What happens to a request that the router could not decide on."""
+
+    backend: Text | None = Field(description="The backend that gets such requests.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _closed(cls, value: Any) -> Any:
+        if value == "closed":
+            return cls.model_construct(backend=None)
+        return other_form(value, "closed, or {backend: NAME}")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Editors learn both forms."""
+        return {"anyOf": [{"const": "closed"}, handler(schema)]}
+
+
+class ResourcesSpec(Model):
+    """Compute resources of one router Pod."""
+
+    requests: dict[Text, Quantity] = Field(
+        {"cpu": "250m", "memory": "256Mi"}, description="Resource -> quantity that is reserved."
+    )
+    limits: dict[Text, Quantity] = Field({"memory": "1Gi"}, description="Resource -> quantity that is the most.")
+
+
+class RouterSpec(Model):
+    """The router's own deployment."""
+
+    image: Text = Field(f"routegen/router:{__version__}", description="The router's container image.")
+    replicas: int = Field(2, ge=1, le=1000, description="Number of router Pods.")
+    resources: ResourcesSpec = Field(ResourcesSpec(), description="Compute resources of one router Pod.")
+    addresses: list[RouterAddress] = Field(
+        ["127.0.0.1:50051"],
+        min_length=1,
+        description="Where Envoy finds the router (target `envoy`): `host:port` or `unix:/path`, one a worker process.",
+    )
+    max_inflight_bytes: Size = Field(
+        "256Mi", description="Sum of the request bodies that one router process holds; more is 503."
+    )
+    failure: FailureSpec = Field(
+        FailureSpec.model_construct(backend=None),
+        description="`closed`: a request without a decision gets 503; `{backend: NAME}`: it goes there.",
+    )
+
+
+class PassthroughSpec(Model):
+    """Requests that reach an engine unread, on a route without the router."""
+
+    path: HTTPPath = Field(description="An exact path, or a prefix where it ends in `/*`.")
+    method: Method = Field(description="The request's method.")
+    backend: Text = Field(description="The backend that gets them.")
+
+
+class ModelsPollSpec(Model):
+    """How engines are asked which models they serve."""
+
+    enabled: bool = Field(True, description="`false`: no engine is asked, `models:` of the backends is all there is.")
+    interval: Duration = Field("15s", description="Time between two questions to one engine.")
+    timeout: Duration = Field("2s", description="How long an engine may take to answer.")
+
+
+class ModelsSpec(Model):
+    """The model registry's settings."""
+
+    poll: ModelsPollSpec = Field(ModelsPollSpec(), description="How engines are asked which models they serve.")
+    unknown: Literal["reject", "allow"] = Field(
+        "reject", description="A model that nobody serves: 404, or (`allow`) every backend stays a candidate."
+    )
+
+
+class Spec(Model):
+    """How requests are routed."""
+
+    gateway: GatewaySpec = Field(GatewaySpec(), description="The gateway that serves the routes.")
+    router: RouterSpec = Field(RouterSpec(), description="The router's own deployment.")
+    routing_header: HeaderName = Field(
+        "x-inference-server", description="The header that the router sets and routes match on."
+    )
+    paths: list[HTTPPath] = Field(
+        ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"],
+        min_length=1,
+        max_length=64,
+        description="Exact paths whose POST bodies are read and routed (HTTPRoute's limit is 64).",
+    )
+    passthrough: list[PassthroughSpec] = Field([], description="What reaches an engine unread.")
+    max_body_bytes: Size = Field("32Mi", description="The largest request body; a larger one is 413.")
+    models: ModelsSpec = Field(ModelsSpec(), description="The model registry's settings.")
+    backends: dict[Label, BackendSpec] = Field(min_length=1, description="Name -> one place a request can go.")
+    rules: list[RuleSpec] | None = Field(
+        None,
+        min_length=1,
+        description="The chain that chooses the backend; default: by `inference_server`, by `owned_by`, else an even "
+        "split over all backends.",
+    )
+
+
+class Routes(Model):
+    """A routes.yaml."""
+
+    api_version: Literal["routegen/v1alpha1"] = Field(description="The format's version.")
+    kind: Literal["InferenceRoutes"] = Field(description="The format's name. This is a local file, not a CRD.")
+    metadata: Metadata = Field(description="What the rendered objects are called and where they live.")
+    spec: Spec = Field(description="How requests are routed.")

@@ -1,0 +1,154 @@
+"""What pydantic found, as sentences for people."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from routegen.positions import Path
+from routegen.spec import rules
+from routegen.spec.models import Routes
+from routegen.spec.scalars import PROBLEM, show
+
+_BOOLEAN_WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false"})
+_KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
+
+
+def place(error: ErrorDetails, document: Any) -> Path:
+    """Where in the file the error is: pydantic's location without the names of union members."""
+    path: list[str | int] = []
+    value = document
+    for part in error["loc"]:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+            path.append(part)
+            value = value[part]
+    return (*path, error["loc"][-1]) if error["type"] == "missing" else tuple(path)
+
+
+def sentence(error: ErrorDetails) -> str:  # noqa: C901, PLR0912 - one line for each kind of error
+    """What is wrong and what would be right."""
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case kind if kind == PROBLEM:
+            return str(context["sentence"])
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return _unknown_key(error["loc"])
+        case "literal_error":
+            expected = str(context["expected"]).replace("'", "")
+            return f"must be {expected}, not {show(value)}"
+        case "union_tag_not_found":
+            return _no_verb(value)
+        case "string_type":
+            return _not_text(value)
+        case "bool_type":
+            return _not_boolean(value)
+        case "int_type" | "float_type":
+            return _not_a_number(value, "a whole number" if error["type"] == "int_type" else "a number")
+        case "list_type":
+            return f"must be a list, not {show(value)}; one entry is written [{_plain(value)}]"
+        case "dict_type" | "model_type":
+            return f"must be a mapping (key: value), not {show(value)}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:,g}, not {show(value)}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:.0f}, not {show(value)}"
+        case "too_short":
+            return "must not be empty"
+        case "too_long":
+            return f"has {context['actual_length']} entries; at most {context['max_length']} are possible"
+        case "string_too_long":
+            return f"is {len(value)} characters long; at most {context['max_length']} are possible here"
+        case "finite_number":
+            return f"must be a finite number, not {value}"
+    return error["msg"]
+
+
+def _plain(value: Any) -> str:
+    return "…" if isinstance(value, dict) else str(value)
+
+
+def _not_text(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return f"must be text, not {show(value)}"
+    return f'must be text; write it in quotes: "{show(value)}"'
+
+
+def _not_boolean(value: Any) -> str:
+    if isinstance(value, str) and value.lower() in _BOOLEAN_WORDS:
+        return f"must be true or false, not the text {show(value)} (YAML 1.2 knows no other booleans)"
+    return f"must be true or false, not {show(value)}"
+
+
+def _not_a_number(value: Any, kind: str) -> str:
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            pass
+        else:
+            return f"must be {kind}; write it without quotes"
+    return f"must be {kind}, not {show(value)}"
+
+
+def _no_verb(value: Any) -> str:
+    if not isinstance(value, dict):
+        return f"must be a rule such as {{body: inference_server}}, not {show(value)}"
+    verbs = rules.verbs_of(value)
+    if verbs:
+        return f"has {' and '.join(verbs)}; a rule has exactly one of {', '.join(rules.VERBS)}: write two rules"
+    strange = [key for key in value if key not in {"name", "when"}]
+    near = [verb for key in strange for verb in difflib.get_close_matches(key, rules.VERBS, 1)]
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    return f"needs exactly one of {', '.join(rules.VERBS)}{hint}"
+
+
+def _unknown_key(location: tuple[str | int, ...]) -> str:
+    *parents, key = location
+    if not parents and key in _KUBERNETES_KEYS:
+        return "does not belong here: routes.yaml is a local file for routegen, not a Kubernetes object"
+    verb = str(parents[-1]).strip("<>")
+    owners = rules.verbs_that_take(str(key)) if verb in rules.VERBS else ()
+    if owners:
+        return f"goes with {' or '.join(owners)}, not with {verb}"
+    known = _keys(parents)
+    near = difflib.get_close_matches(str(key), known, 1)
+    return f"unknown key; {f'did you mean {show(near[0])}? ' if near else ''}known: {', '.join(known)}"
+
+
+def _keys(location: Iterable[str | int]) -> list[str]:
+    """The keys of the model at ``location``."""
+    annotation: Any = Routes
+    for part in location:
+        annotation = _inside(_bare(annotation), part)
+    model = _bare(annotation)
+    assert issubclass(model, BaseModel)
+    return sorted(str(field.alias) for field in model.model_fields.values())
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    """The type of one field, entry or union member."""
+    if get_origin(annotation) is list:
+        return get_args(annotation)[0]
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    if get_origin(annotation) is not None:
+        return next(member for member in get_args(annotation) if get_args(member)[1].tag == part)
+    fields: dict[str, FieldInfo] = annotation.model_fields
+    return next(field.annotation for field in fields.values() if field.alias == part)
+
+
+def _bare(annotation: Any) -> Any:
+    """Without ``Annotated`` and ``| None``."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) is UnionType and type(None) in get_args(annotation):
+        return _bare(get_args(annotation)[0])
+    return annotation
