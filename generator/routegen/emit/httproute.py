@@ -1,0 +1,118 @@
+"""HTTPRoutes: which requests wait for a decision, and where each decision leads.
+
+Gateway API ranks matches by path, then method, then the number of headers (HTTPRouteRule, "Matches"). So engine
+routes repeat the waiting route's path and method and add the routing header: with the header they win, without it the
+request waits. Each backend has its own HTTPRoute, because a rule's index is part of the name of the cluster
+that Envoy Gateway makes of it: adding a backend must not touch the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from routegen.emit.kubernetes import INFERENCE_ROUTE, PASSTHROUGH_ROUTE, Document, child_name, document
+from routegen.plan import Backend, Passthrough, Plan
+
+MAX_RULE_MATCHES: Final = 64
+MAX_ROUTE_MATCHES: Final = 128
+"""Over all rules of an HTTPRoute; both limits are Gateway API's (HTTPRouteRule, HTTPRouteSpec)."""
+MODELS_PATH: Final = "/v1/models"
+
+Refs = Sequence[dict[str, Any]]
+"""``backendRefs`` of a rule."""
+Match = dict[str, Any]
+
+
+def engine_routes(plan: Plan, backend: Backend, refs: Refs) -> list[Document]:
+    """The routes of requests that were decided for ``backend``; its name goes into the response header."""
+    header = {"type": "Exact", "name": plan.routing_header, "value": backend.name}
+    matches = [_exact(path, "POST") | {"headers": [header]} for path in plan.paths]
+    filters = [_response(set=[{"name": plan.routing_header, "value": backend.name}])]
+    name = child_name(plan.name, "to", backend.name)
+    return _routes(plan, name, INFERENCE_ROUTE, matches, {"filters": filters, **_forward(refs)})
+
+
+def waiting_routes(plan: Plan, refs: Refs, refusal: str) -> list[Document]:
+    """The routes where a request waits for its decision, and ends if there is none.
+
+    :param refs: where it goes then (``failure: {backend: …}``); empty: nowhere.
+    :param refusal: the HTTPRouteFilter that answers it then.
+    """
+    # With `failure` no response header is set: it names the backend that was decided for, and here nothing was.
+    action = {"filters": _anonymous(plan), **_forward(refs)} if refs else {"filters": [_answer(refusal)]}
+    matches = [_exact(path, "POST") for path in plan.paths]
+    return _routes(plan, child_name(plan.name, "waiting"), INFERENCE_ROUTE, matches, action)
+
+
+def models_routes(plan: Plan, refusal: str) -> list[Document]:
+    """The route of ``GET /v1/models`` and ``/v1/models/{id}``, which the router answers.
+
+    :param refusal: the HTTPRouteFilter that answers where the router doesn't.
+    """
+    # A path prefix matches whole segments: /v1/models and /v1/models/x, not /v1/modelsx.
+    match = {"path": {"type": "PathPrefix", "value": MODELS_PATH}, "method": "GET"}
+    action = {"filters": [_answer(refusal)]}
+    return _routes(plan, child_name(plan.name, "models"), INFERENCE_ROUTE, [match], action)
+
+
+def passthrough_routes(plan: Plan, backend: Backend, refs: Refs, opened: Sequence[Passthrough]) -> list[Document]:
+    """The routes of what reaches ``backend`` unread."""
+    matches = [_opened(entry) for entry in opened]
+    name = child_name(plan.name, "passthrough", backend.name)
+    return _routes(plan, name, PASSTHROUGH_ROUTE, matches, {"filters": _anonymous(plan), **_forward(refs)})
+
+
+def not_found_routes(plan: Plan, refusal: str) -> list[Document]:
+    """The route of everything else, which the HTTPRouteFilter ``refusal`` answers."""
+    match = {"path": {"type": "PathPrefix", "value": "/"}}
+    action = {"filters": [_answer(refusal)]}
+    return _routes(plan, child_name(plan.name, "not-found"), "not-found-route", [match], action)
+
+
+def _routes(plan: Plan, name: str, component: str, matches: Sequence[Match], action: dict[str, Any]) -> list[Document]:
+    """As many HTTPRoutes as Gateway API's limits ask for: ``name``, ``name.2``, …; nearly always one."""
+    routes = []
+    for index, part in enumerate(_chunks(matches, MAX_ROUTE_MATCHES), start=1):
+        spec: dict[str, Any] = {"parentRefs": [{"name": plan.gateway.name, "namespace": plan.gateway.namespace}]}
+        if plan.gateway.hostnames:
+            spec["hostnames"] = list(plan.gateway.hostnames)
+        spec["rules"] = [{"matches": chunk, **action} for chunk in _chunks(part, MAX_RULE_MATCHES)]
+        full_name = name if index == 1 else f"{name}.{index}"
+        routes.append(document(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", full_name, component, spec))
+    return routes
+
+
+def _chunks(matches: Sequence[Match], size: int) -> list[list[Match]]:
+    return [list(matches[start : start + size]) for start in range(0, len(matches), size)]
+
+
+def _exact(path: str, method: str) -> Match:
+    return {"path": {"type": "Exact", "value": path}, "method": method}
+
+
+def _opened(entry: Passthrough) -> Match:
+    if entry.path.endswith("/*"):
+        prefix = entry.path.removesuffix("/*") or "/"
+        return {"path": {"type": "PathPrefix", "value": prefix}, "method": entry.method}
+    return _exact(entry.path, entry.method)
+
+
+def _forward(refs: Refs) -> dict[str, Any]:
+    # 0s: no limit; a long generation may take minutes. BackendTrafficPolicy bounds the silence instead.
+    return {"backendRefs": list(refs), "timeouts": {"request": "0s"}}
+
+
+def _anonymous(plan: Plan) -> list[dict[str, Any]]:
+    """Let neither the client's nor the engine's copy of the routing header through."""
+    modifier = {"remove": [plan.routing_header]}
+    return [{"type": "RequestHeaderModifier", "requestHeaderModifier": modifier}, _response(**modifier)]
+
+
+def _response(**change: Sequence[Any]) -> dict[str, Any]:
+    return {"type": "ResponseHeaderModifier", "responseHeaderModifier": dict(change)}
+
+
+def _answer(name: str) -> dict[str, Any]:
+    reference = {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": name}
+    return {"type": "ExtensionRef", "extensionRef": reference}

@@ -1,0 +1,189 @@
+"""Envoy Gateway's own objects: how requests are read, how the router is asked, how engines are spoken to.
+
+Policies choose HTTPRoutes by label, not by name, so that adding a backend changes no policy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from routegen.emit.kubernetes import (
+    INFERENCE_ROUTE,
+    PASSTHROUGH_ROUTE,
+    ROUTER,
+    Document,
+    child_name,
+    document,
+    quantity,
+    selector_labels,
+)
+from routegen.emit.router_deployment import GRPC_PORT, router_name
+from routegen.plan import Plan
+from routegen_router.answers import error, not_found
+from routegen_router.decide import Reject
+
+API: Final = "gateway.envoyproxy.io/v1alpha1"
+GATEWAY_API: Final = "gateway.networking.k8s.io"
+
+_DECISION_TIMEOUT: Final = "5s"
+"""For one answer of the router; Envoy's default of 200 ms is too short for large bodies on a busy machine."""
+_UPLOAD_TIMEOUT: Final = "300s"
+"""For a client to send its whole request."""
+_SILENCE: Final = "3600s"
+"""An answer that moves no byte for so long is given up; there is no other limit on how long it takes."""
+_MANY: Final = 65536
+"""In place of Envoy's 1024 parallel requests and connections: a generation holds its request for minutes."""
+
+
+def client_traffic_policy(plan: Plan) -> Document:
+    """What holds for every request of the Gateway before any route is looked at."""
+    target = {"group": GATEWAY_API, "kind": "Gateway", "name": plan.gateway.name}
+    spec = {"targetRefs": [target], **client_traffic_settings(plan)}
+    name = child_name(plan.name, "clients")
+    return document(plan, API, "ClientTrafficPolicy", name, "gateway", spec, plan.gateway.namespace)
+
+
+def client_traffic_settings(plan: Plan) -> dict[str, Any]:
+    """The lines that a Gateway's ClientTrafficPolicy must hold, ours or not."""
+    return {
+        # Envoy Gateway's own limit is 32 KiB; the router needs whole bodies.
+        "connection": {"bufferLimit": quantity(plan.max_body_bytes)},
+        "headers": {
+            # Only the router may set the routing header. Early: before the first look at the routes.
+            "earlyRequestHeaders": {"remove": [plan.routing_header]},
+            # Some engines take x_inference_server for x-inference-server.
+            "withUnderscoresAction": "DropHeader",
+        },
+        # One spelling of a path for routes, router and engine.
+        "path": {"escapedSlashesAction": "UnescapeAndForward"},
+        "timeout": {"http": {"requestReceivedTimeout": _UPLOAD_TIMEOUT}},
+    }
+
+
+def extension_policy(plan: Plan) -> Document:
+    """Ask the router, on every route that requests wait on and on every route that it decides for.
+
+    On the latter too: should a client's routing header get so far, the router overwrites it.
+    """
+    processor = {
+        "backendRefs": [{"name": router_name(plan), "port": GRPC_PORT}],
+        "processingMode": {"request": {"body": "Buffered"}},
+        "messageTimeout": _DECISION_TIMEOUT,
+        "failOpen": plan.router.failure_backend is not None,
+        "statusOnError": 503,
+        "metadata": {"writableNamespaces": ["routegen"]},
+        "backendSettings": {
+            "circuitBreaker": _circuit_breaker(),
+            "healthCheck": {
+                "active": {
+                    "type": "GRPC",
+                    "interval": "2s",
+                    "timeout": "1s",
+                    "unhealthyThreshold": 2,
+                    "healthyThreshold": 1,
+                },
+                # Least-request balancing prefers an instance that fails fast, unless it is thrown out.
+                "passive": {
+                    "consecutive5XxErrors": 3,
+                    "consecutiveGatewayErrors": 3,
+                    "interval": "1s",
+                    "baseEjectionTime": "2s",
+                    "maxEjectionPercent": 75,
+                },
+            },
+            "loadBalancer": {"type": "LeastRequest"},
+            # A decision has no side effects, so it may be asked for again.
+            "retry": {
+                "numRetries": 2,
+                "retryOn": {"triggers": ["connect-failure", "refused-stream", "reset", "unavailable"]},
+            },
+        },
+    }
+    spec = {"targetSelectors": [_routes(plan, INFERENCE_ROUTE)], "extProc": [processor]}
+    return document(plan, API, "EnvoyExtensionPolicy", child_name(plan.name, ROUTER), ROUTER, spec)
+
+
+def backend_traffic_policies(plan: Plan) -> list[Document]:
+    """How engines are spoken to: patiently, and never asked twice for what they may have begun."""
+    components = [("engines", INFERENCE_ROUTE)]
+    if plan.passthrough:
+        components.append(("passthrough", PASSTHROUGH_ROUTE))
+    settings: dict[str, Any] = {
+        "circuitBreaker": _circuit_breaker(),
+        # Only failed connections count: an engine's 5xx (0: never) may be the request's fault. At most half of the
+        # instances are thrown out, so a lone one never is.
+        "healthCheck": {
+            "passive": {
+                "splitExternalLocalOriginErrors": True,
+                "consecutiveLocalOriginFailures": 3,
+                "consecutive5XxErrors": 0,
+                "interval": "2s",
+                "baseEjectionTime": "10s",
+                "maxEjectionPercent": 50,
+            }
+        },
+        "retry": {"numRetries": 2, "retryOn": {"triggers": ["connect-failure", "refused-stream"]}},
+        "tcpKeepalive": {"idleTime": "60s", "interval": "30s", "probes": 4},
+        "timeout": {
+            "tcp": {"connectTimeout": "5s"},
+            "http": {"requestTimeout": "0s", "streamIdleTimeout": _SILENCE},
+        },
+    }
+    return [
+        document(
+            plan,
+            API,
+            "BackendTrafficPolicy",
+            child_name(plan.name, suffix),
+            "engines",
+            {"targetSelectors": [_routes(plan, component)], **settings},
+        )
+        for suffix, component in components
+    ]
+
+
+def refusal_name(plan: Plan) -> str:
+    """The name of :func:`route_not_set`."""
+    return child_name(plan.name, "route-not-set")
+
+
+def route_not_set(plan: Plan) -> Document:
+    """503 for a request that got no decision.
+
+    Envoy Gateway would make a bare 503 of a Service without endpoints; this one has a body. The body limit is the
+    listener's there, so unlike a direct response behind a route's own limit it takes nothing away.
+    """
+    reject = Reject(503, "route_not_set", "The gateway has no decision for this request; try again shortly.")
+    return _refusal(plan, refusal_name(plan), reject)
+
+
+def not_found_name(plan: Plan) -> str:
+    """The name of :func:`nothing_here`."""
+    return child_name(plan.name, "not-found")
+
+
+def nothing_here(plan: Plan) -> Document:
+    """404 for what isn't served."""
+    return _refusal(plan, not_found_name(plan), not_found(plan.paths))
+
+
+def _refusal(plan: Plan, name: str, reject: Reject) -> Document:
+    response = {
+        "statusCode": reject.status,
+        "contentType": "application/json",
+        "body": {"type": "Inline", "inline": error(reject).decode()},
+    }
+    return document(plan, API, "HTTPRouteFilter", name, "refusal", {"directResponse": response})
+
+
+def _routes(plan: Plan, component: str) -> dict[str, Any]:
+    return {"group": GATEWAY_API, "kind": "HTTPRoute", "matchLabels": selector_labels(plan, component)}
+
+
+def _circuit_breaker() -> dict[str, int]:
+    return {
+        "maxConnections": _MANY,
+        "maxPendingRequests": _MANY,
+        "maxParallelRequests": _MANY,
+        "maxParallelRetries": 1024,
+    }

@@ -1,0 +1,104 @@
+"""The router in Kubernetes: its configuration, Deployment, Service and disruption budget.
+
+These read best as the manifests they are, so they are templates. What a template gives is parsed back to plain data:
+output has one style, and a value can never break out of its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from hashlib import sha256
+from typing import Any, Final
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from routegen.emit.kubernetes import ROUTER, Document, child_name, labels, selector_labels
+from routegen.emit.router_config import router_config
+from routegen.plan import Addresses, Backend, Plan
+from routegen_router.config import dump
+
+GRPC_PORT: Final = 50051
+HTTP_PORT: Final = 9464
+"""Metrics and probes."""
+_AUTHORITIES: Final = "/etc/routegen-ca"
+"""Where the router's pod has the certificates of authorities, one folder a ConfigMap."""
+
+
+def router_documents(plan: Plan) -> list[Document]:
+    """ConfigMap, Service, Deployment, PodDisruptionBudget, in that order."""
+    config_maps = sorted({name for backend in plan.backends if (name := _mountable(plan, backend)) is not None})
+    config = dump(router_config(_polled_over_tls(plan))).decode()
+    values = {
+        "name": router_name(plan),
+        "namespace": plan.namespace,
+        "labels": labels(plan, ROUTER),
+        "selector": selector_labels(plan, ROUTER),
+        "config": config,
+        "config_map": child_name(plan.name, ROUTER, sha256(config.encode()).hexdigest()[:10]),
+        "authorities": [
+            {"volume": f"ca-{index}", "config_map": name, "path": f"{_AUTHORITIES}/{name}"}
+            for index, name in enumerate(config_maps)
+        ],
+        "replicas": plan.router.replicas,
+        "image": plan.router.image,
+        "resources": {kind: dict(amounts) for kind, amounts in plan.router.resources},
+        "grpc_port": GRPC_PORT,
+        "http_port": HTTP_PORT,
+    }
+    return [_fill(f"router-{part}.yaml.j2", values) for part in ("config", "service", "deployment", "budget")]
+
+
+def router_name(plan: Plan) -> str:
+    """The name of the router's Service and Deployment."""
+    return child_name(plan.name, ROUTER)
+
+
+def unverifiable(plan: Plan) -> tuple[Backend, ...]:
+    """The backends whose authority's certificate the router can't have: a pod mounts its own namespace's ConfigMaps."""
+    return tuple(
+        backend
+        for backend in plan.backends
+        if backend.poll_url is not None
+        and backend.tls is not None
+        and backend.tls.ca_config_map is not None
+        and _mountable(plan, backend) is None
+    )
+
+
+def _mountable(plan: Plan, backend: Backend) -> str | None:
+    """The ConfigMap with the certificate that the router verifies this engine by."""
+    if backend.poll_url is None or backend.tls is None:
+        return None
+    elsewhere = not isinstance(backend.reach, Addresses) and backend.reach.namespace != plan.namespace
+    return None if elsewhere else backend.tls.ca_config_map
+
+
+def _polled_over_tls(plan: Plan) -> Plan:
+    """The plan with each authority's certificate where the router's pod has it."""
+    backends = []
+    for backend in plan.backends:
+        name = _mountable(plan, backend)
+        if name is not None and backend.tls is not None:
+            tls = replace(backend.tls, ca_file=f"{_AUTHORITIES}/{name}/ca.crt")
+            backends.append(replace(backend, tls=tls))
+        else:
+            backends.append(backend)
+    return replace(plan, backends=tuple(backends))
+
+
+def _fill(template: str, values: Mapping[str, Any]) -> Document:
+    parsed = yaml.safe_load(_templates().get_template(template).render(values))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+@cache
+def _templates() -> Environment:
+    # JSON is YAML on one line, so a value stays one value whatever is in it. (`autoescape` is HTML's.)
+    environment = Environment(loader=PackageLoader("routegen"), undefined=StrictUndefined, autoescape=False)  # noqa: S701
+    environment.filters["yaml"] = json.dumps
+    return environment
