@@ -1,0 +1,102 @@
+"""Whole configurations, as plain data: one static file, or a bootstrap with the files that it watches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import betterproto2
+from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.overload import v3 as overload
+from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import v3 as connections
+
+from routegen.plan import Plan
+
+from .clusters import engine_clusters, fixed_clusters
+from .listeners import listeners
+from .messages import packed, parse_address, plain, seconds
+from .routes import route_configuration
+
+ADMIN: Final = "127.0.0.1:9901"
+"""The admin interface's address; it can stop Envoy and show its configuration, so it stays on loopback."""
+
+LIVE: Final = "live"
+"""The folder, inside the watched one, that Envoy reads from: a symbolic link that is renamed into place."""
+
+_MAX_CONNECTIONS: Final = 50_000
+
+
+def static(plan: Plan, *, admin: str = ADMIN) -> dict[str, Any]:
+    """Make one bootstrap that holds everything.
+
+    :raises UserError: the plan has what Envoy can't follow, such as an InferencePool.
+    """
+    return plain(_bootstrap(plan, listeners(plan), [*engine_clusters(plan), *fixed_clusters(plan)], None, admin))
+
+
+def live(plan: Plan, directory: str | Path, *, admin: str = ADMIN) -> dict[str, dict[str, Any]]:
+    """Make a bootstrap and the two files that it watches: what can change without a restart.
+
+    Envoy reads ``DIRECTORY/live/rds.yaml`` and ``cds.yaml`` again when ``live``, a symbolic link to a folder with
+    both, is replaced by a rename. Listeners are not among them: changing one cuts long streams.
+
+    :returns: file name -> document: ``envoy.yaml``, ``rds.yaml``, ``cds.yaml``.
+    :raises UserError: as for :func:`static`.
+    """
+    where = Path(directory)
+    made = _bootstrap(
+        plan, listeners(plan, _file(where, "rds.yaml")), fixed_clusters(plan), _file(where, "cds.yaml"), admin
+    )
+    return {
+        "envoy.yaml": plain(made),
+        "rds.yaml": _resources(route_configuration(plan)),
+        "cds.yaml": _resources(*engine_clusters(plan)),
+    }
+
+
+def _bootstrap(
+    plan: Plan,
+    listening: list[Any],
+    clusters: list[Any],
+    clusters_from: core.ConfigSource | None,
+    admin: str,
+) -> bootstrap.Bootstrap:
+    dynamic = None if clusters_from is None else bootstrap.BootstrapDynamicResources(cds_config=clusters_from)
+    return bootstrap.Bootstrap(
+        node=core.Node(id=f"{plan.namespace}/{plan.name}", cluster="routegen"),
+        admin=bootstrap.Admin(address=parse_address(admin)),
+        static_resources=bootstrap.BootstrapStaticResources(listeners=listening, clusters=clusters),
+        dynamic_resources=dynamic,
+        overload_manager=_overload_manager(),
+    )
+
+
+def _overload_manager() -> overload.OverloadManager:
+    """Refuse connections beyond a fixed number.
+
+    Bodies need no guard here: the router admits them by their declared size before Envoy has read them.
+    """
+    limit = connections.DownstreamConnectionsConfig(max_active_downstream_connections=_MAX_CONNECTIONS)
+    return overload.OverloadManager(
+        refresh_interval=seconds(0.25),
+        resource_monitors=[
+            overload.ResourceMonitor(
+                name="envoy.resource_monitors.global_downstream_max_connections", typed_config=packed(limit)
+            )
+        ],
+    )
+
+
+def _file(directory: Path, name: str) -> core.ConfigSource:
+    return core.ConfigSource(
+        path_config_source=core.PathConfigSource(
+            path=str(directory / LIVE / name), watched_directory=core.WatchedDirectory(path=str(directory))
+        ),
+        resource_api_version=core.ApiVersion.V3,
+    )
+
+
+def _resources(*messages: betterproto2.Message) -> dict[str, Any]:
+    """Wrap resources as Envoy reads them from a file."""
+    return {"resources": [plain(packed(message)) for message in messages]}

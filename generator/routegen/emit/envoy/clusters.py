@@ -1,0 +1,190 @@
+"""Clusters: one for each engine, one for the router, and the empty one behind the waiting route."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.cluster import v3 as cluster
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.endpoint import v3 as endpoint
+from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstreams
+from envoy_data_plane.envoy.type import v3 as envoy_type
+from envoy_data_plane.google.protobuf import Any
+
+from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
+from routegen.problems import UserError
+
+from . import names
+from .messages import needs_dns, packed, parse_address, seconds, socket_address
+from .tls import upstream_tls
+
+ENGINE_KEEP_ALIVE: Final = 4.0
+"""Seconds that an idle connection to an engine is kept: less than the 5 s after which uvicorn, the server of vLLM
+and SGLang, closes it. A request on a connection that is just being closed would fail, and a POST isn't retried."""
+
+_MANY: Final = 100_000
+"""Queueing is the engines' business; Envoy's default of 1024 would refuse requests that an engine takes."""
+
+
+def engine_clusters(plan: Plan) -> list[cluster.Cluster]:
+    """Make a cluster for each backend, in the order of routes.yaml."""
+    return [_engine_cluster(backend) for backend in plan.backends]
+
+
+def fixed_clusters(plan: Plan) -> list[cluster.Cluster]:
+    """Make the clusters that don't depend on the backends."""
+    waiting = cluster.Cluster(name=names.WAITING, type=cluster.ClusterDiscoveryType.STATIC, connect_timeout=seconds(1))
+    return [_router_cluster(plan), waiting]
+
+
+def hosts(backend: Backend) -> tuple[tuple[str, int], ...]:
+    """Where an engine is: host and port pairs.
+
+    :raises UserError: it is an InferencePool, which only a gateway in Kubernetes can follow.
+    """
+    match backend.reach:
+        case ServiceRef() as service:
+            return ((service.host, service.port),)
+        case Addresses() as addresses:
+            return addresses.endpoints
+        case PoolRef():
+            raise UserError(
+                f"backend {backend.name!r} is an InferencePool, which target envoy can't follow; "
+                "give a service or endpoints, or choose another target"
+            )
+
+
+def _engine_cluster(backend: Backend) -> cluster.Cluster:
+    """One engine: HTTP/1.1, slow answers are fine, and it is never cut off altogether."""
+    addresses = [socket_address(host, port) for host, port in hosts(backend)]
+    protocol = upstreams.HttpProtocolOptions(
+        common_http_protocol_options=core.HttpProtocolOptions(idle_timeout=seconds(ENGINE_KEEP_ALIVE)),
+        explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
+            http_protocol_options=core.Http1ProtocolOptions()
+        ),
+    )
+    made = _cluster(names.engine(backend.name), addresses, connect_timeout=5, protocol=protocol)
+    for lb_endpoint, (host, _) in zip(_endpoints(made), hosts(backend), strict=True):
+        assert lb_endpoint.endpoint is not None
+        lb_endpoint.endpoint.health_check_config = endpoint.EndpointHealthCheckConfig(hostname=host)
+    made.health_checks = [_engine_health_check()]
+    made.outlier_detection = _engine_outlier_detection()
+    made.upstream_connection_options = cluster.UpstreamConnectionOptions(
+        tcp_keepalive=core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
+    )
+    if backend.tls is not None:
+        made.transport_socket = upstream_tls(backend.tls, tuple(host for host, _ in hosts(backend)))
+    return made
+
+
+def _engine_health_check() -> core.HealthCheck:
+    """GET /health; any answer below 500 counts as alive, since not every engine has that path.
+
+    A slow engine isn't a dead one: it has 10 s, and it takes three failures in a row. That 5xx answers count
+    towards the three is what ``retriable_statuses`` does; without it a single one would be enough.
+    """
+    return core.HealthCheck(
+        timeout=seconds(10),
+        interval=seconds(10),
+        no_traffic_interval=seconds(10),
+        unhealthy_threshold=3,
+        healthy_threshold=1,
+        http_health_check=core.HealthCheckHttpHealthCheck(
+            path="/health",
+            expected_statuses=[envoy_type.Int64Range(start=200, end=500)],
+            retriable_statuses=[envoy_type.Int64Range(start=500, end=600)],
+        ),
+    )
+
+
+def _engine_outlier_detection() -> cluster.OutlierDetection:
+    """Leave out, for a while, an endpoint that can't be connected to; at most half of them, so never an only one.
+
+    An engine's own 5xx doesn't count: a bad prompt must not take an engine away from everybody.
+    """
+    return cluster.OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=3,
+        enforcing_consecutive_local_origin_failure=100,
+        enforcing_consecutive_5xx=0,
+        enforcing_consecutive_gateway_failure=0,
+        enforcing_success_rate=0,
+        enforcing_local_origin_success_rate=0,
+        interval=seconds(2),
+        base_ejection_time=seconds(5),
+        max_ejection_time=seconds(30),
+        max_ejection_percent=50,
+    )
+
+
+def _router_cluster(plan: Plan) -> cluster.Cluster:
+    """The router's workers: HTTP/2, one endpoint each.
+
+    LEAST_REQUEST alone would prefer a dead worker, which fails fastest and so looks idle: outlier detection,
+    health checks and the filter's retries make up for it.
+    """
+    addresses = [parse_address(text) for text in plan.router.addresses]
+    protocol = upstreams.HttpProtocolOptions(
+        explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
+            http2_protocol_options=core.Http2ProtocolOptions(
+                connection_keepalive=core.KeepaliveSettings(interval=seconds(30), timeout=seconds(5))
+            )
+        )
+    )
+    made = _cluster(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=protocol)
+    made.health_checks = [
+        core.HealthCheck(
+            timeout=seconds(1),
+            interval=seconds(2),
+            no_traffic_interval=seconds(2),
+            unhealthy_threshold=2,
+            healthy_threshold=1,
+            grpc_health_check=core.HealthCheckGrpcHealthCheck(),
+        )
+    ]
+    made.outlier_detection = cluster.OutlierDetection(
+        consecutive_5xx=3,
+        consecutive_gateway_failure=3,
+        enforcing_consecutive_gateway_failure=100,
+        enforcing_success_rate=0,
+        interval=seconds(1),
+        base_ejection_time=seconds(2),
+        max_ejection_percent=75,
+    )
+    return made
+
+
+def _cluster(
+    name: str, addresses: list[core.Address], *, connect_timeout: float, protocol: upstreams.HttpProtocolOptions
+) -> cluster.Cluster:
+    """What engines and router have in common.
+
+    The panic threshold of 1 % means: any healthy endpoint is used alone, and all of them where none is.
+    """
+    resolve = any(map(needs_dns, addresses))
+    if resolve and any(address.pipe is not None for address in addresses):
+        raise UserError("spec.router.addresses: unix: addresses can't stand beside DNS names; use IP addresses")
+    kinds, families = cluster.ClusterDiscoveryType, cluster.ClusterDnsLookupFamily
+    endpoints = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address)) for address in addresses]
+    options: dict[str, Any] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(protocol)}
+    limits = cluster.CircuitBreakersThresholds(
+        max_connections=_MANY, max_pending_requests=_MANY, max_requests=_MANY, max_retries=1000
+    )
+    return cluster.Cluster(
+        name=name,
+        type=kinds.STRICT_DNS if resolve else kinds.STATIC,
+        dns_lookup_family=families.V4_PREFERRED if resolve else families.AUTO,
+        connect_timeout=seconds(connect_timeout),
+        lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
+        common_lb_config=cluster.ClusterCommonLbConfig(healthy_panic_threshold=envoy_type.Percent(value=1)),
+        typed_extension_protocol_options=options,
+        circuit_breakers=cluster.CircuitBreakers(thresholds=[limits]),
+        load_assignment=endpoint.ClusterLoadAssignment(
+            cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]
+        ),
+    )
+
+
+def _endpoints(made: cluster.Cluster) -> list[endpoint.LbEndpoint]:
+    assert made.load_assignment is not None
+    return made.load_assignment.endpoints[0].lb_endpoints

@@ -1,0 +1,111 @@
+"""Listeners: where clients connect, and how their requests are read before any route is looked at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.listener import v3 as listener
+from envoy_data_plane.envoy.extensions.filters.http.router import v3 as proxy
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
+
+from routegen.plan import Listener, Plan
+
+from . import names
+from .access_log import access_log
+from .messages import packed, seconds, socket_address
+from .replies import local_replies
+from .router_filter import router_filter
+from .routes import route_configuration
+from .tls import downstream_tls
+
+UPLOAD_TIMEOUT: Final = 300.0
+"""Seconds in which a request must be read to its end; then 408. 32 MiB need 0.9 Mbit/s."""
+
+_MIB: Final = 1 << 20
+
+
+def listeners(plan: Plan, routes: core.ConfigSource | None = None) -> list[listener.Listener]:
+    """Make the plan's listeners.
+
+    :param routes: where Envoy reads the routes from; ``None``: they stand in the listener.
+    """
+    return [_listener(plan, entry, routes) for entry in plan.gateway.listeners]
+
+
+def _listener(plan: Plan, entry: Listener, routes: core.ConfigSource | None) -> listener.Listener:
+    manager = _connection_manager(plan)
+    if routes is None:
+        manager.route_config = route_configuration(plan)
+    else:
+        manager.rds = hcm.Rds(config_source=routes, route_config_name=names.ROUTES)
+    chain = listener.FilterChain(
+        filters=[listener.Filter(name="envoy.filters.network.http_connection_manager", typed_config=packed(manager))],
+        transport_socket=None if entry.tls is None else downstream_tls(entry.tls),
+    )
+    return listener.Listener(name=entry.name, address=socket_address(entry.address, entry.port), filter_chains=[chain])
+
+
+def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
+    underscores = core.HttpProtocolOptionsHeadersWithUnderscoresAction
+    return hcm.HttpConnectionManager(
+        stat_prefix=names.ROUTES,
+        use_remote_address=True,
+        # Clients and engines log the same id, and the openai client shows it.
+        preserve_external_request_id=True,
+        always_set_request_id_in_response=True,
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action=hcm.HttpConnectionManagerPathWithEscapedSlashesAction.KEEP_UNCHANGED,
+        common_http_protocol_options=core.HttpProtocolOptions(
+            idle_timeout=seconds(900),
+            # x_inference_server and x-inference-server are one header to a CGI-style server.
+            headers_with_underscores_action=underscores.DROP_HEADER,
+        ),
+        http2_protocol_options=core.Http2ProtocolOptions(
+            max_concurrent_streams=256, initial_stream_window_size=_MIB, initial_connection_window_size=4 * _MIB
+        ),
+        request_headers_timeout=seconds(30),
+        request_timeout=seconds(UPLOAD_TIMEOUT),
+        stream_idle_timeout=seconds(300),
+        upgrade_configs=_upgrades(plan),
+        early_header_mutation_extensions=[_remove_early(plan)],
+        local_reply_config=local_replies(plan),
+        access_log=[access_log(plan)],
+        http_filters=[
+            router_filter(plan),
+            hcm.HttpFilter(
+                name="envoy.filters.http.router", typed_config=packed(proxy.Router(suppress_envoy_headers=True))
+            ),
+        ],
+    )
+
+
+def _remove_early(plan: Plan) -> core.TypedExtensionConfig:
+    """Remove the client's routing header before the first routing, on every path: every copy, in any case.
+
+    Removing it at the route would be too late, it would have chosen the route. ``x-envoy-*`` goes too: with those a
+    client could ask for retries or timeouts of its own.
+    """
+    mutations = [
+        mutation_rules.HeaderMutation(remove=plan.routing_header),
+        mutation_rules.HeaderMutation(
+            remove_on_match=mutation_rules.HeaderMutationRemoveOnMatch(
+                key_matcher=matcher.StringMatcher(prefix="x-envoy-", ignore_case=True)
+            )
+        ),
+    ]
+    return core.TypedExtensionConfig(
+        name="envoy.http.early_header_mutation.header_mutation",
+        typed_config=packed(early.HeaderMutation(mutations=mutations)),
+    )
+
+
+def _upgrades(plan: Plan) -> list[hcm.HttpConnectionManagerUpgradeConfig]:
+    """WebSockets, only where a passthrough route switches them on."""
+    if not plan.passthrough:
+        return []
+    return [hcm.HttpConnectionManagerUpgradeConfig(upgrade_type="websocket", enabled=False)]

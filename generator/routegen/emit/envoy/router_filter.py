@@ -1,0 +1,103 @@
+"""The filter that asks the router: Envoy's external processor, and its settings for a single route."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as ext_proc
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
+from envoy_data_plane.envoy.type import v3 as envoy_type
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
+from envoy_data_plane.google.protobuf import Any
+
+from routegen.plan import Plan
+
+from . import names
+from .messages import exact, one_of, packed, seconds
+
+MESSAGE_TIMEOUT: Final = 5.0
+"""Seconds for each of the router's replies, counted from the moment the whole body is sent; more is 504."""
+
+ANSWER_HEADERS: Final = ("content-type", "retry-after")
+"""Headers that the router's own answers carry: mutation rules apply to those answers too."""
+
+FORWARDED_HEADERS: Final = (
+    ":method",
+    ":path",
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "x-request-id",
+)
+"""What the router sees of each request beside the headers that rules read; never credentials."""
+
+
+def router_filter(plan: Plan) -> hcm.HttpFilter:
+    """Make the filter: the whole body is buffered, the request's two messages are sent, the response's none.
+
+    It fails closed; a waiting route with a failure backend opens it for itself (see :func:`fail_open`).
+    """
+    skip, none = ext_proc.ProcessingModeHeaderSendMode.SKIP, ext_proc.ProcessingModeBodySendMode.NONE
+    allowed = sorted({*ANSWER_HEADERS, plan.routing_header})
+    forwarded = (*FORWARDED_HEADERS, *(name for name in plan.rule_headers if name not in FORWARDED_HEADERS))
+    config = ext_proc.ExternalProcessor(
+        grpc_service=core.GrpcService(
+            envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=names.ROUTER_CLUSTER),
+            retry_policy=_retry_policy(),
+        ),
+        # The header mutation of the body's reply needs SEND here; responses never go through the router.
+        processing_mode=ext_proc.ProcessingMode(
+            request_header_mode=ext_proc.ProcessingModeHeaderSendMode.SEND,
+            request_body_mode=ext_proc.ProcessingModeBodySendMode.BUFFERED,
+            request_trailer_mode=skip,
+            response_header_mode=skip,
+            response_body_mode=none,
+            response_trailer_mode=skip,
+        ),
+        message_timeout=seconds(MESSAGE_TIMEOUT),
+        status_on_error=envoy_type.HttpStatus(code=envoy_type.StatusCode.ServiceUnavailable),
+        mutation_rules=mutation_rules.HeaderMutationRules(
+            disallow_all=True,
+            allow_expression=matcher.RegexMatcher(regex=f"^({one_of(tuple(allowed)).regex})$"),
+        ),
+        forward_rules=ext_proc.HeaderForwardingRules(
+            allowed_headers=matcher.ListStringMatcher(patterns=[exact(name) for name in forwarded])
+        ),
+        metadata_options=ext_proc.MetadataOptions(
+            receiving_namespaces=ext_proc.MetadataOptionsMetadataNamespaces(untyped=[names.METADATA])
+        ),
+    )
+    return hcm.HttpFilter(name=names.EXT_PROC, typed_config=packed(config))
+
+
+def disabled() -> dict[str, Any]:
+    """Per-route settings: the router isn't asked and nothing is buffered."""
+    return {names.EXT_PROC: packed(ext_proc.ExtProcPerRoute(disabled=True))}
+
+
+def fail_open() -> dict[str, Any]:
+    """Per-route settings: where the router fails, the request goes on to the route's own cluster."""
+    overrides = ext_proc.ExtProcOverrides(failure_mode_allow=True)
+    return {names.EXT_PROC: packed(ext_proc.ExtProcPerRoute(overrides=overrides))}
+
+
+def _retry_policy() -> core.RetryPolicy:
+    """Try another worker. Deciding has no side effects, so a reset is safe to retry as well.
+
+    This is the policy of ``grpc_service``: the one inside ``envoy_grpc`` is ignored.
+    """
+    return core.RetryPolicy(
+        retry_on="connect-failure,refused-stream,reset,unavailable",
+        num_retries=2,
+        retry_back_off=core.BackoffStrategy(base_interval=seconds(0.01), max_interval=seconds(0.05)),
+        host_selection_retry_max_attempts=3,
+        retry_host_predicate=[
+            core.RetryPolicyRetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts",
+                typed_config=packed(previous_hosts.PreviousHostsPredicate()),
+            )
+        ],
+    )

@@ -1,0 +1,162 @@
+"""The route configuration: waiting routes, engine routes, the model list, and everything else.
+
+A request on an inference path first matches the *waiting* route, because its routing header was removed before
+routing. The router's filter reads the body there and sets the header; Envoy then routes again, to an *engine*
+route. Nobody reaches an engine route without the router, and a request without a decision stays on the waiting
+route, which leads nowhere (503). It must be a route to a cluster without endpoints: a direct response there would
+lose ``request_body_buffer_limit``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
+from envoy_data_plane.google.protobuf import Any
+
+from routegen.plan import Passthrough, Plan
+
+from . import names, router_filter
+from .clusters import hosts
+from .messages import exact, is_ip, one_of, packed, seconds
+
+GENERATION_IDLE: Final = 3600.0
+"""Seconds without a byte in either direction before a generation is given up; there is no limit on its whole time."""
+
+MODELS: Final = "/v1/models"
+
+
+def route_configuration(plan: Plan) -> route.RouteConfiguration:
+    """Make the routes; the order is the order of matching."""
+    return route.RouteConfiguration(
+        name=names.ROUTES,
+        ignore_port_in_host_matching=True,
+        virtual_hosts=[
+            route.VirtualHost(
+                name=names.ROUTES,
+                domains=list(plan.gateway.hostnames) or ["*"],
+                # The response says which backend answered: never the engine's own copy, and nothing where nothing
+                # was decided (an empty value adds no header).
+                response_headers_to_remove=[plan.routing_header],
+                response_headers_to_add=[_set_header(plan.routing_header, f"%REQ({plan.routing_header})%")],
+                routes=[
+                    *(_engine_route(plan, backend.name) for backend in plan.backends),
+                    _waiting_route(plan),
+                    _models_route("models", route.RouteMatch(path=MODELS)),
+                    _models_route("model", route.RouteMatch(prefix=f"{MODELS}/")),
+                    *(_passthrough_route(plan, entry) for entry in plan.passthrough),
+                    _not_found_route(),
+                ],
+            )
+        ],
+    )
+
+
+def _engine_route(plan: Plan, backend: str) -> route.Route:
+    """Where a decided request goes. The router's filter is on here too: a header that slipped in is overwritten."""
+    match = _inference(plan)
+    match.headers.append(route.HeaderMatcher(name=plan.routing_header, string_match=exact(backend)))
+    return route.Route(
+        name=names.engine(backend),
+        match=match,
+        route=_to_engine(plan, backend),
+        request_body_buffer_limit=plan.max_body_bytes,
+    )
+
+
+def _waiting_route(plan: Plan) -> route.Route:
+    """Where a request waits for its decision, and stays without one."""
+    fallback = plan.router.failure_backend
+    per_filter: dict[str, Any] = {}
+    headers: list[core.HeaderValueOption] = []
+    if fallback is None:
+        action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(GENERATION_IDLE))
+    else:
+        action = _to_engine(plan, fallback)
+        per_filter = router_filter.fail_open()
+        headers = [_set_header(plan.routing_header, fallback)]
+    return route.Route(
+        name=names.WAITING,
+        match=_inference(plan),
+        route=action,
+        request_headers_to_add=headers,
+        typed_per_filter_config=per_filter,
+        request_body_buffer_limit=plan.max_body_bytes,
+    )
+
+
+def _models_route(name: str, match: route.RouteMatch) -> route.Route:
+    """Answered by the router; what stands behind it is seen only where the router gave no answer."""
+    match.headers.append(_method("GET", "HEAD"))
+    return route.Route(name=name, match=match, direct_response=route.DirectResponseAction(status=503))
+
+
+def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
+    """A request that reaches an engine unread, WebSockets included."""
+    if entry.path.endswith("/*"):
+        match = route.RouteMatch(path_separated_prefix=entry.path.removesuffix("/*"))
+        # An encoded slash or backslash stays as it is in paths; an engine that decodes it would leave the prefix.
+        encoded = matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex="[^?]*%(2[fF]|5[cC]).*"))
+        match.headers.append(route.HeaderMatcher(name=":path", string_match=encoded, invert_match=True))
+    else:
+        match = route.RouteMatch(path=entry.path)
+    match.headers.insert(0, _method(entry.method))
+    action = _to_engine(plan, entry.backend)
+    action.upgrade_configs = [route.RouteActionUpgradeConfig(upgrade_type="websocket", enabled=True)]
+    return route.Route(
+        name=f"passthrough{entry.path}",
+        match=match,
+        route=action,
+        request_headers_to_add=[_set_header(plan.routing_header, entry.backend)],
+        typed_per_filter_config=router_filter.disabled(),
+    )
+
+
+def _not_found_route() -> route.Route:
+    return route.Route(
+        name="not-found",
+        match=route.RouteMatch(prefix="/"),
+        direct_response=route.DirectResponseAction(status=404),
+        typed_per_filter_config=router_filter.disabled(),
+    )
+
+
+def _inference(plan: Plan) -> route.RouteMatch:
+    return route.RouteMatch(safe_regex=one_of(plan.paths), headers=[_method("POST")])
+
+
+def _to_engine(plan: Plan, backend: str) -> route.RouteAction:
+    """Proxy to one backend, for as long as it takes; tried again only where nothing can have been generated."""
+    return route.RouteAction(
+        cluster=names.engine(backend),
+        timeout=seconds(0),
+        idle_timeout=seconds(GENERATION_IDLE),
+        auto_host_rewrite=True if any(not is_ip(host) for host, _ in hosts(plan.backend(backend))) else None,
+        retry_policy=route.RetryPolicy(
+            retry_on="connect-failure,refused-stream",
+            num_retries=2,
+            host_selection_retry_max_attempts=3,
+            retry_host_predicate=[
+                route.RetryPolicyRetryHostPredicate(
+                    name="envoy.retry_host_predicates.previous_hosts",
+                    typed_config=packed(previous_hosts.PreviousHostsPredicate()),
+                )
+            ],
+        ),
+    )
+
+
+def _method(*methods: str) -> route.HeaderMatcher:
+    if len(methods) == 1:
+        return route.HeaderMatcher(name=":method", string_match=exact(methods[0]))
+    return route.HeaderMatcher(name=":method", string_match=matcher.StringMatcher(safe_regex=one_of(methods)))
+
+
+def _set_header(name: str, value: str) -> core.HeaderValueOption:
+    return core.HeaderValueOption(
+        header=core.HeaderValue(key=name, value=value),
+        append_action=core.HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+    )

@@ -1,0 +1,72 @@
+"""TLS on both sides: what a listener serves, and what an engine has to show."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
+
+from routegen.plan import ListenerTLS, UpstreamTLS
+
+from .messages import exact, is_ip, packed
+
+MOUNTS: Final = "/etc/routegen"
+"""Where Envoy finds what routes.yaml names by a Kubernetes object: ``tls/<secret>/tls.crt`` and ``tls.key``,
+``ca/<config map>/ca.crt``."""
+
+_NAME: Final = "envoy.transport_sockets.tls"
+
+
+def downstream_tls(listener: ListenerTLS) -> core.TransportSocket:
+    """Serve HTTPS: TLS 1.2 or newer, HTTP/2 or HTTP/1.1."""
+    folder = f"{MOUNTS}/tls/{listener.secret}"
+    certificate = tls.TlsCertificate(
+        certificate_chain=core.DataSource(filename=listener.cert_file or f"{folder}/tls.crt"),
+        private_key=core.DataSource(filename=listener.key_file or f"{folder}/tls.key"),
+    )
+    context = tls.DownstreamTlsContext(
+        common_tls_context=tls.CommonTlsContext(
+            tls_params=_modern(), tls_certificates=[certificate], alpn_protocols=["h2", "http/1.1"]
+        )
+    )
+    return core.TransportSocket(name=_NAME, typed_config=packed(context))
+
+
+def upstream_tls(settings: UpstreamTLS, hosts: tuple[str, ...]) -> core.TransportSocket:
+    """Speak TLS to an engine; its certificate must name ``server_name``, or else one of ``hosts``."""
+    required = (settings.server_name,) if settings.server_name else tuple(dict.fromkeys(hosts))
+    dns = tuple(name for name in required if not is_ip(name))
+    context = tls.UpstreamTlsContext(
+        common_tls_context=tls.CommonTlsContext(tls_params=_modern(), alpn_protocols=["http/1.1"])
+    )
+    if len(dns) == 1:
+        context.sni = dns[0]
+    elif dns:
+        context.auto_host_sni = True
+    if settings.verify:
+        assert context.common_tls_context is not None
+        context.common_tls_context.validation_context = _validation(settings, required)
+    return core.TransportSocket(name=_NAME, typed_config=packed(context))
+
+
+def _validation(settings: UpstreamTLS, required: tuple[str, ...]) -> tls.CertificateValidationContext:
+    file = settings.ca_file
+    if file is None and settings.ca_config_map is not None:
+        file = f"{MOUNTS}/ca/{settings.ca_config_map}/ca.crt"
+    kinds = tls.SubjectAltNameMatcherSanType
+    context = tls.CertificateValidationContext(
+        match_typed_subject_alt_names=[
+            tls.SubjectAltNameMatcher(san_type=kinds.IP_ADDRESS if is_ip(name) else kinds.DNS, matcher=exact(name))
+            for name in required
+        ]
+    )
+    if file is None:
+        context.system_root_certs = tls.CertificateValidationContextSystemRootCerts()
+    else:
+        context.trusted_ca = core.DataSource(filename=file)
+    return context
+
+
+def _modern() -> tls.TlsParameters:
+    return tls.TlsParameters(tls_minimum_protocol_version=tls.TlsParametersTlsProtocol.TLSv1_2)
