@@ -1,0 +1,84 @@
+"""``routegen router``: run just the router; the same options as ``python -m routegen_router``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from routegen.problems import UserError
+
+
+@click.command("router")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The router's configuration, as `routegen render` writes it.",
+)
+@click.option(
+    "--listen",
+    multiple=True,
+    required=True,
+    metavar="ADDR",
+    help="host:port, [::]:port or unix:/path; repeat it to listen on several. Port 0 is any free one.",
+)
+@click.option(
+    "--metrics",
+    default="127.0.0.1:9464",
+    show_default=True,
+    metavar="ADDR",
+    help='host:port of /metrics, /registry, /healthz and /readyz; "" for none.',
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write the bound addresses there, as JSON, once ready.",
+)
+@click.option(
+    "--drain-seconds",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="S",
+    help="How long to go on serving after SIGTERM, reported as not serving.",
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
+def command(
+    config: Path,
+    listen: tuple[str, ...],
+    metrics: str,
+    ready_file: Path | None,
+    drain_seconds: float,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Run just the router: an Envoy external processor.
+
+    SIGTERM and Ctrl-C drain it, a second one ends it at once. It reads its configuration again when the file changes.
+
+    \b
+    Example:
+      routegen router --config router.json --listen 127.0.0.1:9002
+    """  # noqa: D301 - click's mark is the character itself, not a backslash and a b
+    from routegen_router.addresses import StartError  # noqa: PLC0415 - grpc is heavy; --help needs none of it
+    from routegen_router.server import Options, run  # noqa: PLC0415 - as above
+
+    options = Options(
+        config=config,
+        listen=listen,
+        metrics=metrics,
+        ready_file=ready_file,
+        drain_seconds=drain_seconds,
+        log_level=log_level,
+        log_format="text" if log_format == "text" else "json",
+    )
+    try:
+        run(options)
+    except StartError as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,76 @@
+"""Addresses to listen on: ``host:port``, ``[::]:port`` or ``unix:/path``, and why one can't be had."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Final
+
+MAX_SOCKET_PATH: Final = 103
+"""Bytes of a Unix socket's path: the kernel's limit on macOS; Linux takes 107."""
+UNIX: Final = "unix:"
+
+
+class StartError(Exception):
+    """The router can't start; says what stands in the way and what to do."""
+
+
+def check(address: str) -> None:
+    """Say why an address can't be listened on; grpc's own error doesn't.
+
+    :raises StartError: it can't.
+    """
+    if address.startswith(UNIX):
+        _check_socket_path(address.removeprefix(UNIX))
+    else:
+        _check_port(address)
+
+
+def bound(address: str, port: int) -> str:
+    """The address with the port that was bound, where it has one."""
+    return address if address.startswith(UNIX) else f"{address.rpartition(':')[0]}:{port}"
+
+
+def split(address: str, option: str) -> tuple[str, int]:
+    """Host and port.
+
+    :raises StartError: it is not ``host:port``.
+    """
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^:\s\[\]]+):(\d{1,5})", address)
+    if found is None or int(found[2]) > 65535:  # noqa: PLR2004 - TCP's highest port
+        example = "127.0.0.1:9002, [::]:9002 or unix:/path" if option == "--listen" else "127.0.0.1:9464"
+        raise StartError(f"{option} {address!r} is not an address; it looks like {example}")
+    return found[1].strip("[]"), int(found[2])
+
+
+def _check_port(address: str) -> None:
+    """Say what grpc doesn't: why a port can't be had.
+
+    :raises StartError: it can't.
+    """
+    host, port = split(address, "--listen")
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        raise StartError(
+            f"can't listen on {address}: {error.strerror}; choose another address with --listen"
+        ) from error
+
+
+def _check_socket_path(path: str) -> None:
+    """Say what grpc doesn't: why a Unix socket can't be made, and that somebody else listens there already.
+
+    :raises StartError: one or the other.
+    """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise StartError(f"can't listen on unix:{path}: the path is longer than {MAX_SOCKET_PATH} bytes")
+    if not os.access(Path(path).parent, os.W_OK):
+        raise StartError(f"can't listen on unix:{path}: its folder doesn't exist, or nothing may be written there")
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise StartError(f"can't listen on unix:{path}: another process does; choose another path with --listen")

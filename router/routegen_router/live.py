@@ -1,0 +1,105 @@
+"""The configuration in force: loaded at the start, replaced when its file changes.
+
+The file's content is compared every second: that notices edits, renames and Kubernetes' symlink swaps alike. A file
+that can't be used is refused and the last good configuration stays in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from . import config as configuration
+from . import wire
+from .admission import Admission
+from .config import Config, ConfigError
+from .metrics import Metrics
+from .poller import Registry
+from .processor import Active
+from .stream import Policy
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks at the file."""
+
+_log = logging.getLogger("routegen.config")
+
+
+class Live:
+    """Lives on one event loop; :attr:`current` may be read from any thread."""
+
+    def __init__(self, path: Path, metrics: Metrics, changed: Callable[[], None]) -> None:
+        """Load the file.
+
+        :param changed: called after each poll of an engine.
+        :raises ConfigError: it can't be read or used.
+        """
+        self._path, self._metrics, self._changed = path, metrics, changed
+        self._seen: bytes | None = _read(path)
+        if self._seen is None:
+            raise ConfigError(f"{path}: no such file, or it can't be read")
+        self._loaded = self._seen
+        config = configuration.load(self._loaded, origin=str(path))
+        self.max_body_bytes: Final = config.max_body_bytes
+        """What the gRPC server was made for; a reload can't go beyond it."""
+        self.admission = Admission(config.max_inflight_bytes)
+        self.current = self._activate(config, None)
+
+    async def run(self) -> None:
+        """Poll engines and look at the file until cancelled."""
+        self.current.registry.start()
+        try:
+            while True:
+                await asyncio.sleep(INTERVAL)
+                await self.check()
+        finally:
+            await self.current.registry.stop()
+
+    async def check(self) -> None:
+        """Look at the file now; load it if it changed and can be used."""
+        data = _read(self._path)
+        if data == self._seen:
+            return
+        self._seen = data
+        if data is None:
+            self._refuse(f"{self._path}: no such file, or it can't be read")
+        elif data == self._loaded:
+            _log.info("configuration file is back to what is in force")
+        else:
+            await self._load(data)
+
+    async def _load(self, data: bytes) -> None:
+        try:
+            config = configuration.load(data, origin=str(self._path))
+        except ConfigError as error:
+            self._refuse(str(error))
+            return
+        if config.max_body_bytes > self.max_body_bytes:
+            self._refuse(f"{self._path}: max_body_bytes can't grow beyond {self.max_body_bytes} without a restart")
+            return
+        before = self.current
+        self.current = self._activate(config, before.registry)
+        self._loaded = data
+        self.admission.limit = config.max_inflight_bytes
+        await before.registry.stop()
+        self.current.registry.start()
+        self._metrics.reloaded(good=True)
+        _log.info("configuration loaded", extra={"fields": {"file": str(self._path), "name": config.name}})
+        self._changed()
+
+    def _refuse(self, problem: str) -> None:
+        self._metrics.reloaded(good=False)
+        _log.error("configuration refused; the last good one stays in force", extra={"fields": {"problem": problem}})
+
+    def _activate(self, config: Config, before: Registry | None) -> Active:
+        registry = Registry(config, before, self._changed)
+        return Active(Policy(config), registry, wire.Replies(config.routing_header))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

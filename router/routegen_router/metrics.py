@@ -1,0 +1,128 @@
+"""Prometheus metrics of one router process. Labels hold configured names and our own codes, never a client's text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from . import __version__
+from .poller import Registry
+from .stream import Answer, Routed
+
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+BYTES = tuple(4.0**power * 256 for power in range(10))
+"""256 bytes to 64 MiB."""
+
+
+class Metrics:
+    """What the router counts, and what is looked up whenever somebody asks."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, of use to nobody here
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._decisions = Counter(
+            "routegen_decisions",
+            "Requests by what the router did with them: routed, rejected, or answered (the list of models).",
+            ["rule", "backend", "outcome"],
+            registry=self._registry,
+        )
+        self._rejections = Counter(
+            "routegen_rejections", "Requests that were refused, by error code.", ["code"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "routegen_decision_seconds",
+            "From the last message's arrival until the reply is made.",
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._body_bytes = Histogram(
+            "routegen_body_bytes", "Size of the request bodies that were read.", buckets=BYTES, registry=self._registry
+        )
+        self._failures = Counter(
+            "routegen_stream_failures",
+            "Streams that ended without a decision because of an error in the router or a confused gateway.",
+            registry=self._registry,
+        )
+        self._reloads = Counter(
+            "routegen_config_reloads",
+            "Changed configuration files, by what became of them: loaded or refused.",
+            ["result"],
+            registry=self._registry,
+        )
+        self._routed: dict[Routed, Counter] = {}
+        for result in ("loaded", "refused"):
+            self._reloads.labels(result)
+
+    def decided(self, reply: Routed | Answer, seconds: float, body_bytes: int) -> None:
+        """Count one decision."""
+        if isinstance(reply, Routed):
+            counter = self._routed.get(reply)
+            if counter is None:
+                counter = self._routed[reply] = self._decisions.labels(reply.rule, reply.backend, "routed")
+            counter.inc()
+        else:
+            outcome = "answered" if reply.code is None else "rejected"
+            self._decisions.labels(reply.metadata.get("rule", ""), "", outcome).inc()
+            if reply.code is not None:
+                self._rejections.labels(reply.code).inc()
+        self._seconds.observe(seconds)
+        if body_bytes:
+            self._body_bytes.observe(body_bytes)
+
+    def failed(self) -> None:
+        """Count a stream that ended in an error."""
+        self._failures.inc()
+
+    def reloaded(self, *, good: bool) -> None:
+        """Count a changed configuration file."""
+        self._reloads.labels("loaded" if good else "refused").inc()
+
+    def look_up(
+        self, registry: Callable[[], Registry], in_flight: Callable[[], int], ready: Callable[[], bool]
+    ) -> None:
+        """Add the gauges whose values are looked up at each scrape, in the scraping thread."""
+        self._registry.register(_Gauges(registry, in_flight, ready))
+
+    def render(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self._registry)
+
+
+class _Gauges:
+    """A prometheus_client collector."""
+
+    def __init__(
+        self, registry: Callable[[], Registry], in_flight: Callable[[], int], ready: Callable[[], bool]
+    ) -> None:
+        self._registry, self._in_flight, self._ready = registry, in_flight, ready
+
+    def collect(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily("routegen_build_info", "1, with the router's version.", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+        yield GaugeMetricFamily("routegen_ready", "1 while the router takes requests.", value=self._ready())
+        yield GaugeMetricFamily("routegen_bytes_in_flight", "Request bodies being handled.", value=self._in_flight())
+        up = GaugeMetricFamily("routegen_registry_up", "0 once an engine stopped answering.", labels=["backend"])
+        age = GaugeMetricFamily(
+            "routegen_registry_age_seconds", "Since an engine last told its models.", labels=["backend"]
+        )
+        now = time.time()
+        for name, entry in self._registry().backends.items():
+            if entry.known.backend.poll is None:
+                continue
+            up.add_metric([name], entry.known.alive)
+            if entry.known.answer is not None:
+                age.add_metric([name], now - entry.known.answer.at)
+        yield up
+        yield age

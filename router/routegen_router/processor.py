@@ -1,0 +1,148 @@
+"""Envoy's external processing service: one gRPC stream a request, handled over raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from . import wire
+from .admission import Admission
+from .metrics import Metrics
+from .poller import Registry
+from .stream import BUFFERED, Answer, Body, Continue, Headers, Policy, Reply, Routed, Stream, Trailers
+
+LARGE_BYTES: Final = 1024 * 1024
+"""Longer messages are read in a worker thread. Each pass over a body still holds Python's lock, at about a third of a
+millisecond a megabyte, but other streams get their turn between the passes."""
+READERS: Final = 2
+"""Worker threads for large messages: more would only hold more of them in memory."""
+REQUEST_ID: Final = "x-request-id"
+MAX_REQUEST_ID: Final = 128
+"""A request id is cut to this length in logs: a client may send its own."""
+
+_log = logging.getLogger("routegen.processor")
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """Everything that follows from one configuration. A stream keeps the one that it started with."""
+
+    policy: Policy
+    registry: Registry
+    replies: wire.Replies
+
+
+class Processor:
+    """Decides requests. Lives on one event loop."""
+
+    def __init__(self, current: Callable[[], Active], admission: Admission, metrics: Metrics) -> None:
+        self._current, self._admission, self._metrics = current, admission, metrics
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a gRPC server serves it with."""
+        methods = {wire.METHOD: grpc.stream_stream_rpc_method_handler(self.process)}
+        return grpc.method_handlers_generic_handler(wire.SERVICE, methods)
+
+    async def process(self, _messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        """Handle one stream.
+
+        It returns right after the decision: a stream that stays open is held until the engine's answer ends. Without a
+        decision it ends with an error status, since Envoy reads a good end as "let the request pass".
+        """
+        active = self._current()
+        stream = Stream(active.policy, active.registry.view, random.random, self._admission)
+        try:
+            if await self._decide(stream, active, context):
+                return
+            problem = "the stream ended before a decision"
+        except wire.WireError as error:
+            problem = str(error)
+        except Exception:  # noqa: BLE001 - however a decision fails, Envoy must not take it for "let it pass"
+            _log.exception("stream failed")
+            problem = "internal error; the router's log says more"
+        finally:
+            stream.close()
+        self._metrics.failed()
+        await context.abort(grpc.StatusCode.INTERNAL, problem)
+
+    async def _decide(self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes]) -> bool:
+        """Answer messages until the decision is out; false if the gateway ended the stream before."""
+        request_id = ""
+        while (message := await context.read()) is not grpc.aio.EOF:
+            began = time.perf_counter()
+            if len(message) > LARGE_BYTES:
+                event, reply = await self._in_thread(stream, message)
+            else:
+                event, reply = _step(stream, message)
+            del message  # don't hold a large body while the reply is on its way
+            if isinstance(event, Headers):
+                request_id = _request_id(event)
+            del event
+            answer = active.replies.encode(reply)
+            took = time.perf_counter() - began
+            await context.write(answer)
+            if not isinstance(reply, Continue):
+                self._record(stream, reply, took, request_id)
+                return True
+        return False
+
+    async def _in_thread(self, stream: Stream, message: bytes) -> tuple[wire.Event, Reply]:
+        work = asyncio.get_running_loop().run_in_executor(self._readers, _step, stream, message)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])  # the stream must not be closed under the thread's hands
+            raise
+
+    def _record(self, stream: Stream, reply: Routed | Answer, seconds: float, request_id: str) -> None:
+        """Count and log a decision."""
+        self._metrics.decided(reply, seconds, stream.body_bytes)
+        if isinstance(reply, Answer) and reply.fault is not None:
+            _log.error("the gateway is set up wrongly", extra={"fields": {"fault": reply.fault}})
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        if isinstance(reply, Routed):
+            fields: dict[str, object] = {"outcome": "routed", "backend": reply.backend, "rule": reply.rule}
+        else:
+            fields = {"outcome": "rejected" if reply.code else "answered", "status": reply.status}
+            if reply.code is not None:
+                fields["code"] = reply.code
+            if "rule" in reply.metadata:
+                fields["rule"] = reply.metadata["rule"]
+        fields["milliseconds"] = round(seconds * 1000, 3)
+        fields["body_bytes"] = stream.body_bytes
+        if request_id:
+            fields["request_id"] = request_id
+        _log.info("decision", extra={"fields": fields})
+
+
+def _step(stream: Stream, message: bytes) -> tuple[wire.Event, Reply]:
+    """One message and the reply to it."""
+    event, protocol = wire.read(message)
+    match event:
+        case Headers():
+            return event, stream.on_headers(event, protocol or BUFFERED)
+        case Body():
+            return event, stream.on_body(event)
+        case Trailers():
+            return event, stream.on_trailers(event)
+        case wire.Unexpected():
+            return event, stream.on_unexpected(event.name)
+
+
+def _request_id(headers: Headers) -> str:
+    """Envoy's id of the request, where the gateway forwards it."""
+    for name, value in headers.pairs:
+        if name == REQUEST_ID:
+            text = value if isinstance(value, str) else value.decode("latin-1")
+            return text[:MAX_REQUEST_ID]
+    return ""

@@ -1,0 +1,182 @@
+"""The router's process: one event loop that listens, decides, polls, reloads and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+import msgspec
+
+from . import addresses, logs
+from .addresses import StartError
+from .config import ConfigError
+from .health import Health
+from .live import Live
+from .metrics import Metrics
+from .processor import Processor
+from .status import StatusServer
+
+HEADROOM: Final = 1024 * 1024
+"""Bytes that a message may be longer than the longest body: its framing and Envoy's metadata."""
+GRACE: Final = 5.0
+"""Seconds that streams under way get at the end; they take milliseconds."""
+
+_log = logging.getLogger("routegen.server")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What ``python -m routegen_router`` and ``routegen router`` take."""
+
+    config: Path
+    listen: tuple[str, ...]
+    """``host:port``, ``[::]:port`` or ``unix:/path``; port 0 is any free one."""
+    metrics: str = "127.0.0.1:9464"
+    """Where to serve metrics and status, as ``host:port``; empty: nowhere."""
+    ready_file: Path | None = None
+    """Written once the router is ready: ``{"pid", "listen": [addresses], "metrics": address or null}``."""
+    drain_seconds: float = 5.0
+    """How long to go on serving after a signal, reported as not serving, so that gateways turn away first."""
+    log_level: str = "info"
+    log_format: logs.Format = "json"
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    :raises StartError: it can't start.
+    """
+    logs.configure(options.log_level, options.log_format)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(options))
+
+
+async def _serve(options: Options) -> None:
+    metrics, health = Metrics(), Health()
+    registry_changed = asyncio.Event()
+    try:
+        live = Live(options.config, metrics, registry_changed.set)
+    except ConfigError as error:
+        raise StartError(str(error)) from error
+    metrics.look_up(lambda: live.current.registry, lambda: live.admission.in_flight, lambda: health.serving)
+    processor = Processor(lambda: live.current, live.admission, metrics)
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    _on_signals(stopping, hurry, live)
+
+    server = grpc.aio.server(options=_channel_options(live.max_body_bytes))
+    server.add_generic_rpc_handlers((processor.handler(), health.handler()))
+    listening = [_bind(server, address) for address in options.listen]
+    status = _status(options.metrics, metrics, live, health)
+    await server.start()
+    where: dict[str, object] = {
+        "listen": listening,
+        "metrics": addresses.bound(options.metrics, status.port) if status else None,
+    }
+    _log.info("listening", extra={"fields": where})
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(live.run())]
+        running.append(tasks.create_task(_become_ready(live, registry_changed, health, options.ready_file, where)))
+        await stopping.wait()
+        _log.info("draining", extra={"fields": {"seconds": options.drain_seconds}})
+        for task in running[1:]:
+            task.cancel()
+        health.set(serving=False)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), options.drain_seconds)
+        health.close()
+        await server.stop(GRACE)
+        running[0].cancel()
+    if status is not None:
+        status.close()
+    if options.ready_file is not None:
+        options.ready_file.unlink(missing_ok=True)
+    _log.info("stopped")
+
+
+async def _become_ready(
+    live: Live, registry_changed: asyncio.Event, health: Health, ready_file: Path | None, where: dict[str, object]
+) -> None:
+    """Serve once every polled engine has told its models.
+
+    And then go on serving: a backend that a reload adds must not take the others' requests away, and a model that is
+    unknown while an engine is still silent is refused with ``registry_incomplete``, not guessed.
+    """
+    while not live.current.registry.view().complete:
+        await registry_changed.wait()
+        registry_changed.clear()
+    health.set(serving=True)
+    _log.info("ready")
+    if ready_file is not None:
+        scratch = ready_file.with_name(ready_file.name + ".new")
+        scratch.write_bytes(msgspec.json.encode({"pid": os.getpid(), **where}))
+        scratch.rename(ready_file)
+
+
+def _channel_options(max_body_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # a busy port must be an error, not a second server that gets half the streams
+        ("grpc.max_receive_message_length", max_body_bytes + HEADROOM),  # grpc's 4 MiB would be a 500 for the client
+        # Envoy's keepalive pings are welcome at any rate; by default they end the connection as too many.
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _bind(server: grpc.aio.Server, address: str) -> str:
+    """Listen on one address; the address with its true port."""
+    addresses.check(address)
+    try:
+        port: int = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise StartError(f"can't listen on {address}; choose another address with --listen") from error
+    return addresses.bound(address, port)
+
+
+def _status(address: str, metrics: Metrics, live: Live, health: Health) -> StatusServer | None:
+    if not address:
+        return None
+    where = addresses.split(address, "--metrics")
+    try:
+        return StatusServer(
+            where, metrics=metrics, registry=lambda: live.current.registry, ready=lambda: health.serving
+        )
+    except OSError as error:
+        raise StartError(
+            f"can't serve metrics on {address}: {error.strerror}; choose another address with --metrics, "
+            'or --metrics "" for none'
+        ) from error
+
+
+def _on_signals(stopping: asyncio.Event, hurry: asyncio.Event, live: Live) -> None:
+    """SIGTERM and SIGINT drain, a second one at once; SIGHUP looks at the configuration file."""
+    loop = asyncio.get_running_loop()
+    checks: set[asyncio.Task[None]] = set()
+
+    def stop() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
+    def check(work: Callable[[], Coroutine[object, object, None]] = live.check) -> None:
+        task = loop.create_task(work())
+        checks.add(task)
+        task.add_done_callback(checks.discard)
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGHUP, check)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415 - it doesn't exist on Windows
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
