@@ -23,9 +23,10 @@ _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 def place(error: ErrorDetails, document: Any) -> Path:
     """Where in the file the error is: pydantic's location without the names of union members."""
     path: list[str | int] = []
-    value = document
+    value: Any = document
     for part in error["loc"]:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+        inside = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
+        if inside:  # else: a union member's name, or a key that is missing
             path.append(part)
             value = value[part]
     return (*path, error["loc"][-1]) if error["type"] == "missing" else tuple(path)

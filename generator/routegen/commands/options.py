@@ -1,0 +1,18 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+routes_file: Final = click.option(
+    "-f",
+    "--file",
+    "source",
+    default="routes.yaml",
+    show_default=True,
+    metavar="FILE",
+    help="The routes.yaml to read; - is standard input.",
+)
+"""``-f FILE``, handed on as ``source``; :func:`routegen.pipeline.read_plan` takes it."""

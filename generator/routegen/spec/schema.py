@@ -1,0 +1,36 @@
+"""The JSON Schema of routes.yaml, for editors: made from the very models that read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from routegen.spec.models import Routes
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out what routes.yaml doesn't have (null) and what says nothing (titles, defaults of mappings)."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """An optional key is left out, never null."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Defaults are shown where they are values."""
+        if schema.get("default") is None or isinstance(schema["default"], BaseModel):
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Keys need no second name."""
+        del schema
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema, draft 2020-12."""
+    schema = Routes.model_json_schema(schema_generator=_Generator)
+    return {"$schema": _Generator.schema_dialect, **schema}
