@@ -49,7 +49,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="routegen")
 def cli() -> None:
-    r"""Route OpenAI requests to the inference engine that their body names.
+    """Route OpenAI requests to the inference engine that their body names.
 
     \b
     Start here:

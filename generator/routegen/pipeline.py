@@ -18,6 +18,10 @@ from routegen.text import to_json, to_yaml
 STDIN = "-"
 
 
+class UnknownKindError(UserError):
+    """A kind was asked for that the target doesn't make."""
+
+
 def read_plan(source: str | Path) -> Plan:
     """Read a routes.yaml (``-``: standard input) and compile it.
 
@@ -41,7 +45,8 @@ def render(plan: Plan, target: str | None = None, only: Collection[str] = ()) ->
     """Make the documents for ``target`` (``None``: the one that routes.yaml names).
 
     :param only: keep just these kinds, in any case; empty: all of them.
-    :raises UserError: an unknown target, or a kind that it doesn't make.
+    :raises UnknownKindError: it makes no document of such a kind.
+    :raises UserError: there is no such target, or the plan has what it can't do.
     """
     output = targets.render(plan, target or plan.gateway.target)
     if not only:
@@ -49,7 +54,7 @@ def render(plan: Plan, target: str | None = None, only: Collection[str] = ()) ->
     wanted = {kind.lower() for kind in only}
     known = {document.kind.lower(): document.kind for document in output.documents}
     if unknown := sorted(wanted - known.keys()):
-        raise UserError(f"no document of kind {', '.join(unknown)}; this renders: {', '.join(known.values())}")
+        raise UnknownKindError(f"no document of kind {', '.join(unknown)}; this renders: {', '.join(known.values())}")
     return Output(tuple(doc for doc in output.documents if doc.kind.lower() in wanted), output.notices)
 
 

@@ -15,6 +15,9 @@ MOUNTS: Final = "/etc/routegen"
 """Where Envoy finds what routes.yaml names by a Kubernetes object: ``tls/<secret>/tls.crt`` and ``tls.key``,
 ``ca/<config map>/ca.crt``."""
 
+SYSTEM_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
+"""What is trusted where routes.yaml names no authority: the system's, where Debian and Envoy's images keep them."""
+
 _NAME: Final = "envoy.transport_sockets.tls"
 
 
@@ -51,21 +54,17 @@ def upstream_tls(settings: UpstreamTLS, hosts: tuple[str, ...]) -> core.Transpor
 
 
 def _validation(settings: UpstreamTLS, required: tuple[str, ...]) -> tls.CertificateValidationContext:
-    file = settings.ca_file
-    if file is None and settings.ca_config_map is not None:
-        file = f"{MOUNTS}/ca/{settings.ca_config_map}/ca.crt"
+    authorities = settings.ca_file or SYSTEM_AUTHORITIES
+    if settings.ca_file is None and settings.ca_config_map is not None:
+        authorities = f"{MOUNTS}/ca/{settings.ca_config_map}/ca.crt"
     kinds = tls.SubjectAltNameMatcherSanType
-    context = tls.CertificateValidationContext(
+    return tls.CertificateValidationContext(
+        trusted_ca=core.DataSource(filename=authorities),
         match_typed_subject_alt_names=[
             tls.SubjectAltNameMatcher(san_type=kinds.IP_ADDRESS if is_ip(name) else kinds.DNS, matcher=exact(name))
             for name in required
-        ]
+        ],
     )
-    if file is None:
-        context.system_root_certs = tls.CertificateValidationContextSystemRootCerts()
-    else:
-        context.trusted_ca = core.DataSource(filename=file)
-    return context
 
 
 def _modern() -> tls.TlsParameters:

@@ -1,0 +1,67 @@
+"""``routegen render``: the gateway's documents, on standard output or in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from routegen.commands.options import routes_file
+from routegen.targets import TARGETS
+
+
+@click.command("render")
+@routes_file
+@click.option("--target", type=click.Choice(list(TARGETS)), help="The gateway; default: spec.gateway.target.")
+@click.option("-o", "--output", "folder", metavar="DIR", help="Write one file a document into DIR instead of stdout.")
+@click.option("--only", metavar="KIND[,KIND]", help="Just these kinds of document, such as HTTPRoute.")
+@click.option("--envoy-check/--no-envoy-check", default=True, help="Let a local Envoy check target envoy's output.")
+def command(source: str, target: str | None, folder: str | None, only: str | None, *, envoy_check: bool) -> None:
+    """Print the gateway's documents for kubectl or Envoy.
+
+    The same routes.yaml always gives the same bytes. On any error nothing is printed but the error. With -o
+    nothing is removed from DIR.
+
+    \b
+    Examples:
+      routegen render | kubectl apply -f -
+      routegen render --only HTTPRoute,EnvoyExtensionPolicy
+      routegen render --target envoy > envoy.yaml
+      routegen render --target envoy --only router-config > router.json
+      routegen render --target envoy -o /etc/routegen
+    """
+    from routegen import pipeline  # noqa: PLC0415 - YAML: not for `--help`
+
+    plan = pipeline.read_plan(source)
+    kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
+    try:
+        output = pipeline.render(plan, target, kinds)
+    except pipeline.UnknownKindError as error:
+        raise click.UsageError(str(error)) from error
+    notices = [*output.notices]
+    for document in output.documents:
+        if document.kind == "envoy" and envoy_check:
+            from routegen import envoy_check as checker  # noqa: PLC0415 - only here is Envoy looked for
+
+            notices += checker.check(document.document)
+    if folder is not None:
+        notices += _write(
+            Path(folder), {document.filename: pipeline.file_text(document) for document in output.documents}
+        )
+    else:
+        shown = [document for document in output.documents if kinds or not document.companion]
+        click.echo(pipeline.to_text(shown), nl=False)
+    for notice in notices:
+        click.echo(f"routegen: {notice}", err=True)
+
+
+def _write(folder: Path, texts: dict[str, str]) -> list[str]:
+    """Write the files, and give a notice about those that are there from elsewhere or from another time."""
+    from routegen.files import write_atomically  # noqa: PLC0415 - not for stdout
+
+    for filename, text in texts.items():
+        write_atomically(folder / filename, text)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in {".yaml", ".json"}}
+    others = sorted(found - texts.keys())
+    notices = [f"{folder} holds {len(others)} more, left alone: {', '.join(others)}"] if others else []
+    return [f"wrote {len(texts)} files to {folder}", *notices]
