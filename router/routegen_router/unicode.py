@@ -1,0 +1,45 @@
+"""What the JSON parser leaves open about a body's characters: UTF-8 in skipped parts, and lone surrogate escapes."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+_SLICE: Final = 64 * 1024
+_HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE: Final = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, rb"\\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F]", _LOW))
+_ESCAPED_BACKSLASH: Final = rb"\\"
+_STAND_IN: Final = b"\xff\xff"
+"""Two bytes that no UTF-8 text holds."""
+
+REPLACEMENT: Final = "\ufffd"
+"""What :func:`without_lone_surrogates` puts in a lone surrogate's place."""
+
+
+def first_invalid_byte(raw: bytes) -> int | None:
+    """The position of the first byte that isn't UTF-8, or ``None``. Takes constant memory."""
+    if raw.isascii():
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(raw)
+    for start in range(0, len(raw), _SLICE):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(view[start : start + _SLICE], final=start + _SLICE >= len(raw))
+        except UnicodeDecodeError as error:
+            return start - pending + error.start
+    return None
+
+
+def without_lone_surrogates(raw: bytes) -> bytes | None:
+    r"""A copy of a JSON text in which unpaired surrogate escapes read ``\ufffd``; ``None`` if there are none.
+
+    JSON allows them (RFC 8259, section 8.2) and engines accept them in prompts, while the parser refuses them
+    anywhere. The copy is as long as the original, so positions stay true. ``raw`` must be UTF-8.
+    """
+    # Escaped backslashes step aside first: every backslash that is left then begins an escape.
+    plain = raw.replace(_ESCAPED_BACKSLASH, _STAND_IN)
+    mended, count = _LONE.subn(rb"\\ufffd", plain)
+    return mended.replace(_STAND_IN, _ESCAPED_BACKSLASH) if count else None

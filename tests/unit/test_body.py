@@ -1,0 +1,368 @@
+"""Reading request bodies: exact about the fields that rules read, indifferent to everything else."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routegen_router.body import BodyError, BodyReader
+from routegen_router.config import Backend, Condition, Config, Lookup, Rule, Source, Split
+
+ENGINE = ("inference_server",)
+NESTED = ("metadata", "engine")
+DEEPER = ("metadata", "a", "b")
+STREAM = ("stream",)
+
+
+def reader(*rules: Rule) -> BodyReader:
+    return BodyReader(
+        Config(
+            name="test",
+            routing_header="x-inference-server",
+            paths=("/v1/chat/completions",),
+            max_body_bytes=1 << 25,
+            max_inflight_bytes=1 << 28,
+            backends=(Backend(name="a"),),
+            rules=rules,
+        )
+    )
+
+
+READER = reader(
+    Lookup(name="engine", source=Source(body=ENGINE)),
+    Lookup(name="nested", source=Source(body=NESTED)),
+    Lookup(
+        name="when",
+        source=Source(header="x-a"),
+        when=(
+            Condition(pattern="true", source=Source(body=STREAM)),
+            Condition(pattern="x", source=Source(body=DEEPER)),
+        ),
+    ),
+    Split(name="split", weights=(("a", 1),), sticky_by=Source(body=("user",))),
+)
+
+
+def read(text: str | bytes) -> dict[str, str]:
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    return {".".join(path): value for path, value in READER.read(raw).values.items()}
+
+
+def refused(text: str | bytes) -> tuple[str, str | None]:
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    with pytest.raises(BodyError) as caught:
+        READER.read(raw)
+    assert caught.value.reject.status == 400
+    return caught.value.reject.code, caught.value.reject.param
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", {}),
+        (' \t\r\n{ "model" : "m" } \n', {"model": "m"}),
+        ('{"inference_server":"vllm","model":"m"}', {"inference_server": "vllm", "model": "m"}),
+        ('{"mod\\u0065l":"\\u6a21\\u578b"}', {"model": "模型"}),
+        ('{"model":"\\ud83d\\ude00"}', {"model": "😀"}),
+        ('{"model":null,"inference_server":null}', {}),
+        ('{"metadata":null}', {}),
+        ('{"metadata":[{"engine":"x"}]}', {}),
+        ('{"metadata":"engine"}', {}),
+        ('{"metadata":{"engine":"x","inference_server":"y","model":5}}', {"metadata.engine": "x"}),
+        ('{"metadata":{"a":{"b":"x","engine":"y"}}}', {"metadata.a.b": "x"}),
+        ('{"metadata":{"a":7,"engine":"y"},"model":null}', {"metadata.engine": "y"}),
+        ('{"x":{"model":"m"},"model":"n","y":[{"model":"o"}]}', {"model": "n"}),
+        ('{"messages":[{"content":"{\\"model\\":\\"x\\"}"}],"model":"m"}', {"model": "m"}),
+        ('{"Model":"m","model ":"m","":"m"}', {}),
+        ('{"model":"","user":"u"}', {"model": "", "user": "u"}),
+        ('{"x":1e999,"y":' + "9" * 5000 + ',"model":"m"}', {"model": "m"}),
+        ('{"x":1,"x":2,"model":"m"}', {"model": "m"}),
+    ],
+)
+def test_fields_are_found_at_their_level_only(text: str, expected: dict[str, str]) -> None:
+    assert read(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"stream":true}', "true"),
+        ('{"stream":false}', "false"),
+        ('{"stream":"true"}', "true"),
+        ('{"stream":1.0}', "1.0"),
+        ('{"stream": -2e3 ,"x":1}', "-2e3"),
+        ('{"stream":null}', None),
+        ('{"stream":[true]}', None),
+        ('{"stream":{"a":1}}', None),
+        ('{"stream":' + "1" * 65 + "}", None),
+    ],
+)
+def test_a_condition_field_may_hold_any_scalar(text: str, expected: str | None) -> None:
+    assert read(text).get("stream") == expected
+
+
+@pytest.mark.parametrize("value", ["5", "true", "1.5", "[]", "{}", '["a"]', '[null,"a"]'])
+@pytest.mark.parametrize("path", ["model", "inference_server", "user", "metadata.engine"])
+def test_a_routing_field_of_a_wrong_type_is_refused(path: str, value: str) -> None:
+    text = '{"metadata":{"engine":%s}}' if path == "metadata.engine" else f'{{"{path}":%s}}'
+    assert refused(text % value) == ("invalid_type", path)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"model":"a","model":"a"}', "model"),
+        ('{"model":"a","x":{"model":"b"},"mod\\u0065l":"c"}', "model"),
+        ('{"model":null,"model":"a"}', "model"),
+        ('{"model":"a","model":null}', "model"),
+        ('{"model":null,"model":"a","model":null}', "model"),
+        ('{"model":5,"model":"a"}', "model"),
+        ('{"model":"a","model":5}', "model"),
+        ('{"model":[],"model":null}', "model"),
+        ('{"user":"a","user":"b"}', "user"),
+        ('{"metadata":{"engine":"a","engine":"b"}}', "metadata.engine"),
+        ('{"metadata":{"engine":"a"},"metadata":{"engine":"b"}}', "metadata.engine"),
+        ('{"metadata":{"engine":"a"},"metadata":{}}', "metadata"),
+        ('{"metadata":{},"metadata":{"x":1}}', "metadata"),
+        ('{"metadata":{"engine":"a"},"metadata":null}', "metadata"),
+        ('{"metadata":null,"metadata":{"engine":"a"}}', "metadata"),
+        ('{"metadata":{"a":{},"\\u0061":{}}}', "metadata.a"),
+        ('{"stream":"a","stream":"b"}', "stream"),
+        ('{"stream":1,"stream":"b"}', "stream"),
+    ],
+)
+def test_a_field_that_stands_twice_at_its_level_is_refused(text: str, path: str) -> None:
+    assert refused(text) == ("duplicate_field", path)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" ",
+        b"nul",
+        b'{"model":"a"',
+        b'{"model":"a"} x',
+        b'{"model":"a",}',
+        b"{'model':'a'}",
+        b'{"x":NaN}',
+        b'{"x":Infinity}',
+        b'{"x":01}',
+        b'{"x":"\x01"}',
+        b'{"x":"\\x"}',
+        b'{"x":"\xff"}',
+        b'{"\xff":1}',
+        b'{"x":"\xed\xa0\x80"}',
+        b'{"x":"' + b"a" * 70_000 + b'\xc3"}',
+        b'{"x":"' + b"a" * 65_529 + b'\xe6\xa8"}',
+        b'\xef\xbb\xbf{"model":"a"}',
+        '{"model":"a"}'.encode("utf-16"),
+        '{"model":"a"}'.encode("utf-32-le"),
+        b'{"model":5,"x":nul}',
+        b"[1,",
+        b'{"model":"\\ud800"}',
+        b'{"model":"\\ud800","model2":null,"user":5.}',
+        b'{"x":' * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"model":null,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_what_is_not_json_in_utf8_is_refused(raw: bytes) -> None:
+    assert refused(raw) == ("invalid_json", None)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"model"', "5", "true", ' [{"model":"a"}]'])
+def test_a_top_level_that_is_no_object_is_refused(text: str) -> None:
+    assert refused(text) == ("invalid_request_body", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"prompt":"\\ud800","model":"m\\\\ud800"}',
+        '{"prompt":"\\uDC00 \\uD83D\\uDE00\\ude00","model":"m\\\\ud800"}',
+        '{"prompt":"\\\\\\ud800\\\\ud83d\\ude00","model":"m\\\\ud800"}',
+        '{"\\ud800":1,"model":"m\\\\ud800","stream":null}',
+        '{"prompt":"\\ud800\\ud83d\\ude00","model":"m\\\\ud800","user":null}',
+    ],
+)
+def test_lone_surrogate_escapes_pass_outside_routing_fields(text: str) -> None:
+    assert read(text) == {"model": "m\\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "position"),
+    [
+        (b'{"x":nope}', 6),
+        (b'{"x":"\xff"}', 6),
+        (b'{"x":"' + b"a" * 65_529 + b'\xe6"}', 65_535),
+        (b'{"x":"' + b"a" * 200_000 + b'\xe6"}', 200_006),
+        (b'{"p":"\\ud800","x":nope}', 19),
+    ],
+)
+def test_the_message_says_where_the_text_stops_being_json(raw: bytes, position: int) -> None:
+    with pytest.raises(BodyError, match=rf"\(byte {position}\)"):
+        READER.read(raw)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"model":"canary","x":canary}',
+        '{"model":"canary","model":"canary"}',
+        '{"model":["canary"]}',
+        '{"canary":"canary"',
+        '["canary"]',
+        '{"x":"canary\x01"}',
+        '{"model":"canary\\ud800"}',
+    ],
+)
+def test_a_refusal_never_repeats_the_body(text: str) -> None:
+    with pytest.raises(BodyError) as caught:
+        READER.read(text.encode())
+    assert "canary" not in caught.value.reject.message
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"model":[' + b"[]," * 2_000_000 + b"[]]}", b"{" + b'"model":"a",' * 500_000 + b'"x":1}']
+)
+def test_a_hostile_value_costs_no_memory(body: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(BodyError):
+        READER.read(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(body) / 10
+
+
+def test_threads_do_not_see_each_others_fields() -> None:
+    bodies = [f'{{"model":"{number}","x":"{"y" * 20_000}"}}'.encode() for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        fields = list(pool.map(READER.read, bodies * 5))
+    assert [found.model for found in fields] == [str(number) for number in range(200)] * 5
+
+
+# The oracle: the standard library's parser, which can tell every pair of every object.
+
+Pairs = list[tuple[str, Any]]
+
+
+class Object(Pairs):
+    """A JSON object with all its pairs."""
+
+
+def levels(document: Any, path: tuple[str, ...]) -> list[tuple[Object, str]]:
+    """Every object on the way to ``path``, with the key that is read in it."""
+    if not isinstance(document, Object) or not path:
+        return []
+    deeper = [level for key, child in document if key == path[0] for level in levels(child, path[1:])]
+    return [(document, path[0]), *deeper]
+
+
+def sightings(document: Any, path: tuple[str, ...]) -> list[Any]:
+    """Every value that stands at ``path``."""
+    if not path:
+        return [document]
+    children = [child for key, child in document if key == path[0]] if isinstance(document, Object) else []
+    return [value for child in children for value in sightings(child, path[1:])]
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "a", "vllm", "模", "\ud800", "\\ud83d", "😀"])
+)
+NAMES = st.sampled_from(
+    ["model", "inference_server", "metadata", "engine", "stream", "user", "a", "b", "x", "\udc00", "\\"]
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    LEAVES,
+    lambda deeper: st.lists(deeper, max_size=3) | st.lists(st.tuples(NAMES, deeper), max_size=4).map(Object),
+    max_leaves=12,
+)
+INNER = st.lists(st.tuples(st.sampled_from(["engine", "engine", "a", "model"]), LEAVES | VALUES), max_size=3).map(
+    Object
+)
+PAIRS = st.tuples(NAMES, LEAVES | VALUES) | st.tuples(st.just("metadata"), INNER | LEAVES)
+DOCUMENTS = st.lists(PAIRS, max_size=6).map(Object)
+
+
+@st.composite
+def spelled(draw: st.DrawFn, document: st.SearchStrategy[Any]) -> bytes:
+    """A document in one of its many spellings."""
+
+    def space() -> str:
+        return draw(st.sampled_from(["", "", "", " ", "\n\t"]))
+
+    def text(value: str) -> str:
+        escaped = json.dumps(value)[1:-1] if draw(st.booleans()) else json.dumps(value, ensure_ascii=False)[1:-1]
+        if is_lone_surrogate(escaped):
+            escaped = json.dumps(value)[1:-1]
+        if value and "\\" not in escaped and draw(st.booleans()):
+            escaped = "".join(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else char for char in escaped)
+        return f'"{escaped}"'
+
+    def write(value: Any) -> str:
+        if isinstance(value, Object):
+            inner = ",".join(f"{space()}{text(key)}{space()}:{space()}{write(child)}{space()}" for key, child in value)
+            return "{" + (inner or space()) + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(f"{space()}{write(child)}{space()}" for child in value) + "]"
+        return text(value) if isinstance(value, str) else json.dumps(value)
+
+    return f"{space()}{write(draw(document))}{space()}".encode()
+
+
+def twice(document: Any, path: tuple[str, ...]) -> bool:
+    """Whether a key on the way to ``path`` stands twice in its object."""
+    return any([key for key, _ in level].count(name) > 1 for level, name in levels(document, path))
+
+
+def last(document: Any, path: tuple[str, ...]) -> Any:
+    """The value at ``path`` for a reader that takes the last of equal keys, as engines do; ``None`` if absent."""
+    for key in path:
+        document = dict(document).get(key) if isinstance(document, Object) else None
+    return document
+
+
+def is_lone_surrogate(value: Any) -> bool:
+    return isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value)
+
+
+ROUTING = [("model",), ENGINE, NESTED, ("user",)]
+
+
+@settings(max_examples=500, deadline=None)
+@given(spelled(DOCUMENTS))
+def test_the_reader_agrees_with_a_parser_that_sees_every_pair(raw: bytes) -> None:
+    document = json.loads(raw, object_pairs_hook=Object)
+    values = [value for path in ROUTING for value in sightings(document, path)]
+    try:
+        fields, code = READER.read(raw), None
+    except BodyError as error:
+        fields, code = None, error.reject.code
+    # Every refusal has its reason...
+    if code == "duplicate_field":
+        assert any(twice(document, path) for path in [*ROUTING, STREAM, DEEPER])
+    elif code == "invalid_type":
+        assert any(value is not None and not isinstance(value, str) for value in values)
+    elif fields is None:
+        assert code == "invalid_json"
+        assert any(
+            is_lone_surrogate(value) for path in [*ROUTING, STREAM, DEEPER] for value in sightings(document, path)
+        )
+    # ...and what is let through can be understood in one way only.
+    else:
+        for path in ROUTING:
+            found = sightings(document, path)
+            assert fields.values.get(path) == last(document, path)
+            if isinstance(last(document, path[:-1]), Object):
+                assert len(found) <= 1 or all(value is None for value in found)
+        stream = last(document, STREAM)
+        scalar = json.dumps(stream) if isinstance(stream, bool | int) else stream if isinstance(stream, str) else None
+        assert fields.values.get(STREAM) == scalar
