@@ -22,33 +22,34 @@ class UnknownKindError(UserError):
     """A kind was asked for that the target doesn't make."""
 
 
-def read_plan(source: str | Path) -> Plan:
+def read_plan(source: str | Path, target: str | None = None) -> Plan:
     """Read a routes.yaml (``-``: standard input) and compile it.
 
+    :param target: compile for this target in place of the file's own.
     :raises InputError: with all that is wrong in it.
     :raises UserError: there is no such file, or it can't be read.
     """
     from routegen.compile import compile_text  # noqa: PLC0415 - pydantic: not for `--help`
 
     if str(source) == STDIN:
-        return compile_text(_decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
+        return compile_text(_decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>", target=target)
     try:
         data = Path(source).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{source}: no such file; `routegen init` writes one to start from") from None
     except OSError as error:
         raise UserError(f"{source}: {error.strerror}") from error
-    return compile_text(_decode(data, str(source)), str(source))
+    return compile_text(_decode(data, str(source)), str(source), target=target)
 
 
-def render(plan: Plan, target: str | None = None, only: Collection[str] = ()) -> Output:
-    """Make the documents for ``target`` (``None``: the one that routes.yaml names).
+def render(plan: Plan, only: Collection[str] = ()) -> Output:
+    """Make the documents for the plan's target.
 
     :param only: keep just these kinds, in any case; empty: all of them.
-    :raises UnknownKindError: it makes no document of such a kind.
-    :raises UserError: there is no such target, or the plan has what it can't do.
+    :raises UnknownKindError: the target makes no document of such a kind.
+    :raises UserError: the plan has what the target can't do.
     """
-    output = targets.render(plan, target or plan.gateway.target)
+    output = targets.render(plan)
     if not only:
         return output
     wanted = {kind.lower() for kind in only}

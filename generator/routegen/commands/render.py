@@ -32,10 +32,10 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     """
     from routegen import pipeline  # noqa: PLC0415 - YAML: not for `--help`
 
-    plan = pipeline.read_plan(source)
+    plan = pipeline.read_plan(source, target)
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
     try:
-        output = pipeline.render(plan, target, kinds)
+        output = pipeline.render(plan, kinds)
     except pipeline.UnknownKindError as error:
         raise click.UsageError(str(error)) from error
     notices = [*output.notices]

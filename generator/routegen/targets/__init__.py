@@ -47,11 +47,12 @@ class Output:
     """Sentences that the person who renders has to know; for stderr."""
 
 
-def render(plan: Plan, target: str) -> Output:
-    """Make ``target``'s documents from ``plan``.
+def render(plan: Plan) -> Output:
+    """Make the documents for ``plan``'s target.
 
-    :raises UserError: there is no such target.
+    :raises UserError: there is no such target, or the plan has what it can't do.
     """
+    target = plan.gateway.target
     if target not in TARGETS:
         raise UserError(f"there is no target {target!r}; known: {', '.join(TARGETS)}")
     output = importlib.import_module(TARGETS[target]).render(plan)
