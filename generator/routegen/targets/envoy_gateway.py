@@ -30,7 +30,7 @@ def render(plan: Plan) -> Output:
         *_routes(plan, reached),
     ]
     notices = [notice for one in reached.values() for notice in one.notices]
-    return Output(tuple(map(_rendered, documents)), (*notices, *_notices(plan)))
+    return Output(tuple(_rendered(document, plan) for document in documents), (*notices, *_notices(plan)))
 
 
 def _front(plan: Plan) -> Iterable[Document]:
@@ -79,6 +79,8 @@ def _notices(plan: Plan) -> Iterable[str]:
         )
 
 
-def _rendered(document: Document) -> Rendered:
+def _rendered(document: Document, plan: Plan) -> Rendered:
     kind, name = document["kind"], document["metadata"]["name"]
-    return Rendered(kind=kind, name=name, filename=f"{kind.lower()}-{name}.yaml", document=document)
+    # The ConfigMap's name changes with its content; its file's shouldn't.
+    stem = router_deployment.router_name(plan) if kind == "ConfigMap" else name
+    return Rendered(kind=kind, name=name, filename=f"{kind.lower()}-{stem}.yaml", document=document)
