@@ -32,6 +32,7 @@ _SCALARS = (
 )
 _LEADING_ZERO = re.compile(r"^[-+]?0[0-9]")
 _TAG = "tag:yaml.org,2002:"
+_CONTAINERS = frozenset({_TAG + "map", _TAG + "seq"})
 _MAX_NODES = 200_000
 """More than this after aliases are followed is an attack (a "billion laughs") or a mistake."""
 
@@ -127,6 +128,8 @@ class _Builder:
         if id(node) in self._open:
             self._wrong(node, path, "contains itself through an alias; write it out")
             return None
+        if node.tag not in _CONTAINERS:
+            self._wrong(node, path, f'the tag "{node.tag}" is not supported; write plain YAML')
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -156,10 +159,12 @@ class _Builder:
         if node.value == "<<" and node.style is None:
             self._wrong(node, path, 'merge keys ("<<") are not part of YAML 1.2; write the keys out')
             return None
-        return str(node.value)
+        return self._text(node, path)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        text, kind = str(node.value), node.tag.removeprefix(_TAG)
+        text, kind = self._text(node, path), node.tag.removeprefix(_TAG)
+        if text is None:
+            return None
         try:
             match kind:
                 case "str" | "timestamp" | "value":
@@ -193,6 +198,14 @@ class _Builder:
         self._wrong(node, path, f'the tag "{node.tag}" is not supported; write plain YAML')
         return None
 
+    def _text(self, node: yaml.ScalarNode, path: Path) -> str | None:
+        """A scalar's text; the halves of an escaped surrogate pair (as JSON writes them) are one character."""
+        try:
+            return str(node.value).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._wrong(node, path, "holds half of a surrogate pair, which is not text")
+            return None
+
     def _wrong(self, node: yaml.Node, path: Path, message: str) -> None:
         self.problems.append(Problem(self.file, node.start_mark.line + 1, render_path(path), message))
 
@@ -202,7 +215,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "is not valid YAML"
     if "\\t" in problem:
         return "a tab can't be used for indentation in YAML; use spaces"
-    if "undefined alias" in problem:
-        return f"{problem}: no anchor of that name stands above"
+    alias = re.fullmatch(r"found undefined alias '(.*)'", problem)
+    if alias:
+        return f"the alias *{alias[1]} has no anchor &{alias[1]} above it"
     context = f" {error.context}" if error.context else ""
     return f"is not valid YAML: {problem}{context}"

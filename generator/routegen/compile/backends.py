@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routegen.compile.names import Findings
-from routegen.compile.units import authority, child_name, host_port
+from routegen.compile.units import authority, child_name, host_port, is_ip
 from routegen.plan import Addresses, Backend, PoolRef, Reach, ServiceRef, UpstreamTLS
 from routegen.positions import Path
 from routegen.spec.backends import BackendSpec
@@ -22,6 +22,8 @@ def compile_backends(routes: Routes, target: str, findings: Findings) -> tuple[B
         for name, entry in routes.spec.backends.items()
     )
     for backend in backends:
+        if routes.spec.models.unknown == "reject":
+            _check_models_are_known(backend, findings)
         _check(backend, routes.spec.backends[backend.name], target, findings)
     _check_addresses(backends, findings)
     return backends
@@ -74,28 +76,50 @@ def _models_url(reach: Reach, *, tls: bool) -> str | None:
     return f"{'https' if tls else 'http'}://{address}/v1/models"
 
 
+def _check_models_are_known(backend: Backend, findings: Findings) -> None:
+    """A backend that serves no known model would never get a request that names one."""
+    path: Path = ("spec", "backends", backend.name)
+    if backend.poll_url is not None or backend.models:
+        return
+    if isinstance(backend.reach, PoolRef):
+        findings.add(path, "an InferencePool can't be asked which models it serves; add models: [...] or poll.url")
+    else:
+        findings.add(path, "is not polled, so nothing tells which models it serves; add models: [...]")
+
+
 def _check(backend: Backend, entry: BackendSpec, target: str, findings: Findings) -> None:
     path: Path = ("spec", "backends", backend.name)
     others = [name for name in findings.names.bearing.get(backend.name, ()) if name != backend.name]
     if others:
         findings.add(path, f'the name "{backend.name}" is also the owner of {", ".join(others)}: rename this backend')
-    if backend.poll_url is None and not backend.models:
-        if isinstance(backend.reach, PoolRef):
-            findings.add(path, "an InferencePool can't be asked which models it serves; add models: [...] or poll.url")
-        else:
-            findings.add(path, "is not polled, so nothing tells which models it serves; add models: [...]")
-    for index, model in enumerate(backend.models):
-        if model in backend.models[:index]:
-            findings.add((*path, "models", index), f'"{model}" stands here twice')
+    findings.no_twins((*path, "models"), entry.models)
+    findings.no_twins((*path, "endpoints"), entry.endpoints or ())
     if target == "envoy":
-        if isinstance(backend.reach, PoolRef):
-            findings.add(
-                (*path, "inferencePool"), "the target envoy can't reach an InferencePool; use service or endpoints"
-            )
-        if entry.tls is not None and entry.tls.ca_config_map is not None:
-            findings.add((*path, "tls", "caConfigMap"), "the target envoy reads files; use caFile")
-    elif entry.tls is not None and entry.tls.ca_file is not None:
-        findings.add((*path, "tls", "caFile"), f"the target {target} reads no files; use caConfigMap")
+        _check_for_envoy(backend, path, findings)
+    else:
+        _check_for_kubernetes(backend, path, target, findings)
+
+
+def _check_for_envoy(backend: Backend, path: Path, findings: Findings) -> None:
+    if isinstance(backend.reach, PoolRef):
+        findings.add((*path, "inferencePool"), "the target envoy can't follow a pool; use service or endpoints")
+    if backend.tls is not None and backend.tls.ca_config_map is not None and backend.tls.ca_file is None:
+        findings.add((*path, "tls", "caConfigMap"), "the target envoy reads files; add caFile")
+
+
+def _check_for_kubernetes(backend: Backend, path: Path, target: str, findings: Findings) -> None:
+    if backend.tls is None:
+        return
+    if backend.tls.ca_file is not None and backend.tls.ca_config_map is None:
+        findings.add((*path, "tls", "caFile"), f"the target {target} reads no files; add caConfigMap")
+    if isinstance(backend.reach, PoolRef):
+        findings.add((*path, "tls"), f"the target {target} can't speak TLS to an InferencePool; use service")
+    hosts = dict(backend.reach.endpoints) if isinstance(backend.reach, Addresses) else {}
+    nameless = next(filter(is_ip, hosts), None)
+    if nameless is not None and backend.tls.verify and backend.tls.server_name is None:
+        findings.add(
+            (*path, "tls"), f"needs serverName: no certificate can be verified for the bare address {nameless}"
+        )
 
 
 def _check_addresses(backends: tuple[Backend, ...], findings: Findings) -> None:
@@ -109,5 +133,3 @@ def _check_addresses(backends: tuple[Backend, ...], findings: Findings) -> None:
                 findings.add(
                     ("spec", "backends", backend.name), f'has the same address as "{first}"; one backend is enough'
                 )
-        if len(set(places)) < len(places):
-            findings.add(("spec", "backends", backend.name, "endpoints"), "holds an address twice")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from routegen.compile.names import Findings
-from routegen.compile.units import seconds, size
+from routegen.compile.units import host_port, is_ip, seconds, size
 from routegen.plan import Gateway, Listener, ListenerTLS, Models, Passthrough, Router
 from routegen.positions import Path
 from routegen.spec.models import ListenerSpec, ListenerTLSSpec, Routes, Spec
+from routegen.targets import TARGETS
 
 _LARGEST_BODY = 2**30
 """gRPC messages end at 2 GiB, and a body of this size is already no prompt."""
@@ -34,8 +35,10 @@ _STANDARD_HEADERS = frozenset(
 def compile_gateway(routes: Routes, target: str, findings: Findings) -> Gateway:
     """The gateway with its listeners."""
     gateway = routes.spec.gateway
+    if target not in TARGETS:
+        findings.add(("spec", "gateway", "target"), f'there is no target "{target}"; known: {", ".join(TARGETS)}')
     _check_listeners(gateway.listeners, target, findings)
-    _no_twins(("spec", "gateway", "hostnames"), gateway.hostnames, findings)
+    findings.no_twins(("spec", "gateway", "hostnames"), gateway.hostnames)
     return Gateway(
         target=target,
         name=gateway.name,
@@ -58,7 +61,9 @@ def compile_router(spec: Spec, findings: Findings) -> Router:
             (*path, "maxInflightBytes"),
             f"{router.max_inflight_bytes} is less than maxBodyBytes ({spec.max_body_bytes}): that body never fits",
         )
-    _no_twins((*path, "addresses"), router.addresses, findings)
+    findings.no_twins((*path, "addresses"), router.addresses)
+    if any(address.startswith("unix:") for address in router.addresses) and any(map(_is_dns, router.addresses)):
+        findings.add((*path, "addresses"), "unix: addresses can't stand beside DNS names; use IP addresses")
     return Router(
         image=router.image,
         replicas=router.replicas,
@@ -92,7 +97,7 @@ def compile_routing(spec: Spec, findings: Findings) -> tuple[str, tuple[str, ...
     largest = size(spec.max_body_bytes)
     if largest > _LARGEST_BODY:
         findings.add(("spec", "maxBodyBytes"), f"must be at most 1Gi, not {spec.max_body_bytes}")
-    _no_twins(("spec", "paths"), spec.paths, findings)
+    findings.no_twins(("spec", "paths"), spec.paths)
     for index, path in enumerate(spec.paths):
         if "*" in path:
             findings.add(("spec", "paths", index), f'"{path}" must be an exact path, without "*"')
@@ -107,11 +112,9 @@ def _passthrough(spec: Spec, findings: Findings) -> tuple[Passthrough, ...]:
         findings.one_backend((*where, "backend"), entry.backend)
         if "*" in entry.path.removesuffix("/*"):
             findings.add((*where, "path"), f'"{entry.path}" may have "*" only as its end, as in "/tokenize/*"')
-        for path in spec.paths:
-            if entry.method == "POST" and _covers(entry.path, path):
-                findings.add(
-                    (*where, "path"), f"would let POST {path} past the router, which is to read it (spec.paths)"
-                )
+        read = [path for path in spec.paths if entry.method == "POST" and _covers(entry.path, path)]
+        if read:
+            findings.add((*where, "path"), f"would let these past the router, which is to read them: {', '.join(read)}")
         if entry.method == "GET" and (_covers(entry.path, "/v1/models") or entry.path.startswith("/v1/models/")):
             findings.add((*where, "path"), "would hide GET /v1/models, which the router answers for all engines")
         if any((found.path, found.method) == (other.path, other.method) for other in entries):
@@ -124,6 +127,10 @@ def _covers(pattern: str, path: str) -> bool:
     """Whether a passthrough path, which ends in ``/*`` for a prefix, takes ``path``."""
     prefix = pattern.removesuffix("/*")
     return path == pattern or (prefix != pattern and (path == prefix or path.startswith(f"{prefix}/")))
+
+
+def _is_dns(address: str) -> bool:
+    return not address.startswith("unix:") and not is_ip(host_port(address)[0])
 
 
 def _listener(listener: ListenerSpec) -> Listener:
@@ -153,13 +160,7 @@ def _check_listeners(listeners: list[ListenerSpec], target: str, findings: Findi
 
 
 def _check_listener_tls(tls: ListenerTLSSpec, path: Path, target: str, findings: Findings) -> None:
-    if target == "envoy" and tls.secret_name is not None:
-        findings.add((*path, "secretName"), "the target envoy reads files; use certFile and keyFile")
-    if target != "envoy" and tls.cert_file is not None:
-        findings.add((*path, "certFile"), f"the target {target} reads no files; use secretName")
-
-
-def _no_twins(path: Path, values: list[str], findings: Findings) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            findings.add((*path, index), f'"{value}" stands here twice')
+    if target == "envoy" and tls.cert_file is None:
+        findings.add(path, "the target envoy reads files; add certFile and keyFile")
+    if target != "envoy" and tls.secret_name is None:
+        findings.add(path, f"the target {target} reads no files; add secretName")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from routegen.positions import Document, Path
@@ -32,17 +32,26 @@ class Names:
         return cls(tuple(entries), {name: tuple(bearers) for name, bearers in bearing.items()})
 
 
-@dataclass(frozen=True, slots=True)
 class Findings:
-    """Collects problems of one document."""
+    """Collects the problems of one document."""
 
-    document: Document
-    names: Names
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self, document: Document, names: Names, unreadable: Iterable[Problem]) -> None:
+        self.names = names
+        self.problems = list(unreadable)
+        self._document = document
+        self._unreadable = tuple(problem.path for problem in self.problems)
 
     def add(self, path: Path, message: str) -> None:
-        """Note a problem."""
-        self.problems.append(self.document.problem(path, message))
+        """Note a problem; not where a part of ``path`` can't be read, which would be its cause."""
+        problem = self._document.problem(path, message)
+        if not any(below.startswith((f"{problem.path}.", f"{problem.path}[")) for below in self._unreadable):
+            self.problems.append(problem)
+
+    def no_twins(self, path: Path, values: Sequence[str]) -> None:
+        """Note entries of a list that stand there twice."""
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                self.add((*path, index), f'"{value}" stands here twice')
 
     def name(self, path: Path, name: str) -> None:
         """Note a name that no backend bears."""

@@ -22,7 +22,7 @@ def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
     routes = reading.routes
     if routes is None:
         raise InputError(reading.problems)
-    findings = Findings(reading.document, Names.of(reading.document), list(reading.problems))
+    findings = Findings(reading.document, Names.of(reading.document), reading.problems)
     target = target or routes.spec.gateway.target
     header, paths, passthrough, max_body_bytes = compile_routing(routes.spec, findings)
     plan = Plan(

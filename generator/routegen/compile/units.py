@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from hashlib import md5
 from typing import Final
@@ -43,6 +44,15 @@ def host_port(text: str) -> tuple[str, int]:
 def authority(host: str, port: int) -> str:
     """A host and a port as a URL writes them (RFC 3986: IPv6 in brackets)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def child_name(parent: str, suffix: str) -> str:

@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from routegen.spec.base import Model, OneOf, other_form
-from routegen.spec.scalars import URL, Hostname, HostPort, Label, ObjectName, Owner, Port, Text
+from routegen.spec.scalars import URL, Hostname, HostPort, Label, LongLabel, ObjectName, Owner, Port, Text
 
 
 class ServiceSpec(Model):
@@ -23,7 +23,7 @@ class ServiceSpec(Model):
 class LLMInferenceServiceSpec(Model):
     """A KServe LLMInferenceService, reached through the Service that KServe makes for it."""
 
-    name: ObjectName = Field(description="The LLMInferenceService's name.")
+    name: LongLabel = Field(description="The LLMInferenceService's name.")
     namespace: Label | None = Field(None, description="Its namespace; default: `metadata.namespace`.")
 
     @model_validator(mode="before")

@@ -6,7 +6,7 @@ they stand in the file; :mod:`routegen.compile` gives them meaning.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -14,13 +14,15 @@ from pydantic_core import CoreSchema
 
 from routegen import __version__
 from routegen.spec.backends import BackendSpec
-from routegen.spec.base import Model, OneOf, other_form
+from routegen.spec.base import Model, other_form
 from routegen.spec.rules import RuleSpec
 from routegen.spec.scalars import (
     Duration,
     HeaderName,
     Hostname,
     HTTPPath,
+    Image,
+    IPAddress,
     Label,
     ObjectName,
     Port,
@@ -44,21 +46,19 @@ class Metadata(Model):
     namespace: Label = Field("default", description="The rendered objects' namespace.")
 
 
-class ListenerTLSSpec(OneOf):
-    """The certificate that a listener serves: a Secret, or two PEM files."""
+class ListenerTLSSpec(Model):
+    """The certificate that a listener serves: a Secret (Kubernetes targets), PEM files (target `envoy`), or both."""
 
-    CHOICES: ClassVar[tuple[str, ...]] = ("secretName", "certFile")
-
-    secret_name: ObjectName | None = Field(
-        None, description="A `kubernetes.io/tls` Secret in the Gateway's namespace (Kubernetes targets)."
-    )
-    cert_file: Text | None = Field(None, description="PEM file of the certificate chain (target `envoy`).")
-    key_file: Text | None = Field(None, description="PEM file of the private key (target `envoy`).")
+    secret_name: ObjectName | None = Field(None, description="A `kubernetes.io/tls` Secret in the Gateway's namespace.")
+    cert_file: Text | None = Field(None, description="PEM file of the certificate chain.")
+    key_file: Text | None = Field(None, description="PEM file of its private key.")
 
     @model_validator(mode="after")
-    def _pair(self) -> Self:
+    def _complete(self) -> Self:
         if (self.cert_file is None) != (self.key_file is None):
-            raise wrong("needs certFile and keyFile together, or secretName alone")
+            raise wrong("needs certFile and keyFile together")
+        if self.cert_file is None and self.secret_name is None:
+            raise wrong("needs secretName (Kubernetes targets), or certFile and keyFile (target envoy)")
         return self
 
 
@@ -67,7 +67,7 @@ class ListenerSpec(Model):
 
     name: Label = Field(description="The listener's name.")
     port: Port = Field(description="The port.")
-    address: Text | None = Field(None, description="The IP address to bind (target `envoy`); default: all.")
+    address: IPAddress | None = Field(None, description="The IP address to bind (target `envoy`); default: all.")
     tls: ListenerTLSSpec | None = Field(None, description="Serve HTTPS with this certificate; default: plain HTTP.")
 
 
@@ -117,7 +117,7 @@ class ResourcesSpec(Model):
 class RouterSpec(Model):
     """The router's own deployment."""
 
-    image: Text = Field(f"routegen/router:{__version__}", description="The router's container image.")
+    image: Image = Field(f"routegen/router:{__version__}", description="The router's container image.")
     replicas: int = Field(2, ge=1, le=1000, description="Number of router Pods.")
     resources: ResourcesSpec = Field(ResourcesSpec(), description="Compute resources of one router Pod.")
     addresses: list[RouterAddress] = Field(

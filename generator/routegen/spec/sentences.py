@@ -16,7 +16,13 @@ from routegen.spec import rules
 from routegen.spec.models import Routes
 from routegen.spec.scalars import PROBLEM, show
 
-_BOOLEAN_WORDS = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false"})
+_BOOLEANS = {"y": "true", "yes": "true", "on": "true", "true": "true"} | {
+    "n": "false",
+    "no": "false",
+    "off": "false",
+    "false": "false",
+}
+"""YAML 1.1's words and quoted booleans, which YAML 1.2 reads as text -> what was meant."""
 _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 
 
@@ -79,12 +85,12 @@ def _plain(value: Any) -> str:
 def _not_text(value: Any) -> str:
     if isinstance(value, dict | list):
         return f"must be text, not {show(value)}"
-    return f'must be text; write it in quotes: "{show(value)}"'
+    return f"must be text, not {'true or false' if isinstance(value, bool) else 'a number'}; put it in quotes"
 
 
 def _not_boolean(value: Any) -> str:
-    if isinstance(value, str) and value.lower() in _BOOLEAN_WORDS:
-        return f"must be true or false, not the text {show(value)} (YAML 1.2 knows no other booleans)"
+    if isinstance(value, str) and value.lower() in _BOOLEANS:
+        return f"must be true or false, not the text {show(value)}; write {_BOOLEANS[value.lower()]}, without quotes"
     return f"must be true or false, not {show(value)}"
 
 
