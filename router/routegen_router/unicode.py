@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _SLICE: Final = 64 * 1024
-_HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
-_LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE: Final = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, rb"\\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F]", _LOW))
+_HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F]"
+_LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F][0-9a-fA-F]"
+_LONE: Final = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+_PAIR: Final = re.compile(_HIGH + _LOW)
+_ESCAPE: Final = 6
+"""Bytes of an escape such as ``\\ud800``."""
 _ESCAPED_BACKSLASH: Final = rb"\\"
 _STAND_IN: Final = b"\xff\xff"
 """Two bytes that no UTF-8 text holds."""
@@ -41,5 +45,18 @@ def without_lone_surrogates(raw: bytes) -> bytes | None:
     """
     # Escaped backslashes step aside first: every backslash that is left then begins an escape.
     plain = raw.replace(_ESCAPED_BACKSLASH, _STAND_IN)
-    mended, count = _LONE.subn(rb"\\ufffd", plain)
-    return mended.replace(_STAND_IN, _ESCAPED_BACKSLASH) if count else None
+    mended = b"".join(_LONE.sub(rb"\\ufffd", part) for part in _parts(plain))
+    return None if mended == plain else mended.replace(_STAND_IN, _ESCAPED_BACKSLASH)
+
+
+def _parts(plain: bytes) -> Iterator[bytes]:
+    """Slices that split no pair, so that other threads get their turn between them."""
+    start = 0
+    while start < len(plain):
+        cut = plain.find(b"\\", start + _SLICE)
+        if cut < 0:
+            cut = len(plain)
+        elif _PAIR.match(plain, cut - _ESCAPE):
+            cut -= _ESCAPE
+        yield plain[start:cut]
+        start = cut
