@@ -1,4 +1,4 @@
-"""The checker of Kubernetes objects, checked itself: good objects pass, each kind of bad one is refused for its reason."""
+"""The checker of Kubernetes objects, checked itself: good ones pass, each kind of bad one is refused for its reason."""
 
 from __future__ import annotations
 

@@ -19,6 +19,12 @@ BACKEND_GROUP: Final = "gateway.envoyproxy.io"
 POOL_GROUP: Final = "inference.networking.k8s.io"
 
 
+_BACKEND_API: Final = (
+    "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only with"
+    " `extensionApis.enableBackend: true` in its configuration"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How one backend is reached."""
@@ -108,17 +114,10 @@ def _addresses(plan: Plan, backend: Backend, addresses: Addresses, tls: Upstream
 
 
 def _notices(backend: Backend, addresses: Addresses) -> tuple[str, ...]:
-    notice = (
-        f"backend {backend.name}: it is rendered as a Backend, which Envoy Gateway reads only with"
-        " `extensionApis.enableBackend: true` in its configuration"
-    )
-    local = [host for host, _ in addresses.endpoints if _is_ip(host) and ip_address(host).is_loopback]
+    local = {host: None for host, _ in addresses.endpoints if _is_ip(host) and ip_address(host).is_loopback}
     if not local:
-        return (notice,)
-    return (
-        notice,
-        f"backend {backend.name}: {', '.join(local)} is the gateway's own pod; give an address in reach of pods",
-    )
+        return (_BACKEND_API,)
+    return (_BACKEND_API, f"backend {backend.name}: {', '.join(local)} is the gateway's own pod there")
 
 
 def _grouped(backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[str, int], ...]]:

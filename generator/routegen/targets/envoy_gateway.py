@@ -29,7 +29,8 @@ def render(plan: Plan) -> Output:
         *_policies(plan),
         *_routes(plan, reached),
     ]
-    notices = [notice for one in reached.values() for notice in one.notices]
+    # The same sentence may come from several backends.
+    notices = dict.fromkeys(notice for one in reached.values() for notice in one.notices)
     return Output(tuple(_rendered(document, plan) for document in documents), (*notices, *_notices(plan)))
 
 

@@ -1,0 +1,86 @@
+"""``manifests/`` is what the examples render to; every Kubernetes object in it, and in the cases here, is valid."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from routegen import pipeline
+from support.crds import problems
+from support.golden import hold
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+EXAMPLES = sorted(ROOT.glob("examples/*/routes.yaml"))
+TARGETS = ("envoy", "envoy-gateway")
+
+
+def rendered(file: Path, target: str) -> dict[str, str]:
+    """File name -> text: what is applied, in one file, and each companion in its own."""
+    name = file.parent.name
+    documents = pipeline.render(pipeline.read_plan(file, target)).documents
+    texts = {f"{name}.yaml": pipeline.to_text(document for document in documents if not document.companion)}
+    texts |= {
+        f"{name}.{document.filename}": pipeline.file_text(document) for document in documents if document.companion
+    }
+    return texts
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_manifests_are_what_the_examples_render_to(target: str, *, update_golden: bool) -> None:
+    files: dict[str, str] = {}
+    for example in EXAMPLES:
+        # An example without a cluster renders for one too, but nobody should apply that.
+        if target in {"envoy", pipeline.read_plan(example).gateway.target}:
+            files |= rendered(example, target)
+    hold(ROOT / "manifests" / target, files, update=update_golden)
+
+
+CASES = [
+    *EXAMPLES,
+    *(file for file in sorted(HERE.glob("*/routes.yaml")) if pipeline.read_plan(file).gateway.target != "envoy"),
+]
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: f"{file.parent.parent.name}-{file.parent.name}")
+def test_every_rendered_object_is_valid(file: Path) -> None:
+    documents = pipeline.render(pipeline.read_plan(file, "envoy-gateway")).documents
+    assert {f"{document.kind}/{document.name}": problems(document.document) for document in documents} == {
+        f"{document.kind}/{document.name}": [] for document in documents
+    }
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_two_processes_render_the_same_bytes(target: str) -> None:
+    routegen = Path(sys.executable).with_name("routegen")
+    command = [str(routegen), "render", "-f", str(ROOT / "examples/five-models/routes.yaml"), "--target", target]
+    outputs = {
+        subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True
+        ).stdout
+        for seed in ("0", "1", "4294967295")
+    }
+    assert len(outputs) == 1
+    assert "model-zoo" in outputs.pop()
+
+
+def test_a_stale_manifest_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text("a: 1\n")
+    with pytest.raises(pytest.fail.Exception, match="stale"):
+        hold(tmp_path, {}, update=False)
+
+
+def test_a_changed_manifest_is_noticed_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_text("a: 1\nb: 2\n")
+    with pytest.raises(pytest.fail.Exception, match="line 2 is 'b: 2', rendered is 'b: 3'"):
+        hold(tmp_path, {"new.yaml": "a: 1\nb: 3\n"}, update=False)
+
+
+def test_an_update_writes_what_is_new_and_removes_what_is_stale(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text("a: 1\n")
+    hold(tmp_path, {"sub/new.yaml": "b: 2\n"}, update=True)
+    hold(tmp_path, {"sub/new.yaml": "b: 2\n"}, update=False)
