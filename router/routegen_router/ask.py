@@ -84,11 +84,11 @@ def _talk(sock: socket.socket, poll: Poll) -> Answer:
     url = urlsplit(poll.url)
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     connection.request("GET", target, headers={"accept": "application/json", "connection": "close"})
-    response = connection.getresponse()
-    if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-        kind = "redirect" if 300 <= response.status < 400 else "status"  # noqa: PLR2004 - HTTP's redirections
-        raise PollError(kind, f"answered {response.status}, not 200")
-    body = response.read(MAX_BYTES + 1)
+    with connection.getresponse() as response:
+        if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+            kind = "redirect" if 300 <= response.status < 400 else "status"  # noqa: PLR2004 - HTTP's redirections
+            raise PollError(kind, f"answered {response.status}, not 200")
+        body = response.read(MAX_BYTES + 1)
     if len(body) > MAX_BYTES:
         raise PollError("too_large", f"the list of models is longer than {MAX_BYTES} bytes")
     entries = msgspec.json.decode(body, type=_List).data
@@ -117,7 +117,10 @@ def _address(url: str) -> tuple[str, int]:
 
 
 def _context(poll: Poll) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=poll.ca_file)
+    try:
+        context = ssl.create_default_context(cafile=poll.ca_file)
+    except OSError as error:
+        raise PollError("tls", f"{poll.ca_file} is no readable PEM file of certificates") from error
     if not poll.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

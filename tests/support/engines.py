@@ -1,0 +1,116 @@
+"""Small HTTP engines in threads, good and bad ones, for what polls them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+Respond = Callable[["Request"], None]
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request; answers are written with :meth:`answer` or straight to ``wfile``."""
+
+    server: _Server
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        """Send a whole response."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        """Let the test's function answer."""
+        self.server.asked.append(self.path)
+        with contextlib.suppress(ConnectionError):  # the poller may have given up
+            self.server.respond(self)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the inherited signature
+        """Be quiet."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    respond: Respond
+    asked: list[str]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves in the middle of a handshake is part of the tests."""
+
+
+@dataclass
+class Engine:
+    """A running engine."""
+
+    url: str
+    """Of its list of models."""
+    server: _Server
+    asked: list[str] = field(default_factory=list)
+    """The paths of the requests so far."""
+
+    def responds(self, respond: Respond) -> None:
+        """Answer differently from now on."""
+        self.server.respond = respond
+
+
+@contextlib.contextmanager
+def engine(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[Engine]:
+    """Run an engine on a free port."""
+    server = _Server(("127.0.0.1", 0), Request)
+    server.respond, server.asked = respond, []
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        scheme = "https" if tls is not None else "http"
+        yield Engine(f"{scheme}://127.0.0.1:{server.server_address[1]}/v1/models", server, server.asked)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def serving(*models: str, owner: str | None = "vllm") -> Respond:
+    """Answer with OpenAI's list of these models."""
+    entries = [{"id": model, "object": "model", "created": 1700000000, "owned_by": owner} for model in models]
+    document = json.dumps({"object": "list", "data": entries}).encode()
+    return lambda request: request.answer(200, document)
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
+    """A self-signed certificate for a DNS name: the server's context, and the PEM file that trusts it."""
+    key, file = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ),
+            *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", str(key), "-out", str(file)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    return context, file
