@@ -99,8 +99,8 @@ def read_documents(text: str, file: str, *, leading_zeros: bool = True) -> tuple
             if value is not None:
                 documents.append(Document(file, value, builder.lines, node.start_mark.line + 1))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problems.append(Problem(file, mark.line + 1 if mark else 0, "", _syntax(error)))
+        line, message = _syntax(error)
+        problems.append(Problem(file, line, "", message))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problems.append(Problem(file, line, "", f"the character U+{error.character:04X} is not allowed in YAML"))
@@ -210,13 +210,15 @@ class _Builder:
         self.problems.append(Problem(self.file, node.start_mark.line + 1, render_path(path), message))
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML says, for people."""
-    problem = error.problem or "is not valid YAML"
+def _syntax(error: yaml.MarkedYAMLError) -> tuple[int, str]:
+    """The line, and what PyYAML says, for people."""
+    problem, mark = error.problem or "is not valid YAML", error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else 0
     if "\\t" in problem:
-        return "a tab can't be used for indentation in YAML; use spaces"
-    alias = re.fullmatch(r"found undefined alias '(.*)'", problem)
-    if alias:
-        return f"the alias *{alias[1]} has no anchor &{alias[1]} above it"
+        return line, "a tab can't be used for indentation in YAML; use spaces"
+    if alias := re.fullmatch(r"found undefined alias '(.*)'", problem):
+        return line, f"the alias *{alias[1]} has no anchor &{alias[1]} above it"
+    if "<stream end>" in problem and error.context_mark:
+        return error.context_mark.line + 1, "the bracket or brace that opens here is never closed"
     context = f" {error.context}" if error.context else ""
-    return f"is not valid YAML: {problem}{context}"
+    return line, f"is not valid YAML: {problem}{context}"

@@ -117,9 +117,7 @@ def _check_for_kubernetes(backend: Backend, path: Path, target: str, findings: F
     hosts = dict(backend.reach.endpoints) if isinstance(backend.reach, Addresses) else {}
     nameless = next(filter(is_ip, hosts), None)
     if nameless is not None and backend.tls.verify and backend.tls.server_name is None:
-        findings.add(
-            (*path, "tls"), f"needs serverName: no certificate can be verified for the bare address {nameless}"
-        )
+        findings.add((*path, "tls"), f"needs serverName: no certificate can be verified for {nameless}")
 
 
 def _check_addresses(backends: tuple[Backend, ...], findings: Findings) -> None:
