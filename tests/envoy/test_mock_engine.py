@@ -176,6 +176,14 @@ async def test_vllm_refuses_a_model_it_does_not_serve_and_sglang_answers_with_it
         assert (await taken.json())["model"] == "qwen"
 
 
+async def test_a_glob_stands_for_models_that_are_served_but_not_listed(http: aiohttp.ClientSession) -> None:
+    async with MockEngine(VLLM, Behaviour(models=("base", "base-*"))) as engine:
+        listed = await (await http.get(f"{engine.url}/v1/models")).json()
+        adapter = await http.post(f"{engine.url}/v1/chat/completions", json=HELLO | {"model": "base-lora"})
+        assert [entry["id"] for entry in listed["data"]] == ["base"]
+        assert (await adapter.json())["model"] == "base-lora"
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_no_json_object_is_the_engines_own_400(http: aiohttp.ClientSession, body: bytes) -> None:
     async with MockEngine(VLLM, QWEN) as engine:

@@ -44,6 +44,7 @@ class Behaviour:
     """
 
     models: tuple[str, ...] = ("mock-model",)
+    """Ids, and globs (``llama-8b-*``) for models that are served but not listed; at least one id."""
     ttft: float = 0.0
     tpot: float = 0.0
     jitter: float = 0.0

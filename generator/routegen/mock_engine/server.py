@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from routegen.mock_engine.figures import Figures
 from routegen.mock_engine.generation import PrefixCache, generate
 from routegen.mock_engine.personality import VLLM, Personality
 from routegen.mock_engine.recorder import Received, Recorder
+from routegen_router.models import is_glob
 
 _UNLIMITED: Final = 0
 _ARRIVED: Final = web.RequestKey("arrived", float)
@@ -113,6 +115,10 @@ class MockEngine:
             )
         return await handler(request)
 
+    @property
+    def _listed(self) -> tuple[str, ...]:
+        return tuple(model for model in self.behaviour.models if not is_glob(model))
+
     async def _health(self, request: web.Request) -> web.Response:
         del request
         return web.Response()
@@ -123,7 +129,7 @@ class MockEngine:
 
     async def _models(self, request: web.Request) -> web.Response:
         del request
-        return web.json_response(answers.model_list(self.personality, self.behaviour.models, self._created))
+        return web.json_response(answers.model_list(self.personality, self._listed, self._created))
 
     async def _received(self, request: web.Request) -> web.Response:
         last = int(request.query.get("last", "100"))
@@ -209,12 +215,14 @@ class MockEngine:
         return body
 
     def _model(self, body: dict[str, Any]) -> str:
-        served, asked = self.behaviour.models, body.get("model")
-        if asked is None or asked in served:
-            return asked or served[0]
+        asked = body.get("model")
+        if asked is None:
+            return self._listed[0]
+        if any(fnmatchcase(str(asked), model) for model in self.behaviour.models):
+            return str(asked)
         if self.personality.checks_model:
             raise _refusal(f"The model `{asked}` does not exist.", 404, "NotFoundError")
-        return served[0]
+        return self._listed[0]
 
     async def _fail_early(self, behaviour: Behaviour) -> None:
         fault = behaviour.fault

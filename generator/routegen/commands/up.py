@@ -1,0 +1,48 @@
+"""``routegen up``: Envoy and the router on this machine, now."""
+
+from __future__ import annotations
+
+import click
+
+from routegen.commands.options import routes_file
+
+PORT = click.IntRange(0, 65535)
+
+
+def _read_engines(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=URL`` each."""
+    from routegen.local.engines import read_address  # noqa: PLC0415 - not for `--help`
+
+    try:
+        return dict(map(read_address, values))
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
+@click.command("up")
+@routes_file
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="NAME=URL",
+    callback=_read_engines,
+    help="Where a backend's engine is; may be repeated.",
+)
+@click.option("--mock-engines", is_flag=True, help="A small engine that invents its text for every other backend.")
+@click.option("--port", type=PORT, default=10000, show_default=True, help="Where clients connect; 0 is any free one.")
+@click.option("--admin-port", type=PORT, default=0, help="Envoy's admin interface; any free one by default.")
+def command(source: str, engines: dict[str, str], port: int, admin_port: int, *, mock_engines: bool) -> None:
+    """Run Envoy and the router on this machine, now.
+
+    Listens on loopback, prints requests to paste, and each request's decision as it passes. Changes of routes.yaml are
+    taken over without a failed request. Ctrl-C ends everything and leaves nothing behind.
+
+    \b
+    Examples:
+      routegen up --mock-engines
+      routegen up --engine vllm=http://127.0.0.1:8001 --engine sglang=http://127.0.0.1:30000
+    """
+    from routegen.local.up import Options, run  # noqa: PLC0415 - not for `--help`
+
+    run(Options(source=source, engines=engines, mock_engines=mock_engines, port=port, admin_port=admin_port))

@@ -1,0 +1,191 @@
+"""What ``routegen up`` does: start everything, say what happens, take over changes, end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import click
+
+from routegen import pipeline
+from routegen.local.access import Access
+from routegen.local.engines import MockEngines, place
+from routegen.local.examples import curl_lines
+from routegen.local.gateway import LocalGateway
+from routegen.local.watch import changes
+from routegen.plan import Plan
+from routegen.problems import InputError, UserError
+from routegen_router.models import is_glob
+from routegen_router.status import BackendStatus, RegistryStatus
+
+LOOK: Final = 0.5
+"""Seconds between two looks at the engines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line said."""
+
+    source: str
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """Backend -> ``http://host:port``."""
+    mock_engines: bool = False
+    port: int
+    admin_port: int
+
+
+def run(options: Options) -> None:
+    """Run until a signal.
+
+    :raises InputError: routes.yaml has mistakes.
+    :raises UserError: it can't start, or Envoy or the router died.
+    """
+    try:
+        asyncio.run(_Up(options).run())
+    except asyncio.CancelledError:
+        click.echo("ended")
+
+
+class _Up:
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.mocks = MockEngines()
+        self.gateway: LocalGateway | None = None
+        self.engines: dict[str, BackendStatus] = {}
+        """As they were when somebody was last told."""
+
+    async def run(self) -> None:
+        self._end_on_signals()
+        async with self.mocks:
+            plan = await self._read()
+            gateway = self.gateway = LocalGateway(
+                port=self.options.port, admin_port=self.options.admin_port, on_access=_say_access, on_trouble=_warn
+            )
+            try:
+                await gateway.start(plan)
+                self._say_started(gateway)
+                await self._serve(gateway)
+            finally:
+                await gateway.stop()
+
+    async def _serve(self, gateway: LocalGateway) -> None:
+        """Watch the engines and the file until Envoy or the router dies, or this is cancelled."""
+        tasks = [asyncio.create_task(self._watch_engines(gateway)), asyncio.create_task(self._watch_file(gateway))]
+        death = asyncio.create_task(gateway.died())
+        try:
+            done, _ = await asyncio.wait([death, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {death}:
+                task.result()  # these two never end but by an error
+            raise death.result()
+        finally:
+            for task in (death, *tasks):
+                task.cancel()
+
+    async def _read(self) -> Plan:
+        """The plan in routes.yaml with its engines where they are on this machine."""
+        plan = await asyncio.to_thread(pipeline.read_plan, self.options.source)
+        urls = dict(self.options.engines)
+        if self.options.mock_engines:
+            urls |= await self.mocks.start(tuple(backend for backend in plan.backends if backend.name not in urls))
+        return place(plan, urls)
+
+    async def _watch_file(self, gateway: LocalGateway) -> None:
+        if self.options.source == pipeline.STDIN:
+            await asyncio.Event().wait()  # there is nothing to watch
+        async for _ in changes(Path(self.options.source)):
+            try:
+                await gateway.take_over(await self._read())
+            except InputError as error:
+                for problem in error.problems:
+                    _warn(str(problem))
+                _warn("the last good configuration stays in force")
+            except UserError as error:
+                _warn(f"{error}\nthe last good configuration stays in force")
+            else:
+                names = ", ".join(backend.name for backend in gateway.plan.backends)
+                click.echo(f"{self.options.source} taken over; backends: {names}")
+
+    async def _watch_engines(self, gateway: LocalGateway) -> None:
+        """Say which engine doesn't answer, and what to send once all have told their models."""
+        complete = False
+        while True:
+            try:
+                status = await gateway.router.registry()
+            except OSError:
+                pass  # gateway.died() has more to say
+            else:
+                self._say_engines(gateway.plan, status)
+                if status.complete and not complete:
+                    complete = True
+                    self._say_ready(gateway, status)
+            await asyncio.sleep(LOOK)
+
+    def _say_engines(self, plan: Plan, status: RegistryStatus) -> None:
+        for backend in status.backends:
+            before = self.engines.get(backend.name)
+            if backend.error is not None and (before is None or before.error is None):
+                at = plan.backend(backend.name).poll_url
+                _warn(
+                    f"the engine of backend {backend.name} does not answer at {at} ({backend.error}): "
+                    f"start it, or say where it is with --engine {backend.name}=URL; still asking"
+                )
+            elif backend.error is None and before is not None and before.error is not None:
+                click.echo(f"the engine of backend {backend.name} answers")
+            self.engines[backend.name] = backend
+
+    def _say_started(self, gateway: LocalGateway) -> None:
+        click.secho(f"{gateway.envoy.url}", bold=True, nl=False)
+        click.echo(
+            f"  (Envoy's admin: http://{gateway.envoy.admin}, the router: http://{gateway.router.status}/metrics)"
+        )
+        for backend in gateway.plan.backends:
+            url = (backend.poll_url or "").removesuffix("/v1/models")
+            mock = "  mock engine" if self.options.mock_engines and backend.name not in self.options.engines else ""
+            click.echo(f"  {backend.name:<16} {url}{mock}")
+
+    def _say_ready(self, gateway: LocalGateway, status: RegistryStatus) -> None:
+        click.echo("\nTry:")
+        for what, line in curl_lines(gateway.plan, gateway.envoy.url, _models(status)):
+            click.echo(f"  # {what}\n  {line}")
+        watched = "" if self.options.source == pipeline.STDIN else f"Changes of {self.options.source} are taken over. "
+        click.echo(f"\nReady. {watched}Ctrl-C ends everything.\n")
+
+    def _end_on_signals(self) -> None:
+        """The first signal ends everything in good order, a second one at once."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def end() -> None:
+            if task.cancelling():
+                if self.gateway is not None:
+                    self.gateway.kill()
+                os._exit(1)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end)
+
+
+def _models(status: RegistryStatus) -> dict[str, str]:
+    """Backend -> a model that it serves, where one is known by its exact id."""
+    ids = {
+        entry.name: [
+            *(model for model in entry.configured if not is_glob(model)),
+            *(entry.polled.models if entry.polled else ()),
+        ]
+        for entry in status.backends
+    }
+    return {name: models[0] for name, models in ids.items() if models}
+
+
+def _say_access(access: Access) -> None:
+    click.echo(str(access))
+
+
+def _warn(text: str) -> None:
+    click.secho(text, fg="yellow", err=True)

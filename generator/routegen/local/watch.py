@@ -1,0 +1,31 @@
+"""Notices that a file has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+INTERVAL: Final = 0.2
+
+
+async def changes(file: Path) -> AsyncIterator[None]:
+    """Yield whenever the file's content has changed, or it has gone or come, and has then stayed so for a moment.
+
+    Contents are compared: that notices an editor's rename as well as a write in place, and takes no half-written file.
+    """
+    taken = seen = _read(file)
+    while True:
+        await asyncio.sleep(INTERVAL)
+        before, seen = seen, _read(file)
+        if seen == before and seen != taken:
+            taken = seen
+            yield
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
