@@ -104,7 +104,7 @@ class Split(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="s
     """Decide by weight among the candidates."""
 
     weights: tuple[tuple[str, float], ...]
-    """(name, weight); a name's weight is shared evenly by its backends among the candidates."""
+    """(name, weight), weights of at least 0; a name's weight is shared evenly by its backends among the candidates."""
     sticky_by: Source | None = None
     """Weighted rendezvous hashing over this value; where it is absent the choice is random."""
 
@@ -166,4 +166,17 @@ def _problems(config: Config) -> list[str]:
     problems += [f"backend {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     rules = [rule.name for rule in config.rules]
     problems += [f"rule {name!r} is listed twice" for name in sorted({n for n in rules if rules.count(n) > 1})]
+    for rule in config.rules:
+        if any(bool(source.body) == bool(source.header) for source in _sources(rule)):
+            problems.append(f"rule {rule.name!r}: a source needs either a body field or a header")
     return problems
+
+
+def _sources(rule: Rule) -> list[Source]:
+    """Where a rule finds values."""
+    found = [test.source for test in rule.when]
+    if isinstance(rule, Lookup):
+        found.append(rule.source)
+    if isinstance(rule, Split):
+        found.append(rule.sticky_by)
+    return [source for source in found if source is not None]

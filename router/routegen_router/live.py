@@ -37,6 +37,7 @@ class Live:
         :raises ConfigError: it can't be read or used.
         """
         self._path, self._metrics, self._changed = path, metrics, changed
+        self._checking = asyncio.Lock()
         self._seen: bytes | None = _read(path)
         if self._seen is None:
             raise ConfigError(f"{path}: no such file, or it can't be read")
@@ -59,16 +60,17 @@ class Live:
 
     async def check(self) -> None:
         """Look at the file now; load it if it changed and can be used."""
-        data = _read(self._path)
-        if data == self._seen:
-            return
-        self._seen = data
-        if data is None:
-            self._refuse(f"{self._path}: no such file, or it can't be read")
-        elif data == self._loaded:
-            _log.info("configuration file is back to what is in force")
-        else:
-            await self._load(data)
+        async with self._checking:
+            data = _read(self._path)
+            if data == self._seen:
+                return
+            self._seen = data
+            if data is None:
+                self._refuse(f"{self._path}: no such file, or it can't be read")
+            elif data == self._loaded:
+                _log.info("configuration file is back to what is in force")
+            else:
+                await self._load(data)
 
     async def _load(self, data: bytes) -> None:
         try:

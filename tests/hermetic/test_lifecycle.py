@@ -1,0 +1,263 @@
+"""A router process's life: start, readiness, health, reload, drain, and the sentences when it can't start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import grpc
+import msgspec
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from routegen_router import config
+from routegen_router._pb import extproc_pb2 as pb
+from routegen_router.config import Backend, Models, Poll, Split
+from support.engines import engine, serving
+from support.router import (
+    PATIENCE,
+    VLLM,
+    RouterProcess,
+    body,
+    headers,
+    router_config,
+    running,
+    streaming,
+    talk,
+    wait_for,
+)
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def polling(url: str) -> config.Config:
+    """One engine that is asked every twentieth of a second."""
+    backend = Backend(name="one", poll=Poll(url=url))
+    return router_config(backends=(backend,), rules=(), models=Models(interval=0.05, timeout=1))
+
+
+def only(backend: str) -> config.Config:
+    """Everything goes to ``backend``."""
+    return router_config(rules=(Split(name=f"to-{backend}", weights=((backend, 1.0),)),))
+
+
+async def check(address: str, service: str = "") -> int:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        reply = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE)
+        return int(reply.status)
+
+
+def ready(router: RouterProcess) -> int:
+    try:
+        with urllib.request.urlopen(f"http://{router.status}/readyz", timeout=PATIENCE) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def reload(router: RouterProcess, data: bytes) -> None:
+    """Replace the configuration file and have it looked at now rather than within a second."""
+    router.rewrite(data)
+    router.process.send_signal(signal.SIGHUP)
+
+
+async def chosen(router: RouterProcess) -> str:
+    """The rule that decides an empty body now."""
+    *_, reply = await talk(router.address, headers(), body({}))
+    return reply.dynamic_metadata["routegen"]["rule"]  # type: ignore[index, return-value]
+
+
+def test_it_is_not_ready_until_every_polled_engine_has_answered(tmp_path: Path) -> None:
+    ready_file = tmp_path / "ready.json"
+    with (
+        engine(lambda request: request.answer(500, b"")) as polled,
+        running(tmp_path, polling(polled.url), "--ready-file", str(ready_file)) as router,
+    ):
+        wait_for(lambda: len(polled.asked) >= 3, "some polls")
+        assert asyncio.run(check(router.address)) == NOT_SERVING
+        assert ready(router) == 503
+        assert not ready_file.exists()
+        [_, reply] = asyncio.run(talk(router.address, headers(), body({"model": "m"})))
+        assert reply.immediate_response.status.code == 503
+        assert b"registry_incomplete" in reply.immediate_response.body
+
+        polled.responds(serving("m"))
+        wait_for(lambda: ready(router) == 200, "readiness")
+        assert asyncio.run(check(router.address)) == SERVING
+        wait_for(ready_file.exists, "the ready file")
+        told = json.loads(ready_file.read_text())
+        assert told == {"pid": router.process.pid, "listen": router.listen, "metrics": router.status}
+
+        polled.responds(lambda request: request.answer(500, b""))
+        wait_for(lambda: router.logged("engine stopped answering"), "the engine's death")
+        assert ready(router) == 200, "a dead engine is the chain's business"
+        assert router.stop() == 0
+        assert not ready_file.exists()
+
+
+async def test_health_is_told_by_service_and_to_those_who_watch(tmp_path: Path) -> None:
+    with engine(lambda request: request.answer(500, b"")) as polled, running(tmp_path, polling(polled.url)) as router:
+        async with grpc.aio.insecure_channel(router.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watch = stub.Watch(health_pb2.HealthCheckRequest(service="envoy.service.ext_proc.v3.ExternalProcessor"))
+            assert (await watch.read()).status == NOT_SERVING
+            polled.responds(serving("m"))
+            assert (await watch.read()).status == SERVING
+            assert await check(router.address, "envoy.service.ext_proc.v3.ExternalProcessor") == SERVING
+
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await check(router.address, "someone.else")
+            assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+            stranger = stub.Watch(health_pb2.HealthCheckRequest(service="someone.else"))
+            assert (await stranger.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+            router.process.terminate()
+            assert (await watch.read()).status == NOT_SERVING
+            assert await watch.read() is grpc.aio.EOF
+            assert await stranger.read() is grpc.aio.EOF
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_drains_what_is_under_way_and_what_still_comes(tmp_path: Path, how: signal.Signals) -> None:
+    with running(tmp_path, router_config(), "--drain-seconds", "1") as router:
+        async with streaming(router.address) as open_stream:
+            call = open_stream()
+            await call.write(headers().SerializeToString())
+            await call.read()
+            router.process.send_signal(how)
+            wait_for(lambda: router.logged("draining"), "the drain")
+            assert await check(router.address) == NOT_SERVING
+            assert ready(router) == 503
+            assert await chosen(router) == "all-vllm", "a gateway that hasn't noticed yet is still served"
+            await call.write(body({}).SerializeToString())
+            reply = pb.ProcessingResponse.FromString(await call.read())
+            assert reply.WhichOneof("response") == "request_body"
+        assert router.process.wait(PATIENCE) == 0
+        assert router.logged("stopped")
+
+
+def test_a_second_signal_cuts_the_drain_short(tmp_path: Path) -> None:
+    with running(tmp_path, router_config(), "--drain-seconds", "600") as router:
+        router.process.terminate()
+        wait_for(lambda: router.logged("draining"), "the drain")
+        assert router.stop() == 0
+
+
+def test_a_changed_configuration_is_loaded_and_a_bad_one_refused(tmp_path: Path) -> None:
+    with running(tmp_path, only("vllm")) as router:
+        assert asyncio.run(chosen(router)) == "to-vllm"
+
+        router.rewrite(config.dump(only("sglang")))
+        wait_for(lambda: router.logged("configuration loaded"), "the reload")
+        assert asyncio.run(chosen(router)) == "to-sglang"
+
+        reload(router, b"{")
+        wait_for(lambda: len(router.logged("configuration refused; the last good one stays in force")) == 1, "refusal")
+        assert asyncio.run(chosen(router)) == "to-sglang"
+
+        router.config.unlink()
+        router.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(router.logged("configuration refused; the last good one stays in force")) == 2, "refusal")
+        assert asyncio.run(chosen(router)) == "to-sglang"
+
+        reload(router, config.dump(only("sglang")))
+        wait_for(lambda: router.logged("configuration file is back to what is in force"), "the file's return")
+
+        reload(router, config.dump(msgspec.structs.replace(only("vllm"), max_body_bytes=2**30)))
+        wait_for(lambda: len(router.logged("configuration refused; the last good one stays in force")) == 3, "refusal")
+
+        reload(router, config.dump(only("vllm")))
+        wait_for(lambda: len(router.logged("configuration loaded")) == 2, "the reload")
+        assert asyncio.run(chosen(router)) == "to-vllm"
+        problems = [
+            entry["problem"] for entry in router.logged("configuration refused; the last good one stays in force")
+        ]
+        assert "no such file" in problems[1]
+        assert "without a restart" in problems[2]
+
+
+async def test_a_stream_keeps_the_configuration_that_it_started_with(tmp_path: Path) -> None:
+    with running(tmp_path, only("sglang")) as router:
+        async with streaming(router.address) as open_stream:
+            call = open_stream()
+            await call.write(headers().SerializeToString())
+            await call.read()
+            reload(router, config.dump(router_config(backends=(VLLM,), rules=(), routing_header="x-other")))
+            wait_for(lambda: router.logged("configuration loaded"), "the reload")
+            await call.write(body({}).SerializeToString())
+            reply = pb.ProcessingResponse.FromString(await call.read())
+        [option] = reply.request_body.response.header_mutation.set_headers
+        assert (option.header.key, option.header.raw_value) == ("x-inference-server", b"sglang")
+        assert await chosen(router) == "only-candidate"
+
+
+def test_polled_knowledge_survives_a_reload_and_a_silent_newcomer_takes_nothing_away(tmp_path: Path) -> None:
+    with engine(serving("m")) as known, engine(lambda request: request.answer(500, b"")) as silent:
+        settings = polling(known.url)
+        with running(tmp_path, settings) as router:
+            wait_for(lambda: ready(router) == 200, "readiness")
+            known.responds(lambda request: request.answer(500, b""))
+            newcomer = Backend(name="two", poll=Poll(url=silent.url))
+            reload(router, config.dump(msgspec.structs.replace(settings, backends=(*settings.backends, newcomer))))
+            wait_for(lambda: router.logged("configuration loaded"), "the reload")
+            wait_for(lambda: len(silent.asked) >= 2, "polls of the newcomer")
+            assert ready(router) == 200
+            [_, reply] = asyncio.run(talk(router.address, headers(), body({"model": "m"})))
+            assert reply.dynamic_metadata["routegen"]["backend"] == "one"  # type: ignore[index]
+
+
+def refused(*arguments: str, command: tuple[str, ...] = (sys.executable, "-m", "routegen_router")) -> str:
+    """What a router that can't start says."""
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_each_thing_in_the_way_of_a_start_gets_one_sentence(tmp_path: Path) -> None:
+    good, bad = tmp_path / "router.json", tmp_path / "bad.json"
+    good.write_bytes(config.dump(router_config()))
+    bad.write_bytes(b'{"name": 5}')
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = f"127.0.0.1:{taken.getsockname()[1]}"
+        some = ("--config", str(good), "--listen")
+        anywhere = (*some, "127.0.0.1:0", "--metrics")
+        assert f"can't listen on {busy}: Address already in use" in refused(*some, busy, "--metrics", "")
+        assert f"can't serve metrics on {busy}: Address already in use" in refused(*anywhere, busy)
+        assert "'9002' is not an address" in refused(*some, "9002")
+        assert "'localhost:99999' is not an address" in refused(*some, "localhost:99999")
+        assert "--metrics 'nonsense' is not an address" in refused(*anywhere, "nonsense")
+        assert "its folder doesn't exist" in refused(*some, f"unix:{tmp_path}/none/router.sock")
+        assert "longer than" in refused(*some, f"unix:{tmp_path}/{'x' * 200}")
+        assert "none.json: no such file" in refused("--config", str(tmp_path / "none.json"), "--listen", "127.0.0.1:0")
+        assert "bad.json: " in refused("--config", str(bad), "--listen", "127.0.0.1:0")
+
+
+def test_a_unix_socket_in_use_is_not_taken_over_but_a_left_one_is(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/router.sock"
+    with running(tmp_path, router_config(), listen=[address]) as router:
+        assert "another process does" in refused("--config", str(router.config), "--listen", address)
+        router.process.kill()
+        router.process.wait(PATIENCE)
+    with running(tmp_path, router_config(), listen=[address]) as router:
+        assert asyncio.run(chosen(router)) == "all-vllm"
+
+
+def test_routegen_router_is_the_same_program(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "from routegen.cli import main; main()", "router")
+    with running(tmp_path, router_config(), "--log-level", "info", command=command) as router:
+        assert asyncio.run(chosen(router)) == "all-vllm"
+        assert router.stop() == 0
+    sentence = refused("--config", str(tmp_path / "none.json"), "--listen", "127.0.0.1:0", command=command)
+    assert sentence.startswith("routegen: ")

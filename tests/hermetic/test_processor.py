@@ -1,0 +1,45 @@
+"""The processor inside a real gRPC server in this process: what only a broken part of it can show."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from routegen_router.admission import Admission
+from routegen_router.metrics import Metrics
+from routegen_router.poller import Registry
+from routegen_router.processor import Active, Processor
+from routegen_router.stream import Policy
+from routegen_router.wire import Replies
+from support.router import PROCESS, body, headers, router_config
+
+
+async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_of_the_body(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken:
+        def read(self, raw: bytes) -> None:
+            raise RuntimeError(raw.decode())
+
+    settings = router_config()
+    policy = Policy(settings)
+    policy.reader = Broken()  # type: ignore[assignment]
+    active = Active(policy, Registry(settings, None, lambda: None), Replies("x-inference-server"))
+    admission, metrics = Admission(settings.max_inflight_bytes), Metrics()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Processor(lambda: active, admission, metrics).handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream(PROCESS)()
+        await call.write(headers(content_length="100").SerializeToString())
+        await call.read()
+        await call.write(body({"prompt": "my secret"}).SerializeToString())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+    await server.stop(None)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in str(caught.value)
+    assert "routegen_stream_failures_total 1.0" in metrics.render().decode()
+    assert admission.in_flight == 0
+    assert [record.message for record in caplog.records] == ["stream failed"]
