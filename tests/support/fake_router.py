@@ -1,0 +1,47 @@
+"""Routers that misbehave, for what Envoy makes of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import grpc
+
+Fault = Literal["closes", "aborts", "confused", "silent"]
+"""``closes``: ends the stream with OK and no reply; ``aborts``: an error; ``confused``: answers headers with a reply
+for a body; ``silent``: never answers."""
+
+_BODY_REPLY = b"\x1a\x00"
+"""A ProcessingResponse with an empty ``request_body`` (field 3)."""
+
+
+@contextmanager
+def fake_router(fault: Fault) -> Iterator[str]:
+    """Serve until the block ends; gives the address."""
+
+    def process(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        if fault == "aborts":
+            context.abort(grpc.StatusCode.INTERNAL, "told to fail: a prompt could stand here")
+        if fault == "silent":
+            for _ in requests:
+                pass
+        if fault == "confused":
+            yield _BODY_REPLY
+            for _ in requests:
+                pass
+
+    handler = grpc.method_handlers_generic_handler(
+        "envoy.service.ext_proc.v3.ExternalProcessor", {"Process": grpc.stream_stream_rpc_method_handler(process)}
+    )
+    with tempfile.TemporaryDirectory(prefix="router-") as folder:
+        server = grpc.server(ThreadPoolExecutor(32), handlers=(handler,))
+        address = f"unix:{folder}/s"
+        server.add_insecure_port(address)
+        server.start()
+        try:
+            yield address
+        finally:
+            server.stop(0).wait()
