@@ -1,0 +1,247 @@
+"""``routegen up`` with a real Envoy and a real router: from the first line to the last process."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import itertools
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from routegen.mock_engine import SGLANG, Behaviour, MockEngine
+from support.up import PATIENCE, TWO_ENGINES, Up, request, up
+
+HELLO = {"messages": [{"role": "user", "content": "a secret prompt"}]}
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> Path:
+    """A copy of the example, to be changed."""
+    copy = tmp_path / "routes.yaml"
+    copy.write_text(TWO_ENGINES.read_text())
+    return copy
+
+
+def gone(running: Up) -> bool:
+    """Whether nothing is left within a moment."""
+    end = time.monotonic() + 5
+    while running.left_behind() and time.monotonic() < end:
+        time.sleep(0.05)
+    return not running.left_behind()
+
+
+def test_it_starts_and_prints_each_decision_but_no_prompt() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        gateway = running.ready()
+        status, headers, answer = request(gateway, {"inference_server": "sglang", **HELLO})
+        assert (status, headers["x-inference-server"]) == (200, "sglang")
+        assert answer["choices"][0]["message"]["content"].startswith("sglang/mock-model:")
+        running.says(r"POST /v1/chat/completions +200 +→ sglang by body:inference_server +\d+ ms")
+        status, _, answer = request(gateway, {"inference_server": "nobody", **HELLO})
+        assert (status, answer["error"]["code"]) == (400, "unknown_inference_server")
+        running.says(r"POST /v1/chat/completions +400 +✗ unknown_inference_server")
+        assert "secret" not in running.text
+
+
+def test_the_lines_that_it_prints_to_paste_do_what_they_say() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        running.ready()
+        lines = [line.strip() for line in running.lines]
+        pasted = {}
+        for title, line in itertools.pairwise(lines):
+            if title.startswith("# ") and line.startswith("curl -s "):
+                _, _, url, *rest = shlex.split(line)
+                gateway, _, path = url.removeprefix("http://").partition("/")
+                body = json.loads(rest[rest.index("-d") + 1]) if rest else None
+                pasted[title] = request(gateway, body, path=f"/{path}")
+    assert list(pasted) == ["# to vllm", "# to sglang", "# by the split", "# the models"]
+    assert pasted["# to vllm"][1]["x-inference-server"] == "vllm"
+    assert pasted["# to sglang"][1]["x-inference-server"] == "sglang"
+    assert pasted["# by the split"][1]["x-inference-server"] in {"vllm", "sglang"}
+    assert [entry["id"] for entry in pasted["# the models"][2]["data"]] == ["mock-model"]
+
+
+class Load:
+    """Clients that send one request after the other and count the answers."""
+
+    def __init__(self, gateway: str, clients: int = 4) -> None:
+        self.gateway, self.answers = gateway, Counter[str]()
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number: int) -> None:
+        connection = http.client.HTTPConnection(self.gateway, timeout=PATIENCE)
+        body = {"model": "mock-model", **HELLO} | ({"inference_server": "vllm"} if number % 2 else {})
+        while not self._end.is_set():
+            try:
+                connection.request("POST", "/v1/chat/completions", json.dumps(body))
+                response = connection.getresponse()
+                text = response.read().decode()
+                self.answers["200" if response.status == 200 else f"{response.status} {text}"] += 1
+            except OSError as error:
+                self.answers[repr(error)] += 1
+                connection.close()
+        connection.close()
+
+
+def test_changes_are_taken_over_and_mistakes_refused_without_a_failed_request(routes: Path) -> None:
+    good = routes.read_text()
+    third = good.replace("  rules:", "    third: {endpoints: ['127.0.0.1:1']}\n  rules:")
+    with up("-f", str(routes), "--mock-engines") as running:
+        gateway = running.ready()
+        with Load(gateway) as load:
+            routes.write_text(third.replace("vllm: 50, sglang: 50", "vllm: 1, sglang: 1, third: 98"))
+            running.says("taken over; backends: vllm, sglang, third")
+            assert request(gateway, {"inference_server": "third", **HELLO})[0] == 200
+
+            seen = len(running.lines)
+            routes.write_text(good.replace("split: {vllm: 50, sglang: 50}", "split: {vllm: 50, sgalng: 50}"))
+            running.says(r'routes\.yaml:\d+ \$\.spec\.rules\[2\]\.split.*"sgalng"', seen)
+            running.says("the last good configuration stays in force", seen)
+            assert request(gateway, {"inference_server": "third", **HELLO})[0] == 200
+
+            seen = len(running.lines)
+            routes.write_text(good.replace("  name: qwen-compare", "  name: another"))
+            running.says("metadata can't change while Envoy runs: end `routegen up` and start it again", seen)
+
+            seen = len(running.lines)
+            routes.write_text(good)
+            running.says("taken over; backends: vllm, sglang$", seen)
+            assert request(gateway, {"inference_server": "third", **HELLO})[0] == 400
+            answered = load.answers["200"]
+            time.sleep(0.2)
+        assert load.answers["200"] > answered > 100
+    assert list(load.answers) == ["200"]
+
+
+def test_one_ctrl_c_ends_everything_and_leaves_no_process_and_no_file() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        running.ready()
+        [folder] = running.temporary.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert len(running.processes()) == 2
+        assert running.end(signal.SIGINT) == 0
+        assert running.left_behind() == []
+        assert "Traceback" not in running.text
+
+
+def test_sigterm_while_it_is_still_starting_ends_everything_too() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        end = time.monotonic() + PATIENCE
+        while not running.processes() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert running.end(signal.SIGTERM) == 0
+        assert running.left_behind() == []
+        assert "Traceback" not in running.text
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_process_that_will_not_end() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        running.ready()
+        [envoy] = running.processes("--disable-hot-restart")
+        os.kill(envoy, signal.SIGSTOP)
+        running.process.send_signal(signal.SIGINT)
+        with pytest.raises(Exception, match="timed out"):
+            running.process.wait(0.5)
+        assert running.end(signal.SIGINT) == 1
+        assert gone(running)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_no_process_outlives_it_even_when_it_is_killed() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        running.ready()
+        running.end(signal.SIGKILL)
+        end = time.monotonic() + 5
+        while running.processes() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert running.processes() == []
+
+
+@pytest.mark.parametrize(("program", "name"), [("--disable-hot-restart", "Envoy"), ("routegen_router", "the router")])
+def test_the_death_of_a_process_ends_everything_with_a_sentence(program: str, name: str) -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
+        running.ready()
+        [pid] = running.processes(program)
+        os.kill(pid, signal.SIGKILL)
+        assert running.process.wait(PATIENCE) == 1
+        running.says(f"^routegen: {name} was ended by SIGKILL")
+        assert gone(running)
+
+
+@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+def test_a_busy_port_is_named_with_the_option_that_chooses_another(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with up("-f", str(TWO_ENGINES), "--mock-engines", option, port) as running:
+            assert running.process.wait(PATIENCE) == 1
+            running.says(f"^routegen: port {port} on 127.0.0.1 is in use; choose another with {option}")
+            assert gone(running)
+
+
+def test_a_missing_binary_is_an_error_that_says_what_to_do() -> None:
+    with up("-f", str(TWO_ENGINES), "--mock-engines", env={"ENVOY_BIN": "/nowhere/envoy"}) as running:
+        assert running.process.wait(PATIENCE) == 1
+        running.says("^routegen: ENVOY_BIN is /nowhere/envoy, which is no program that can be run")
+        assert gone(running)
+
+
+def test_backends_in_a_cluster_need_a_place_on_this_machine() -> None:
+    with up("-f", str(TWO_ENGINES), "--engine", "vllm=http://127.0.0.1:1") as running:
+        assert running.process.wait(PATIENCE) == 1
+        running.says(
+            r"^routegen: not on this machine: backend sglang is the Kubernetes Service inference/\S+:8000\. "
+            "Say where an engine is with --engine sglang=http://127.0.0.1:8001, or use --mock-engines"
+        )
+
+
+def test_an_engine_for_a_backend_that_is_not_there_names_those_that_are() -> None:
+    with up("-f", str(TWO_ENGINES), "--engine", "vlm=http://127.0.0.1:1") as running:
+        assert running.process.wait(PATIENCE) == 1
+        running.says("^routegen: --engine names vlm, but the backends are vllm, sglang")
+
+
+def test_an_engine_address_with_a_path_is_misuse() -> None:
+    with up("-f", str(TWO_ENGINES), "--engine", "vllm=http://127.0.0.1:1/v1") as running:
+        assert running.process.wait(PATIENCE) == 2
+        running.says("has more than scheme, host and port; it looks like http://127.0.0.1:8001")
+
+
+async def test_an_engine_that_does_not_answer_is_named_and_waited_for() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    with up("-f", str(TWO_ENGINES), "--mock-engines", "--engine", f"sglang=http://127.0.0.1:{port}") as running:
+        line = running.says("the engine of backend sglang does not answer").string
+        assert f"http://127.0.0.1:{port}/v1/models" in line
+        assert "start it, or say where it is with --engine sglang=URL" in line
+        assert not any(line.startswith("Ready") for line in running.lines)
+        async with MockEngine(SGLANG, Behaviour(models=("qwen",)), port=port) as engine:
+            await asyncio.to_thread(running.says, "the engine of backend sglang answers")
+            gateway = await asyncio.to_thread(running.ready)
+            status, _, _ = await asyncio.to_thread(request, gateway, {"model": "qwen", **HELLO})
+            assert status == 200
+            assert engine.recorder.generations()[0].json == {"model": "qwen", **HELLO}
+    assert not re.search("Traceback", running.text)
