@@ -1,13 +1,11 @@
-"""What the router itself answers: rejections that need no rules, and OpenAI's JSON for errors and models."""
+"""The JSON documents that the router itself answers with: errors and models, as OpenAI shapes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from .decide import Reject, model_not_found, registry_incomplete
 from .models import Snapshot
+from .refusals import Reject, model_not_found, registry_incomplete
 
 
 def error(reject: Reject) -> bytes:
@@ -34,40 +32,7 @@ def model(name: str, view: Snapshot) -> bytes | Reject:
     serving = view.serving(name)
     if serving:
         return msgspec.json.encode(_entry(name, serving, view))
-    return model_not_found(name, view) if view.complete else registry_incomplete("model")
-
-
-def not_found(paths: Sequence[str]) -> Reject:
-    """404: the path or method isn't served; ``paths`` are those that take a POST."""
-    served = ", ".join(f"POST {path}" for path in paths)
-    return Reject(404, "not_found", f"Nothing is served here; available: {served}, GET /v1/models.")
-
-
-def no_body() -> Reject:
-    """400: a POST without a body."""
-    return Reject(400, "invalid_json", "The request has no body; send a JSON object.")
-
-
-def too_large(limit: int) -> Reject:
-    """413: the body has more than ``limit`` bytes."""
-    return Reject(413, "request_too_large", f"The request's body is too large; at most {limit} bytes are accepted.")
-
-
-def unsupported_encoding() -> Reject:
-    """415: the body is compressed."""
-    message = "The request's content-encoding is not accepted; send the body without one (identity)."
-    return Reject(415, "unsupported_content_encoding", message, "content-encoding")
-
-
-def repeated_header(name: str) -> Reject:
-    """400: a header that a rule reads came more than once."""
-    return Reject(400, "duplicate_field", f"The header {name} is given more than once; send it once.", name)
-
-
-def overloaded() -> Reject:
-    """503: the bound on body bytes in flight is reached."""
-    message = "The gateway is handling as many request bytes as it can; try again shortly."
-    return Reject(503, "router_overloaded", message, headers={"retry-after": "1"})
+    return model_not_found(name, view.models) if view.complete else registry_incomplete("model")
 
 
 def _entry(model: str, serving: tuple[str, ...], view: Snapshot) -> dict[str, object]:

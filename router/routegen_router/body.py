@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from .config import Config, FieldPath, Lookup, Split
-from .decide import Reject
+from .refusals import Reject, duplicate_field, invalid_json, invalid_request_body, invalid_type
 from .unicode import REPLACEMENT, first_invalid_byte, without_lone_surrogates
 
 MODEL: Final[FieldPath] = ("model",)
@@ -42,9 +42,9 @@ _LONGEST_SCALAR: Final = 64
 class BodyError(Exception):
     """The body can't be routed by; ``reject`` is what the client is answered."""
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.reject = Reject(400, code, message, param)
+    def __init__(self, reject: Reject) -> None:
+        super().__init__(reject.message)
+        self.reject = reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,19 @@ class BodyReader:
         """
         position = first_invalid_byte(raw)
         if position is not None:
-            raise _invalid_json(f"it is not UTF-8 (byte {position})")
+            raise BodyError(invalid_json(f"it is not UTF-8 (byte {position})"))
         try:
             return self._read(raw)
         except msgspec.DecodeError as error:
             mended = without_lone_surrogates(raw)
             if mended is None:
-                raise _invalid_json(_reason(error)) from None
+                raise BodyError(invalid_json(_reason(error))) from None
         try:
             fields = self._read(mended)
         except msgspec.DecodeError as error:
-            raise _invalid_json(_reason(error)) from None
+            raise BodyError(invalid_json(_reason(error))) from None
         if any(REPLACEMENT in value for value in fields.values.values()):
-            raise _invalid_json("a field that the gateway reads holds half a surrogate pair")
+            raise BodyError(invalid_json("a field that the gateway reads holds half a surrogate pair"))
         return fields
 
     def _read(self, raw: bytes) -> Fields:
@@ -103,10 +103,10 @@ class BodyReader:
                 self._seen.check()
                 msgspec.json.decode(raw, type=msgspec.Raw)  # the rest of it might not be JSON at all
                 if not _OBJECT.match(raw):
-                    raise BodyError("invalid_request_body", "The request's body must be a JSON object.") from None
+                    raise BodyError(invalid_request_body()) from None
                 values = dict(self._top.read_carefully(raw))
         except RecursionError:
-            raise _invalid_json("it is nested too deeply") from None
+            raise BodyError(invalid_json("it is nested too deeply")) from None
         return Fields(values.get(MODEL), values)
 
 
@@ -141,7 +141,7 @@ class _Seen(threading.local):
     def check(self) -> None:
         """Refuse a duplicate that stopped the parser."""
         if self.twice is not None:
-            raise _duplicate(self.twice)
+            raise BodyError(duplicate_field(self.twice))
 
 
 class _Level:
@@ -185,7 +185,7 @@ class _Level:
             elif kind == _QUOTE:
                 yield key.path, msgspec.json.decode(last, type=str)
             elif kind != _NULL and key.routing:
-                raise _invalid_type(key.path)
+                raise BodyError(invalid_type(key.path))
             elif kind in _SCALAR and len(memoryview(last)) <= _LONGEST_SCALAR:
                 yield key.path, bytes(last).decode()
 
@@ -212,9 +212,9 @@ class _Key:
         if self._fits(self._once, raw):
             return
         if last == (_BRACE if self.level else _QUOTE) or self._seen.met(self.path):
-            raise _duplicate(self.path)
+            raise BodyError(duplicate_field(self.path))
         if last == _NULL and (not self._fits(self._once_or_null, raw) or self._seen.met(self.path)):
-            raise _duplicate(self.path)
+            raise BodyError(duplicate_field(self.path))
 
     def _fits(self, decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> bool:
         self._seen.start()
@@ -268,17 +268,3 @@ def _condition_fields(config: Config) -> set[FieldPath]:
 def _reason(error: msgspec.DecodeError) -> str:
     """The parser's own words, which hold no piece of the body."""
     return str(error).removeprefix("JSON is malformed: ").replace("Input data was truncated", "it ends too early")
-
-
-def _invalid_json(reason: str) -> BodyError:
-    return BodyError("invalid_json", f"The request's body is not valid JSON: {reason}.")
-
-
-def _duplicate(path: FieldPath) -> BodyError:
-    name = ".".join(path)
-    return BodyError("duplicate_field", f'The field "{name}" is given more than once; send it once.', name)
-
-
-def _invalid_type(path: FieldPath) -> BodyError:
-    name = ".".join(path)
-    return BodyError("invalid_type", f'The field "{name}" must be a string.', name)

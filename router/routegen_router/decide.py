@@ -12,17 +12,22 @@ engines that have stopped answering.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from hashlib import blake2b
+from typing import Final, Literal
 
+from .choice import Group, rendezvous, shares, weighted
 from .config import Condition, Config, FieldPath, Lookup, Prefer, Refuse, Rule, Source, Split
 from .models import Snapshot
+from .refusals import Reject, engine_model_mismatch, model_not_found, quote, registry_incomplete, unknown_value
 
-ONLY_CANDIDATE = "only-candidate"
+ONLY_CANDIDATE: Final = "only-candidate"
 """The rule named for a decision that no rule made: one backend serves the model."""
+MODEL: Final = "model"
+"""The name of a trace's first step: which backends serve the model."""
+END: Final = "end"
+"""The name of a trace's last step where the chain's end decided."""
 
 Draw = Callable[[], float]
 """Gives a random number in [0, 1)."""
@@ -48,42 +53,33 @@ class Route:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Answer the client with an OpenAI-shaped error."""
-
-    status: int
-    code: str
-    message: str
-    param: str | None = None
-    rule: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 Decision = Route | Reject
+Outcome = Literal["started", "narrowed", "decided", "passed", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the trace: what a rule did."""
+    """One line of the trace: what a rule did, or first of all the model."""
 
     rule: str
-    outcome: str
-    """``narrowed``, ``decided``, ``passed`` or ``rejected``."""
+    """The rule's name; :data:`MODEL` for the first step, :data:`END` for a choice at the chain's end."""
+    outcome: Outcome
     why: str
     candidates: tuple[str, ...]
     """What was left after it."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Where the choice was random: backend -> its share of requests like this one, all together 1."""
 
 
 def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list[Step] | None = None) -> Decision:
     """Choose the backend for one request.
 
-    :param trace: collects a step a rule, for ``explain``.
+    :param trace: collects the steps, for ``explain``.
     """
-    started = _candidates(facts, config, view)
-    if isinstance(started, Reject):
-        return started
-    run = _Run(facts, view, draw, [] if trace is None else trace, started, config.rules)
+    run = _Run(facts, view, draw, trace)
+    rejected = run.start(config)
+    if rejected is not None:
+        return rejected
     for rule in config.rules:
         decision = run.apply(rule)
         if decision is not None:
@@ -91,35 +87,34 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
     return run.finish()
 
 
-def _candidates(facts: Facts, config: Config, view: Snapshot) -> tuple[str, ...] | Reject:
-    """The backends that serve the request's model."""
-    if facts.model is None:
-        return view.names
-    serving = view.serving(facts.model)
-    if serving or config.models.unknown == "allow":
-        return serving or view.names
-    if not view.complete:
-        return registry_incomplete("model")
-    return model_not_found(facts.model, view)
-
-
 class _Run:
     """One request's way through the chain."""
 
-    __slots__ = ("candidates", "chose", "draw", "facts", "rules", "trace", "view")
+    __slots__ = ("candidates", "chose", "draw", "facts", "trace", "view")
 
-    def __init__(
-        self,
-        facts: Facts,
-        view: Snapshot,
-        draw: Draw,
-        trace: list[Step],
-        candidates: tuple[str, ...],
-        rules: Sequence[Rule],
-    ) -> None:
+    def __init__(self, facts: Facts, view: Snapshot, draw: Draw, trace: list[Step] | None) -> None:
         self.facts, self.view, self.draw, self.trace = facts, view, draw, trace
-        self.candidates, self.rules = candidates, rules
+        self.candidates = view.names
         self.chose: str | None = None
+
+    def start(self, config: Config) -> Reject | None:
+        """The candidates: the backends that serve the request's model."""
+        model = self.facts.model
+        if model is None:
+            self._note(MODEL, "started", "the request names no model")
+            return None
+        serving = self.view.serving(model)
+        if serving:
+            self.candidates = serving
+            self._note(MODEL, "started", f"these serve {quote(model)}")
+            return None
+        if config.models.unknown == "allow":
+            self._note(MODEL, "started", f"nobody is known to serve {quote(model)}, and unknown models are allowed")
+            return None
+        self.candidates = ()
+        return self._reject(
+            MODEL, model_not_found(model, self.view.models) if self.view.complete else registry_incomplete("model")
+        )
 
     def apply(self, rule: Rule) -> Decision | None:
         """Run one rule; a decision ends the chain."""
@@ -134,20 +129,23 @@ class _Run:
             case Split():
                 return self._split(rule)
             case Refuse():
-                return self._reject(rule, Reject(400, "no_route", rule.message, None, rule.name))
+                return self._reject(rule.name, Reject(400, "no_route", rule.message, None, rule.name))
 
     def finish(self) -> Decision:
         """The chain has ended without a decision."""
         if len(self.candidates) == 1:
+            self._note(END, "decided", "one candidate is left")
             return Route(self.candidates[0], self.chose or ONLY_CANDIDATE)
         if self.chose is None:
-            return Reject(400, "no_route", "No rule chose an engine for this request.", None)
-        alive = self._alive(self.candidates) or self.candidates
-        return Route(alive[int(self.draw() * len(alive))], self.chose)
+            return self._reject(END, Reject(400, "no_route", "No rule chose an engine for this request."))
+        alive = self._alive(self.candidates)
+        self.candidates = (alive[int(self.draw() * len(alive))],)
+        self._note(END, "decided", f"evenly among what {self.chose} left", dict.fromkeys(alive, 1 / len(alive)))
+        return Route(self.candidates[0], self.chose)
 
     def _prefer(self, rule: Prefer) -> Decision | None:
         wanted = {name for group in rule.names for name in self.view.bearing(group)}
-        left = tuple(name for name in self._alive(self.candidates) if name in wanted)
+        left = tuple(name for name in self.candidates if name in wanted and name in self.view.alive)
         if not left:
             return self._pass(rule, f"none of {', '.join(rule.names)} is a candidate that answers")
         return self._narrow(rule, left, f"prefers {', '.join(rule.names)}")
@@ -156,136 +154,79 @@ class _Run:
         value = _read(rule.source, self.facts)
         if value is None:
             return self._pass(rule, f"{rule.source} is absent")
+        param = _param(rule.source)
         name = _translate(rule, value)
         named = self.view.bearing(name) if name is not None else ()
         if not named:
+            if name is not None and not self.view.owners_complete:
+                return self._reject(rule.name, registry_incomplete(param, rule.name))
             if rule.on_unknown == "next":
                 return self._pass(rule, f"{quote(value)} names nothing")
-            if name is not None and not self.view.complete:
-                return self._reject(rule, registry_incomplete(_param(rule.source), rule.name))
-            return self._reject(rule, _unknown(rule, value, self.view))
+            allowed = tuple(pattern for pattern, _ in rule.values) or self.view.bearable
+            return self._reject(rule.name, unknown_value(value, allowed, param, rule.name))
         left = tuple(name for name in self.candidates if name in named)
         if left:
             return self._narrow(rule, left, f"{rule.source} is {quote(value)}")
+        if self.facts.model is not None and not all(self.view.known[name].answered for name in named):
+            return self._reject(rule.name, registry_incomplete(param, rule.name))
         if rule.on_mismatch == "next":
             return self._pass(rule, f"{quote(value)} names no candidate")
-        if self.facts.model is not None and not all(self.view.known[name].answered for name in named):
-            return self._reject(rule, registry_incomplete(_param(rule.source), rule.name))
-        return self._reject(rule, self._mismatch(rule, value))
+        reject = engine_model_mismatch(value, self.facts.model, self.candidates, param, rule.name)
+        return self._reject(rule.name, reject)
 
     def _split(self, rule: Split) -> Decision | None:
-        weights = self._weights(rule)
-        if not weights:
+        groups = self._groups(rule)
+        if not groups:
             return self._pass(rule, "no candidate has a weight here")
         key = _read(rule.sticky_by, self.facts) if rule.sticky_by is not None else None
+        weights = [(name, weight) for name, weight, _ in groups]
+        bearers = {name: backends for name, _, backends in groups}
         if key is not None:
-            backend, why = rendezvous(key, weights), f"sticky by {rule.sticky_by}"
+            # In two steps, so that a backend which stops answering moves its own keys to others of its name only.
+            name = rendezvous(key, weights)
+            backend = rendezvous(f"{name}\0{key}", [(bearer, 1) for bearer in bearers[name]])
         else:
-            backend, why = weighted(self.draw(), weights), "by weight"
+            name = weighted(self.draw(), weights)
+            backend = bearers[name][int(self.draw() * len(bearers[name]))]
         self.candidates = (backend,)
-        self.trace.append(Step(rule.name, "decided", why, self.candidates))
+        if self.trace is not None:
+            why = "by weight" if key is None else f"by weight, sticky by {rule.sticky_by}"
+            self._note(rule.name, "decided", why, shares(groups) if key is None else {})
         return Route(backend, rule.name)
 
-    def _weights(self, rule: Split) -> list[tuple[str, float]]:
-        """(backend, weight) of the candidates that answer, or of all where none does."""
+    def _groups(self, rule: Split) -> list[Group]:
+        """(name, weight, its candidates that answer), or with those that don't where none does."""
         for possible in (self._alive(self.candidates), self.candidates):
-            found = []
-            for group, weight in rule.weights:
-                bearers = [name for name in self.view.bearing(group) if name in possible]
-                found += [(name, weight / len(bearers)) for name in bearers if weight > 0]
-            if found:
-                return found
+            groups: list[Group] = []
+            for name, weight in rule.weights:
+                bearers = [bearer for bearer in self.view.bearing(name) if bearer in possible]
+                if bearers and weight > 0:
+                    groups.append((name, weight, bearers))
+            if groups:
+                return groups
         return []
 
     def _narrow(self, rule: Rule, left: tuple[str, ...], why: str) -> Route | None:
         self.candidates, self.chose = left, rule.name
         decided = len(left) == 1
-        self.trace.append(Step(rule.name, "decided" if decided else "narrowed", why, left))
+        self._note(rule.name, "decided" if decided else "narrowed", why)
         return Route(left[0], rule.name) if decided else None
 
-    def _pass(self, rule: Rule, why: str) -> Route | None:
-        self.trace.append(Step(rule.name, "passed", why, self.candidates))
+    def _pass(self, rule: Rule, why: str) -> Decision | None:
+        self._note(rule.name, "passed", why)
         return None
 
-    def _reject(self, rule: Rule, reject: Reject) -> Reject:
-        self.trace.append(Step(rule.name, "rejected", reject.message, self.candidates))
+    def _reject(self, step: str, reject: Reject) -> Reject:
+        self._note(step, "rejected", reject.message)
         return reject
 
-    def _mismatch(self, rule: Lookup, value: str) -> Reject:
-        possible = ", ".join(self.candidates)
-        if self.facts.model is not None:
-            message = (
-                f"{quote(value)} does not serve the model {quote(self.facts.model)} here; it is served by: {possible}."
-            )
-        else:
-            message = f"{quote(value)} is not possible for this request; possible: {possible}."
-        return Reject(400, "engine_model_mismatch", message, _param(rule.source), rule.name)
+    def _note(self, step: str, outcome: Outcome, why: str, shares: Mapping[str, float] | None = None) -> None:
+        if self.trace is not None:
+            self.trace.append(Step(step, outcome, why, self.candidates, shares or {}))
 
     def _alive(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in self.view.alive)
-
-
-def weighted(point: float, weights: Sequence[tuple[str, float]]) -> str:
-    """The backend whose share of the summed weights holds ``point`` (in [0, 1))."""
-    mark = point * sum(weight for _, weight in weights)
-    for name, weight in weights:
-        mark -= weight
-        if mark < 0:
-            return name
-    return weights[-1][0]
-
-
-def rendezvous(key: str, weights: Sequence[tuple[str, float]]) -> str:
-    """The same backend for the same key, in every process; a changed weight moves only its share of the keys.
-
-    Weighted rendezvous hashing: the highest ``-weight / ln(u)`` wins, where ``u`` in (0, 1) is a hash of key and
-    name (Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005).
-    """
-
-    def score(name: str, weight: float) -> float:
-        digest = blake2b(f"{name}\0{key}".encode(errors="surrogatepass"), digest_size=8).digest()
-        return -weight / math.log((int.from_bytes(digest) + 0.5) / 2**64)
-
-    return max(weights, key=lambda item: score(*item))[0]
-
-
-def quote(text: str, limit: int = 80) -> str:
-    """A client's text for an error message: quoted, escaped, cut."""
-    cut = text if len(text) <= limit else text[:limit] + "…"
-    return '"' + cut.replace('"', "'") + '"' if cut.isprintable() else ascii(cut)
-
-
-def registry_incomplete(param: str | None, rule: str | None = None) -> Reject:
-    """503: not every engine has told its models yet."""
-    message = "The gateway has not yet heard from every engine which models it serves; try again shortly."
-    return Reject(503, "registry_incomplete", message, param, rule, {"retry-after": "1"})
-
-
-def model_not_found(model: str, view: Snapshot) -> Reject:
-    """404: every engine has told its models and none serves this one."""
-    return Reject(
-        404,
-        "model_not_found",
-        f"The model {quote(model)} is not served here; {_choices('available', view.models)}",
-        "model",
-    )
-
-
-def _unknown(rule: Lookup, value: str, view: Snapshot) -> Reject:
-    code = "unknown_inference_server" if rule.source.body == ("inference_server",) else "unknown_value"
-    allowed = tuple(pattern for pattern, _ in rule.values) or view.bearable
-    return Reject(
-        400,
-        code,
-        f"{quote(value)} is not a value that this gateway knows; {_choices('allowed', allowed)}",
-        _param(rule.source),
-        rule.name,
-    )
-
-
-def _choices(word: str, values: Sequence[str], limit: int = 20) -> str:
-    more = f" and {len(values) - limit} more" if len(values) > limit else ""
-    return f"{word}: {', '.join(values[:limit]) or 'none'}{more}."
+        """Those whose engines answer, or all where none does."""
+        return tuple(name for name in names if name in self.view.alive) or names
 
 
 def _translate(rule: Lookup, value: str) -> str | None:

@@ -71,13 +71,17 @@ class Snapshot:
     def __init__(self, known: Iterable[Known]) -> None:
         self.known: Mapping[str, Known] = {entry.backend.name: entry for entry in known}
         self.names: tuple[str, ...] = tuple(self.known)
+        """All backends, in the configured order."""
         self.complete: bool = all(entry.answered for entry in self.known.values())
+        """Whether every polled engine has told its models."""
         self.alive: frozenset[str] = frozenset(name for name, entry in self.known.items() if entry.alive)
-        self._bearing: dict[str, list[str]] = {name: [name] for name in self.names}
+        """The backends whose engines answer, or aren't asked."""
+        self.owners_complete: bool = all(entry.answered or entry.backend.owner for entry in self.known.values())
+        """Whether every backend's owner is known, so that a name which nobody bears never will be borne."""
+        self._bearing: dict[str, list[str]] = {}
         for name, entry in self.known.items():
-            bearers = self._bearing.setdefault(entry.owner, []) if entry.owner else []
-            if name not in bearers:
-                bearers.append(name)
+            for borne in {name, entry.owner} - {None, ""}:
+                self._bearing.setdefault(str(borne), []).append(name)
         self._serving: dict[str, tuple[str, ...]] = {
             model: self._find(model) for entry in self.known.values() for model in entry.ids()
         }

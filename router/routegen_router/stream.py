@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from . import answers
+from . import answers, refusals
 from .admission import Admission, Reservation
 from .body import BodyError, BodyReader
 from .config import Config, Lookup, Source, Split
-from .decide import Draw, Facts, Reject, Route, Step, decide
+from .decide import Draw, Facts, Route, Step, decide
 from .models import Snapshot
+from .refusals import Reject
 
 MODELS_PATH: Final = "/v1/models"
 """The list of models, and below it each model by its id."""
@@ -165,9 +166,9 @@ class Stream:
         if method in {"GET", "HEAD"} and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
             return self._models()
         if method != "POST" or self.path not in self._policy.config.paths:
-            return rejection(answers.not_found(self._policy.config.paths))
+            return rejection(refusals.not_found(self._policy.config.paths))
         if twice is not None:
-            return rejection(answers.repeated_header(twice))
+            return rejection(refusals.repeated_header(twice))
         return self._await_body(headers.end_of_stream)
 
     def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
@@ -193,7 +194,7 @@ class Stream:
         del trailers
         if not self._waiting:
             return _fault("trailers came before the request's headers; set request_trailer_mode to SKIP")
-        return rejection(answers.no_body())
+        return rejection(refusals.no_body())
 
     def on_unexpected(self, message: str) -> Answer:
         """Any other message; ``message`` is its name in the protocol, such as ``response_headers``."""
@@ -207,7 +208,7 @@ class Stream:
     def _decide(self, data: bytes, trace: list[Step] | None) -> Route | Reject:
         """Read a body and run the chain."""
         if len(data) > self._policy.config.max_body_bytes:
-            return answers.too_large(self._policy.config.max_body_bytes)
+            return refusals.too_large(self._policy.config.max_body_bytes)
         try:
             fields = self._policy.reader.read(data)
         except BodyError as error:
@@ -232,18 +233,18 @@ class Stream:
         """Refuse what can be refused without the body; else reserve room for it."""
         config = self._policy.config
         if ended:
-            return rejection(answers.no_body())
+            return rejection(refusals.no_body())
         encodings = self._headers.get("content-encoding", "").lower().split(",")
         if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
-            return rejection(answers.unsupported_encoding())
+            return rejection(refusals.unsupported_encoding())
         length = self._headers.get("content-length", "")
         known = length.isascii() and length.isdigit()
         size = int(length[:20]) if known else config.max_body_bytes  # more digits are too large as well
         if size > config.max_body_bytes:
-            return rejection(answers.too_large(config.max_body_bytes))
+            return rejection(refusals.too_large(config.max_body_bytes))
         self._reservation = self._admission.reserve(size)
         if self._reservation is None:
-            return rejection(answers.overloaded())
+            return rejection(refusals.overloaded())
         self._waiting = True
         return Continue()
 
@@ -268,7 +269,7 @@ def rejection(reject: Reject, fault: str | None = None) -> Answer:
 
 def _fault(text: str) -> Answer:
     """The gateway and the router don't fit together: 500 for the client, the reason for the operator."""
-    return rejection(Reject(500, "router_misconfigured", "The gateway is not set up correctly."), text)
+    return rejection(refusals.misconfigured(), text)
 
 
 def _text(value: bytes) -> str:
