@@ -31,6 +31,7 @@ _SCALARS = (
     ),
 )
 _LEADING_ZERO = re.compile(r"^[-+]?0[0-9]")
+_BOOLEANS = {"true": True, "false": False}
 _TAG = "tag:yaml.org,2002:"
 _CONTAINERS = frozenset({_TAG + "map", _TAG + "seq"})
 _MAX_NODES = 200_000
@@ -172,7 +173,7 @@ class _Builder:
                 case "null":
                     return None
                 case "bool":
-                    return text.lower() == "true"
+                    return _BOOLEANS[text.lower()]
                 case "int":
                     if not self.leading_zeros and _LEADING_ZERO.match(text):
                         self._wrong(
@@ -192,7 +193,7 @@ class _Builder:
                     )
                 case "binary":
                     return text
-        except ValueError:
+        except (KeyError, ValueError):
             self._wrong(node, path, f'"{text}" is not a YAML {kind}')
             return None
         self._wrong(node, path, f'the tag "{node.tag}" is not supported; write plain YAML')
@@ -218,7 +219,7 @@ def _syntax(error: yaml.MarkedYAMLError) -> tuple[int, str]:
         return line, "a tab can't be used for indentation in YAML; use spaces"
     if alias := re.fullmatch(r"found undefined alias '(.*)'", problem):
         return line, f"the alias *{alias[1]} has no anchor &{alias[1]} above it"
-    if "<stream end>" in problem and error.context_mark:
-        return error.context_mark.line + 1, "the bracket or brace that opens here is never closed"
+    if ("<stream end>" in problem or "end of stream" in problem) and error.context_mark:
+        return error.context_mark.line + 1, "the bracket, brace or quote that opens here is never closed"
     context = f" {error.context}" if error.context else ""
     return line, f"is not valid YAML: {problem}{context}"

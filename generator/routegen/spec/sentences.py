@@ -121,7 +121,7 @@ def _unknown_key(location: tuple[str | int, ...]) -> str:
     *parents, key = location
     if not parents and key in _KUBERNETES_KEYS:
         return "does not belong here: routes.yaml is a local file for routegen, not a Kubernetes object"
-    verb = str(parents[-1]).strip("<>")
+    verb = str(parents[-1]).strip("<>") if parents else ""
     owners = rules.verbs_that_take(str(key)) if verb in rules.VERBS else ()
     if owners:
         return f"goes with {' or '.join(owners)}, not with {verb}"
