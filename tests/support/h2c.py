@@ -5,20 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import h2.config
 import h2.connection
 import h2.events
 
-
-@dataclass
-class Reply:
-    """A whole response."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
+from support.gateway import Reply
 
 
 def request(  # noqa: C901 - one loop over events reads better than five methods
@@ -39,7 +31,8 @@ def request(  # noqa: C901 - one loop over events reads better than five methods
     """
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
     connection.initiate_connection()
-    reply = Reply()
+    pairs: list[tuple[str, str]] = []
+    answer = bytearray()
     done = False
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
 
@@ -51,11 +44,9 @@ def request(  # noqa: C901 - one loop over events reads better than five methods
             for event in connection.receive_data(data):
                 match event:
                     case h2.events.ResponseReceived():
-                        pairs = [(str(name), str(value)) for name, value in event.headers or []]
-                        reply.headers = dict(pairs)
-                        reply.status = int(reply.headers.pop(":status"))
+                        pairs.extend((str(name), str(value)) for name, value in event.headers or [])
                     case h2.events.DataReceived():
-                        reply.body += event.data or b""
+                        answer.extend(event.data or b"")
                         connection.acknowledge_received_data(event.flow_controlled_length or 0, 1)
                     case h2.events.StreamEnded() | h2.events.StreamReset():
                         done = True
@@ -87,4 +78,5 @@ def request(  # noqa: C901 - one loop over events reads better than five methods
         sock.sendall(connection.data_to_send())
         while not done:
             take()
-    return reply
+    [status] = [int(value) for name, value in pairs if name == ":status"]
+    return Reply(status, tuple(pair for pair in pairs if pair[0] != ":status"), bytes(answer))

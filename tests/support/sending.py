@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import io
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 
 from support import h2c
 from support.corpus import Framing, Request
-from support.h2c import Reply
+from support.gateway import Reply
 
 SLOW_PIECES = 5
 SLOW_PAUSE = 0.05
@@ -31,28 +30,18 @@ async def send(session: aiohttp.ClientSession, port: int, request: Request) -> R
         return await asyncio.to_thread(
             h2c.request, port, "POST", request.case.path, lower, pieces, pause=pause, timeout=60
         )
-    body: bytes | AsyncIterator[bytes] = request.body if request.framing == "length" else _slowly(pieces, pause)
+    body = io.BytesIO(request.body) if request.framing == "length" else _slowly(pieces, pause)
     url = f"http://127.0.0.1:{port}{request.case.path}"
     async with session.post(url, data=body, headers=headers) as response:
-        received = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status, received, await response.read())
+        pairs = tuple((name.lower(), value) for name, value in response.headers.items())
+        return Reply(response.status, pairs, await response.read())
 
 
-def outcome(reply: Reply, routing_header: str = "x-inference-server") -> str:
+def outcome(reply: Reply) -> str:
     """What came of a request, as a :class:`~support.corpus.Case` expects it: a backend, or ``"400 code"``."""
-    if reply.status == 200:
-        return reply.headers.get(routing_header, "200 without the routing header")
-    return f"{reply.status} {error(reply).get('code')}"
-
-
-def error(reply: Reply) -> dict[str, Any]:
-    """The ``error`` of an OpenAI-shaped refusal; empty where the body isn't one."""
-    try:
-        document = json.loads(reply.body)
-    except ValueError:
-        return {}
-    found = document.get("error") if isinstance(document, dict) else None
-    return found if isinstance(found, dict) else {}
+    if reply.status >= 400:
+        return f"{reply.status} {reply.code}"
+    return reply.header("x-inference-server") or "200 without the routing header"
 
 
 def _pieces(request: Request) -> list[bytes]:
