@@ -51,9 +51,10 @@ def models_routes(plan: Plan, refusal: str) -> list[Document]:
     :param refusal: the HTTPRouteFilter that answers where the router doesn't.
     """
     # A path prefix matches whole segments: /v1/models and /v1/models/x, not /v1/modelsx.
-    match = {"path": {"type": "PathPrefix", "value": MODELS_PATH}, "method": "GET"}
+    path = {"type": "PathPrefix", "value": MODELS_PATH}
+    matches = [{"path": path, "method": method} for method in ("GET", "HEAD")]
     action = {"filters": [_answer(refusal)]}
-    return _routes(plan, child_name(plan.name, "models"), INFERENCE_ROUTE, [match], action)
+    return _routes(plan, child_name(plan.name, "models"), INFERENCE_ROUTE, matches, action)
 
 
 def passthrough_routes(plan: Plan, backend: Backend, refs: Refs, opened: Sequence[Passthrough]) -> list[Document]:

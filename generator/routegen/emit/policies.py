@@ -5,6 +5,8 @@ Policies choose HTTPRoutes by label, not by name, so that adding a backend chang
 
 from __future__ import annotations
 
+import json
+from http import HTTPStatus
 from typing import Any, Final
 
 from routegen.emit.kubernetes import (
@@ -19,8 +21,6 @@ from routegen.emit.kubernetes import (
 )
 from routegen.emit.router_deployment import GRPC_PORT, router_name
 from routegen.plan import Plan
-from routegen_router.answers import error, not_found
-from routegen_router.decide import Reject
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io"
@@ -31,8 +31,10 @@ _UPLOAD_TIMEOUT: Final = "300s"
 """For a client to send its whole request."""
 _SILENCE: Final = "3600s"
 """An answer that moves no byte for so long is given up; there is no other limit on how long it takes."""
-_MANY: Final = 65536
-"""In place of Envoy's 1024 parallel requests and connections: a generation holds its request for minutes."""
+_MANY: Final = 100_000
+"""In place of 1024 parallel requests and connections: a generation holds its request for minutes."""
+_KEEP_ALIVE: Final = "4s"
+"""Idle connections are closed before the engine closes them (uvicorn: 5 s), else a request may meet the closing."""
 
 
 def client_traffic_policy(plan: Plan) -> Document:
@@ -54,8 +56,8 @@ def client_traffic_settings(plan: Plan) -> dict[str, Any]:
             # Some engines take x_inference_server for x-inference-server.
             "withUnderscoresAction": "DropHeader",
         },
-        # One spelling of a path for routes, router and engine.
-        "path": {"escapedSlashesAction": "UnescapeAndForward"},
+        # The default answers 307 where a path holds %2F, and clients encode the slashes of model ids so.
+        "path": {"escapedSlashesAction": "KeepUnchanged"},
         "timeout": {"http": {"requestReceivedTimeout": _UPLOAD_TIMEOUT}},
     }
 
@@ -118,15 +120,15 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
                 "consecutiveLocalOriginFailures": 3,
                 "consecutive5XxErrors": 0,
                 "interval": "2s",
-                "baseEjectionTime": "10s",
+                "baseEjectionTime": "5s",
                 "maxEjectionPercent": 50,
             }
         },
         "retry": {"numRetries": 2, "retryOn": {"triggers": ["connect-failure", "refused-stream"]}},
-        "tcpKeepalive": {"idleTime": "60s", "interval": "30s", "probes": 4},
+        "tcpKeepalive": {"idleTime": "60s", "interval": "10s", "probes": 3},
         "timeout": {
             "tcp": {"connectTimeout": "5s"},
-            "http": {"requestTimeout": "0s", "streamIdleTimeout": _SILENCE},
+            "http": {"requestTimeout": "0s", "streamIdleTimeout": _SILENCE, "connectionIdleTimeout": _KEEP_ALIVE},
         },
     }
     return [
@@ -151,27 +153,29 @@ def route_not_set(plan: Plan) -> Document:
     """503 for a request that got no decision.
 
     Envoy Gateway would make a bare 503 of a Service without endpoints; this one has a body. The body limit is the
-    listener's there, so unlike a direct response behind a route's own limit it takes nothing away.
+    listener's here, so that the route answers directly takes nothing away from it.
     """
-    reject = Reject(503, "route_not_set", "The gateway has no decision for this request; try again shortly.")
-    return _refusal(plan, refusal_name(plan), reject)
+    return _refusal(plan, refusal_name(plan), 503, "route_not_set", "No engine was chosen for this request.")
 
 
 def not_found_name(plan: Plan) -> str:
-    """The name of :func:`nothing_here`."""
+    """The name of :func:`not_found`."""
     return child_name(plan.name, "not-found")
 
 
-def nothing_here(plan: Plan) -> Document:
+def not_found(plan: Plan) -> Document:
     """404 for what isn't served."""
-    return _refusal(plan, not_found_name(plan), not_found(plan.paths))
+    return _refusal(plan, not_found_name(plan), 404, "not_found", "This gateway does not serve that path or method.")
 
 
-def _refusal(plan: Plan, name: str, reject: Reject) -> Document:
+def _refusal(plan: Plan, name: str, status: int, code: str, message: str) -> Document:
+    """An answer in OpenAI's shape, as docs/errors.md lists it."""
+    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
     response = {
-        "statusCode": reject.status,
+        "statusCode": status,
         "contentType": "application/json",
-        "body": {"type": "Inline", "inline": error(reject).decode()},
+        "body": {"type": "Inline", "inline": body},
     }
     return document(plan, API, "HTTPRouteFilter", name, "refusal", {"directResponse": response})
 

@@ -43,7 +43,7 @@ def _front(plan: Plan) -> Iterable[Document]:
 def _policies(plan: Plan) -> Iterable[Document]:
     yield policies.route_not_set(plan)
     if plan.gateway.create:
-        yield policies.nothing_here(plan)
+        yield policies.not_found(plan)
     yield from policies.backend_traffic_policies(plan)
     yield policies.extension_policy(plan)
 

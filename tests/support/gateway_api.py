@@ -1,0 +1,161 @@
+"""How a Gateway that follows Gateway API, with an external processor as Envoy has it, treats a request.
+
+Made from the specifications, not from our emitters: HTTPRoute's rules of precedence (HTTPRouteRule, "Matches"), Envoy
+Gateway's policies, and Envoy's order of things (early header removal, first match, router, second match).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What routes may look at."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def without(self, name: str) -> Request:
+        """The request without any copy of a header."""
+        return replace(self, headers=tuple(pair for pair in self.headers if pair[0].lower() != name.lower()))
+
+    def with_header(self, name: str, value: str) -> Request:
+        """The request with exactly one copy of a header."""
+        return replace(self.without(name), headers=(*self.without(name).headers, (name, value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """It reached a backend."""
+
+    refs: tuple[tuple[str, str], ...]
+    """(kind, name) of the backend references."""
+    request_headers: tuple[str, ...]
+    """Values of the routing header that the backend sees."""
+    named: str | None
+    """The routing header of the response; ``None``: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """It ended in the gateway or at the router."""
+
+    by: str
+    """``router``, or the HTTPRouteFilter's name; ``nobody`` where no route matched."""
+
+
+Outcome = Forwarded | Answered
+Decide = Callable[[Request], str | None]
+"""The router: the backend's name, or ``None`` for a refusal."""
+
+
+class Stopped(Exception):  # noqa: N818 - the router's state, not an error of the test
+    """Raised by a router that can't be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedGateway:
+    """Rendered objects at work."""
+
+    documents: tuple[Document, ...]
+    routing_header: str
+
+    def handle(self, request: Request, decide: Decide) -> Outcome:
+        """What becomes of a request."""
+        for clients in self._kind("ClientTrafficPolicy"):
+            for name in clients["spec"]["headers"]["earlyRequestHeaders"]["remove"]:
+                request = request.without(name)
+        found = self._match(request)
+        if found is None:
+            return Answered("nobody")
+        policy = self._extension(found[0])
+        if policy is not None:
+            try:
+                decided = decide(request) if self._is_read(request) else None
+            except Stopped:
+                if not policy["spec"]["extProc"][0]["failOpen"]:
+                    return Answered("gateway")
+            else:
+                if decided is None:
+                    return Answered("router")
+                request = request.with_header(self.routing_header, decided)
+                found = self._match(request) or found
+        return self._act(request, found[1])
+
+    def _is_read(self, request: Request) -> bool:
+        """Whether the router decides; what else reaches it, it answers itself."""
+        return request.method == "POST"
+
+    def _kind(self, kind: str) -> Iterable[Document]:
+        return (document for document in self.documents if document["kind"] == kind)
+
+    def _extension(self, route: Document) -> Document | None:
+        labels = route["metadata"]["labels"].items()
+        for policy in self._kind("EnvoyExtensionPolicy"):
+            for selector in policy["spec"]["targetSelectors"]:
+                if selector["kind"] == "HTTPRoute" and selector["matchLabels"].items() <= labels:
+                    return policy
+        return None
+
+    def _match(self, request: Request) -> tuple[Document, Mapping[str, Any]] | None:
+        """The route and rule that win; ties go to the route's name, then to the rule's place."""
+        best: tuple[tuple[Any, ...], Document, Mapping[str, Any]] | None = None
+        for route in self._kind("HTTPRoute"):
+            for index, rule in enumerate(route["spec"]["rules"]):
+                for match in rule["matches"]:
+                    if not _matches(match, request):
+                        continue
+                    path = match["path"]
+                    rank = (
+                        path["type"] != "Exact",
+                        -len(path["value"]),
+                        "method" not in match,
+                        -len(match.get("headers", ())),
+                        route["metadata"]["namespace"],
+                        route["metadata"]["name"],
+                        index,
+                    )
+                    if best is None or rank < best[0]:
+                        best = (rank, route, rule)
+        return best and best[1:]
+
+    def _act(self, request: Request, rule: Mapping[str, Any]) -> Outcome:
+        named: str | None = "the engine's own"
+        for entry in rule.get("filters", ()):
+            match entry["type"]:
+                case "ExtensionRef":
+                    return Answered(entry["extensionRef"]["name"])
+                case "RequestHeaderModifier":
+                    for name in entry["requestHeaderModifier"]["remove"]:
+                        request = request.without(name)
+                case "ResponseHeaderModifier":
+                    change = entry["responseHeaderModifier"]
+                    if self.routing_header in change.get("remove", ()):
+                        named = None
+                    for pair in change.get("set", ()):
+                        named = pair["value"] if pair["name"] == self.routing_header else named
+        refs = tuple((ref.get("kind", "Service"), ref["name"]) for ref in rule["backendRefs"])
+        seen = tuple(value for name, value in request.headers if name.lower() == self.routing_header)
+        return Forwarded(refs, seen, named)
+
+
+def _matches(match: Mapping[str, Any], request: Request) -> bool:
+    path, wanted = request.path, match["path"]["value"]
+    if match["path"]["type"] == "Exact":
+        fits = path == wanted
+    else:
+        prefix = wanted.rstrip("/")
+        fits = path == prefix or path.startswith(f"{prefix}/")
+    if not fits or match.get("method", request.method) != request.method:
+        return False
+    # Several copies of a header count as one value, joined with a comma (RFC 9110, 5.3).
+    return all(
+        ",".join(value for name, value in request.headers if name.lower() == header["name"].lower()) == header["value"]
+        for header in match.get("headers", ())
+    )

@@ -1,0 +1,114 @@
+"""Plans made by hand and by Hypothesis, for tests of what is rendered from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from routegen import plan as ir
+
+GATEWAY = ir.Gateway(
+    target="envoy-gateway",
+    name="gateway",
+    namespace="inference",
+    class_name="eg",
+    create=True,
+    listeners=(ir.Listener("http", 80),),
+    hostnames=(),
+)
+ROUTER = ir.Router(
+    image="routegen/router:test",
+    replicas=2,
+    resources=(("requests", (("cpu", "250m"), ("memory", "256Mi"))),),
+    addresses=("127.0.0.1:50051",),
+    max_inflight_bytes=256 << 20,
+    failure_backend=None,
+)
+VLLM = ir.Backend("vllm", ir.ServiceRef("vllm-svc", "inference", 8000), owner="vllm", models=("llama",))
+SGLANG = ir.Backend("sglang", ir.ServiceRef("sglang-svc", "inference", 8000), owner="sglang", models=("llama", "qwen"))
+ENGINE_FIELD = ir.Source(body=("inference_server",))
+TWO_ENGINES = ir.Plan(
+    name="compare",
+    namespace="inference",
+    gateway=GATEWAY,
+    router=ROUTER,
+    routing_header="x-inference-server",
+    paths=("/v1/chat/completions", "/v1/completions"),
+    passthrough=(),
+    max_body_bytes=32 << 20,
+    models=ir.Models(interval=15, timeout=2, unknown="reject"),
+    backends=(VLLM, SGLANG),
+    rules=(ir.Lookup("body:inference_server", ENGINE_FIELD), ir.Split("split", (("vllm", 1), ("sglang", 1)))),
+)
+"""Two engines in the routes' own namespace; change it with :func:`dataclasses.replace`."""
+
+
+def with_gateway(plan: ir.Plan, **changes: Any) -> ir.Plan:
+    """The plan with another gateway."""
+    return replace(plan, gateway=replace(plan.gateway, **changes))
+
+
+def with_router(plan: ir.Plan, **changes: Any) -> ir.Plan:
+    """The plan with another router."""
+    return replace(plan, router=replace(plan.router, **changes))
+
+
+NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+PATHS = st.from_regex(r"/v1/[a-z]{1,6}(/[a-z]{1,6})?", fullmatch=True).filter(
+    lambda path: not path.startswith("/v1/models")
+)
+OWNERS = st.sampled_from(["vllm", "sglang", "trtllm"])
+MODELS = st.sampled_from(["llama", "qwen", "mistral"])
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> ir.Plan:
+    """Any plan whose backends are Services, each with one of its own; engines aren't polled."""
+    names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True).filter(lambda found: not set(found) & _OWNERS))
+    backends = tuple(
+        ir.Backend(
+            name,
+            ir.ServiceRef(f"service-{index}", draw(st.sampled_from(["inference", "engines"])), 8000),
+            owner=draw(OWNERS),
+            models=tuple(draw(st.lists(MODELS, unique=True, max_size=2))),
+        )
+        for index, name in enumerate(names)
+    )
+    paths = draw(st.lists(PATHS, min_size=1, max_size=4, unique=True))
+    if draw(st.booleans()):
+        paths += [f"/v1/many/{index}" for index in range(draw(st.integers(0, 140)))]
+    bearable = st.sampled_from([*names, *sorted({backend.owner or "" for backend in backends})])
+    plan = replace(
+        TWO_ENGINES,
+        paths=tuple(paths),
+        backends=backends,
+        rules=tuple(draw(st.lists(_rules(bearable), min_size=1, max_size=4, unique_by=lambda rule: rule.name))),
+        models=ir.Models(interval=15, timeout=2, unknown=draw(st.sampled_from(["reject", "allow"]))),
+        passthrough=tuple(draw(st.lists(_passthrough(st.sampled_from(names)), max_size=3, unique_by=lambda e: e.path))),
+    )
+    plan = with_gateway(plan, create=draw(st.booleans()))
+    return with_router(plan, failure_backend=draw(st.none() | st.sampled_from(names)))
+
+
+_OWNERS = {"vllm", "sglang", "trtllm"}
+
+
+def _rules(names: st.SearchStrategy[str]) -> st.SearchStrategy[ir.Rule]:
+    lookup = st.builds(
+        ir.Lookup,
+        name=st.sampled_from(["first", "second"]),
+        source=st.sampled_from([ENGINE_FIELD, ir.Source(header="x-engine")]),
+        on_unknown=st.sampled_from(["reject", "next"]),
+        on_mismatch=st.sampled_from(["reject", "next"]),
+    )
+    prefer = st.builds(ir.Prefer, name=st.just("prefer"), names=st.tuples(names))
+    split = st.builds(ir.Split, name=st.just("split"), weights=st.tuples(st.tuples(names, st.just(1.0))))
+    refuse = st.builds(ir.Refuse, name=st.just("refuse"), message=st.just("No."))
+    return st.one_of(lookup, prefer, split, refuse)
+
+
+def _passthrough(names: st.SearchStrategy[str]) -> st.SearchStrategy[ir.Passthrough]:
+    path = st.sampled_from(["/tokenize", "/health", "/realtime/*", "/v1/audio/*", "/v1/*", "/*"])
+    return st.builds(ir.Passthrough, path=path, method=st.sampled_from(["GET", "POST"]), backend=names)
