@@ -32,7 +32,7 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.stream_stream(PROCESS)()
-        await call.write(headers(content_length="100").SerializeToString())
+        await call.write(headers(more={"content-length": "100"}).SerializeToString())
         await call.read()
         await call.write(body({"prompt": "my secret"}).SerializeToString())
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -107,7 +107,10 @@ async def test_a_body_gets_exactly_one_whole_reply(
 
 
 async def test_headers_are_read_by_rules(router: RouterProcess) -> None:
-    assert await talk(router.address, headers(x_tier="gold"), body({})) == [CONTINUE, routed("sglang", "by-tier")]
+    assert await talk(router.address, headers(more={"x-tier": "gold"}), body({})) == [
+        CONTINUE,
+        routed("sglang", "by-tier"),
+    ]
 
 
 async def test_a_body_of_many_megabytes_is_read(router: RouterProcess) -> None:
@@ -129,29 +132,29 @@ async def test_the_list_of_models_is_answered_at_the_headers(router: RouterProce
 
 
 async def test_an_announced_body_that_is_too_large_is_refused_before_it_is_sent(router: RouterProcess) -> None:
-    [reply] = await talk(router.address, headers(content_length=str(9 * 1024 * 1024)))
+    [reply] = await talk(router.address, headers(more={"content-length": str(9 * 1024 * 1024)}))
     assert reply.immediate_response.status.code == 413
     assert reply.dynamic_metadata == metadata(reject="request_too_large")
 
 
 async def test_uploads_beyond_the_bound_are_refused_until_one_ends(router: RouterProcess) -> None:
-    large = headers(content_length=str(8 * 1024 * 1024)).SerializeToString()
+    large = headers(more={"content-length": str(8 * 1024 * 1024)}).SerializeToString()
     async with streaming(router.address) as open_stream:
         held = [open_stream() for _ in range(2)]
         for call in held:
             await call.write(large)
             assert pb.ProcessingResponse.FromString(await call.read()) == CONTINUE
-        [refused] = await talk(router.address, headers(content_length=str(8 * 1024 * 1024)))
+        [refused] = await talk(router.address, headers(more={"content-length": str(8 * 1024 * 1024)}))
         assert refused.immediate_response.status.code == 503
         assert option("retry-after", "1") in refused.immediate_response.headers.set_headers
-        assert await talk(router.address, headers(content_length="2"), body({})) == [
+        assert await talk(router.address, headers(more={"content-length": "2"}), body({})) == [
             CONTINUE,
             routed("vllm", "all-vllm"),
         ]
         for call in held:
             call.cancel()
     for _ in range(500):  # the router hears of the cancelled streams when it hears of them
-        first, *_ = await talk(router.address, headers(content_length=str(8 * 1024 * 1024)), body({}))
+        first, *_ = await talk(router.address, headers(more={"content-length": str(8 * 1024 * 1024)}), body({}))
         if first == CONTINUE:
             return
         await asyncio.sleep(0.02)

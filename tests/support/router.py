@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -101,7 +101,7 @@ def running(
         process = subprocess.Popen(arguments, stderr=stderr, env=environment)
     router = RouterProcess(process, file, log, [], "")
     try:
-        wait_for(lambda: process.poll() is not None or router.logged("listening"), "the router to listen")
+        wait_for(lambda: process.poll() is not None or b'"listening"' in log.read_bytes(), "the router to listen")
         assert process.poll() is None, log.read_text()
         [told] = router.logged("listening")
         router.listen, router.status = told["listen"], told["metrics"]
@@ -152,10 +152,10 @@ def headers(
     *,
     end: bool = False,
     mode: int = pb.ProcessingMode.BUFFERED,
-    **more: str,
+    more: Mapping[str, str] | None = None,
 ) -> pb.ProcessingRequest:
-    """The first message of a stream; ``more`` are headers, with ``_`` for ``-``."""
-    pairs = {":method": method, ":path": path} | {name.replace("_", "-"): value for name, value in more.items()}
+    """The first message of a stream; ``more`` are further headers."""
+    pairs = {":method": method, ":path": path, **(more or {})}
     return pb.ProcessingRequest(
         request_headers=pb.HttpHeaders(
             headers=pb.HeaderMap(headers=[pb.HeaderValue(key=k, raw_value=v.encode()) for k, v in pairs.items()]),
