@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.golden import hold
 
 from routegen import pipeline
+from support.golden import hold
 
 HERE = Path(__file__).parent
 

@@ -125,14 +125,16 @@ class Envoy:
             return int(line.rpartition(": ")[2])
         return 0
 
-    def access_log(self, at_least: int) -> list[dict[str, Any]]:
-        """Wait for so many lines of the access log and give all of them."""
+    def logged(self, request_id: str) -> dict[str, Any]:
+        """Wait for the access log's line about the request with this ``x-request-id``."""
         deadline = time.monotonic() + 10
         while True:
-            lines = [line for line in self._stdout.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            if len(lines) >= at_least:
-                return [json.loads(line) for line in lines if line.startswith("{")]
-            assert time.monotonic() < deadline, f"only {len(lines)} lines: {lines}"
+            for line in self._stdout.read_text().splitlines(keepends=True):
+                if line.startswith("{") and line.endswith("\n"):
+                    entry: dict[str, Any] = json.loads(line)
+                    if entry["request_id"] == request_id:
+                        return entry
+            assert time.monotonic() < deadline, f"no line about {request_id}"
             time.sleep(0.02)
 
     def _wait(self, admin: Path) -> None:

@@ -38,6 +38,7 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
             route.VirtualHost(
                 name=names.ROUTES,
                 domains=list(plan.gateway.hostnames) or ["*"],
+                request_headers_to_remove=["x-envoy-external-address"],  # Envoy's own addition
                 # The response says which backend answered: never the engine's own copy, and nothing where nothing
                 # was decided (an empty value adds no header).
                 response_headers_to_remove=[plan.routing_header],
