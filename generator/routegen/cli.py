@@ -21,6 +21,7 @@ VERBS: Final[Mapping[str, str]] = {
     "schema": "Print the JSON Schema of routes.yaml, for editors.",
     "up": "Run Envoy and the router on this machine, now.",
     "router": "Run just the router.",
+    "bench": "Compare engines so that the answer can be trusted.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }
 """Verb -> its line in ``routegen --help``; the module ``routegen.commands.<verb>`` has the rest."""

@@ -21,6 +21,9 @@ FEW: Final = 0.01
 TEMPLATE: Final = 64
 """Tokens that a cold prompt may find in the cache: the chat template, which all prompts begin with."""
 
+LATE: Final = 0.005
+"""Seconds that a request may leave late: the timer's millisecond, and its turn among those due at the same time."""
+
 LEAST_BLOCKS: Final = 20
 
 
@@ -77,15 +80,14 @@ def _waiting(by_arm: dict[str, dict[tuple[int, int], Request]]) -> Iterator[Chec
         return
     worst, whole = quantile(late, 0.99), quantile(ends, 0.5)
     text = f"99 % of the requests were sent within {worst * 1000:.1f} ms of their due time"
-    if worst <= max(0.01 * whole, 0.001):
+    share = worst / whole
+    if worst <= LATE or share <= 2 * FEW:
         yield Check(id="client", level="ok", message=f"{text}.")
     else:
-        level: Literal["note", "fail"] = "fail" if worst > 0.05 * whole else "note"
-        share = 100 * worst / whole
         yield Check(
             id="client",
-            level=level,
-            message=f"{text}, {share:.0f} % of the median answer's time: this client could not keep up. "
+            level="fail" if share > 10 * FEW else "note",
+            message=f"{text}, {share:.0%} of the median answer's time: this client could not keep up. "
             "Give it a CPU of its own, or ask for less load.",
         )
 

@@ -111,10 +111,13 @@ def _token_rate(cell: Cell) -> float | None:
 
 
 def _steady_token_rate(cell: Cell) -> float | None:
-    """Tokens that arrived up to the last sending; an answer's tokens are spread evenly over its chunks."""
+    """Tokens that arrived up to the last sending; an answer's tokens are spread evenly over its chunks.
+
+    None where everything was sent before the first answer ended: there was no steady state.
+    """
     start = min(request.sent for request in cell.requests)
     until = max(request.sent for request in cell.requests)
-    if until <= start or any(request.completion_tokens is None for request in cell.good):
+    if until <= min(map(_ended, cell.requests)) or any(request.completion_tokens is None for request in cell.good):
         return None
     tokens = 0.0
     for request in cell.good:

@@ -19,8 +19,10 @@ session started (``Run.started_at`` is that moment in UTC); all other times of a
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -68,7 +70,8 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     """Per arm and block."""
     load: Load
     warmup: int
-    """Requests per arm before the first block, sent at the measured load; their prompts are never measured."""
+    """Requests per arm before the first block, sent at the measured load; their prompts are measured only with
+    ``cache: warm``, which is their purpose."""
     path: str
     """``/v1/chat/completions`` or ``/v1/completions``."""
     input_tokens: int
@@ -100,6 +103,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     via: Literal["gateway", "direct"]
     inference_server: str | None = None
     """The value of the body's field of that name; ``None``: not sent."""
+    routing_header: str | None = None
+    """The gateway's response header that names the backend; an answer that has it must name ``inference_server``."""
     repeats: str | None = None
     """The arm that this one repeats as the A/A control."""
     together: bool = False
@@ -131,6 +136,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     environment: dict[str, str]
     """The client's: python, platform, CPUs, library versions."""
+    api_key_env: str | None = None
+    """The environment variable that holds the API key; the key itself is never recorded."""
 
     def arm(self, name: str) -> Arm:
         """The arm called ``name``.
@@ -211,6 +218,18 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Line = TypeVar("Line", Request, Block, Sample)
 
 _FILES: Final = {Request: "requests.jsonl", Block: "blocks.jsonl", Sample: "resources.jsonl"}
+
+
+class Clock:
+    """The run's clock, for one process: monotonic while it lasts, set by the wall clock when it is made."""
+
+    def __init__(self, started_at: str) -> None:
+        elapsed = (datetime.now(UTC) - datetime.fromisoformat(started_at)).total_seconds()
+        self._origin = time.perf_counter() - elapsed
+
+    def now(self) -> float:
+        """Seconds since the run's first session started."""
+        return time.perf_counter() - self._origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,19 @@ FEWEST: Final = 6
 """Blocks below which no interval is given: so few can't tell noise from difference at 95 %."""
 
 
+TRIM: Final = 0.1
+"""Share of the values left out at each end of a mean: one disturbed block in ten can't decide a comparison."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its bootstrap interval."""
+    """A trimmed mean with its bootstrap interval."""
 
     estimate: float
     low: float
     high: float
     p: float
     """Of the hypothesis that the mean is 0."""
-    deviation: float
-    """The sample's standard deviation."""
 
     @property
     def half(self) -> float:
@@ -70,46 +72,45 @@ def needed(share: float, confidence: float = 0.95) -> int:
 
 
 def interval(values: Sequence[float], confidence: float, seed: int, resamples: int = RESAMPLES) -> Interval | None:
-    """The mean of ``values`` with a symmetric bootstrap-t interval; ``None`` below :data:`FEWEST` values.
+    """The trimmed mean of ``values`` with a symmetric bootstrap-t interval; ``None`` below :data:`FEWEST` values.
 
-    Resamples are studentised by their own deviation, which keeps the interval honest at 20 values, where the plain
-    percentile bootstrap is too narrow (Hall, "On symmetric bootstrap confidence intervals", 1988).
+    Resamples are studentised by their own error, which keeps the interval honest at 20 values, where the plain
+    percentile bootstrap is too narrow (Hall, "On symmetric bootstrap confidence intervals", 1988; for trimmed means:
+    Wilcox, "Introduction to Robust Estimation and Hypothesis Testing", section 4.4).
     """
-    size = len(values)
-    if size < FEWEST:
+    if len(values) < FEWEST:
         return None
-    estimate, deviation = _moments(values)
-    if deviation == 0:
-        return Interval(estimate, estimate, estimate, 1.0 if estimate == 0 else 0.0, 0.0)
+    estimate, error = trimmed(values)
+    if error == 0:
+        return Interval(estimate, estimate, estimate, 1.0 if estimate == 0 else 0.0)
     draw = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    root = math.sqrt(size)
     distances: list[float] = []
     while len(distances) < resamples:
-        mean, spread = _moments(draw.choices(values, k=size))
+        mean, spread = trimmed(draw.choices(values, k=len(values)))
         if spread > 0:
-            distances.append(abs(mean - estimate) * root / spread)
-    reach = quantile(distances, confidence) * deviation / root
-    seen = abs(estimate) * root / deviation
-    p = (1 + sum(distance >= seen for distance in distances)) / (1 + resamples)
-    return Interval(estimate, estimate - reach, estimate + reach, p, deviation)
+            distances.append(abs(mean - estimate) / spread)
+    reach = quantile(distances, confidence) * error
+    p = (1 + sum(distance >= abs(estimate) / error for distance in distances)) / (1 + resamples)
+    return Interval(estimate, estimate - reach, estimate + reach, p)
 
 
 def noise_floor(values: Sequence[float], confidence: float, seed: int, resamples: int = RESAMPLES) -> float | None:
     """What this design would show between identical arms by chance; ``None`` below :data:`FEWEST` values.
 
     Identical arms could swap their names in any block, which flips the sign of that block's difference. This is the
-    ``confidence`` quantile of the absolute mean over random flips of the centred differences.
+    ``confidence`` quantile of the absolute trimmed mean over random flips of the centred differences.
     """
     size = len(values)
     if size < FEWEST:
         return None
-    centre = sum(values) / size
+    centre = _trimmed_mean(sorted(values))
     centred = [value - centre for value in values]
     draw = random.Random(seed)  # noqa: S311 - repeatable on purpose
     means: list[float] = []
     for _ in range(resamples):
         signs = draw.getrandbits(size)
-        means.append(abs(sum(value if signs >> index & 1 else -value for index, value in enumerate(centred))) / size)
+        flipped = [value if signs >> index & 1 else -value for index, value in enumerate(centred)]
+        means.append(abs(_trimmed_mean(sorted(flipped))))
     return quantile(means, confidence)
 
 
@@ -121,23 +122,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [adjusted[index] for index in range(len(p_values))]
 
 
-def blocks_to_settle(found: Interval, blocks: int, margin: float) -> int:
+def blocks_to_settle(found: Interval, blocks: int, *, margin: float, floor: float) -> int | None:
     """About how many blocks more would end in a verdict, if the blocks to come are like those measured.
 
-    The interval shrinks with the root of the number of blocks. It settles the question once it leaves zero out (half
-    width below the estimate) or fits inside the margin (half width below what is left of it), whichever comes first.
+    Interval and noise floor shrink with the root of the number of blocks. An estimate outside the margin is settled
+    once both are below it, one inside once the interval fits into what it leaves of the margin. ``None``: never, for
+    the estimate lies on the margin.
     """
-    target = max(abs(found.estimate), margin - abs(found.estimate))
-    if found.half == 0 or target <= 0:
-        return 0
-    total = math.ceil(blocks * (found.half / target) ** 2)
-    more = max(total - blocks, 2)
+    size = abs(found.estimate)
+    reach, target = (max(found.half, floor), size) if size > margin else (found.half, margin - size)
+    if target <= 0:
+        return None
+    more = max(math.ceil(blocks * (reach / target) ** 2) - blocks, 2)
     return more + more % 2
 
 
-def _moments(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation; 0 for the latter where all values are the same."""
-    size = len(values)
-    mean = sum(values) / size
-    squares = sum((value - mean) * (value - mean) for value in values)
-    return mean, math.sqrt(squares / (size - 1)) if squares > 1e-18 * size * mean * mean else 0.0
+def trimmed(values: Sequence[float]) -> tuple[float, float]:
+    """The trimmed mean and its standard error, from the winsorised deviation (Tukey and McLaughlin, 1963)."""
+    size, cut = len(values), int(TRIM * len(values))
+    ordered = sorted(values)
+    mean = _trimmed_mean(ordered)
+    ordered[:cut] = [ordered[cut]] * cut
+    ordered[size - cut :] = [ordered[size - cut - 1]] * cut
+    centre = sum(ordered) / size
+    squares = sum([(value - centre) ** 2 for value in ordered])
+    if squares <= 1e-18 * size * centre * centre:  # all the same, but for rounding
+        return mean, 0.0
+    return mean, math.sqrt(squares / (size - 1) / size) * size / (size - 2 * cut)
+
+
+def _trimmed_mean(ordered: Sequence[float]) -> float:
+    cut = int(TRIM * len(ordered))
+    return sum(ordered[cut : len(ordered) - cut]) / (len(ordered) - 2 * cut)

@@ -29,7 +29,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
     """The blocks in which both arms have a value above zero."""
     difference: float | None = None
-    """``other / base - 1``, from the mean log-ratio of the block values; ``None`` below six blocks, as the next."""
+    """``other / base - 1``, from the trimmed mean of the blocks' log-ratios; ``None`` below six, as the next."""
     low: float | None = None
     high: float | None = None
     p: float | None = None
@@ -60,6 +60,9 @@ def compare(
     measured = _measured(control)
     floor = floor if measured is None else measured
     outcome = decide(metric, found, floor=floor, margin=margin)
+    more = None
+    if outcome == "inconclusive":
+        more = blocks_to_settle(found, len(usable), margin=math.log1p(margin), floor=floor)
     return Effect(
         metric=metric.key,
         pairs=usable,
@@ -71,7 +74,7 @@ def compare(
         floor=math.expm1(floor),
         floor_from="signs" if measured is None else "control",
         outcome=outcome,
-        blocks_more=blocks_to_settle(found, len(usable), math.log1p(margin)) if outcome == "inconclusive" else None,
+        blocks_more=more,
     )
 
 
@@ -87,12 +90,13 @@ def decide(metric: Metric, found: Interval, *, floor: float, margin: float) -> O
     """The rule, in this order.
 
     1. Equivalent: the whole interval lies within the margin, so whatever difference there is does not matter.
-    2. Better: the interval leaves zero out and the estimate is above the noise floor.
+    2. Better: the interval leaves zero out, and the estimate lies outside the margin and above the noise floor.
     3. Inconclusive.
     """
-    if -math.log1p(margin) < found.low and found.high < math.log1p(margin):
+    bound = math.log1p(margin)
+    if -bound < found.low and found.high < bound:
         return "equivalent"
-    if found.low <= 0 <= found.high or abs(found.estimate) <= floor:
+    if found.low <= 0 <= found.high or abs(found.estimate) <= max(bound, floor):
         return "inconclusive"
     return "other better" if (found.estimate < 0) == (metric.better == "lower") else "base better"
 

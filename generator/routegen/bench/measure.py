@@ -1,0 +1,214 @@
+"""The measuring process: ``python -m routegen.bench.measure RUN`` sends what the run folder's design says.
+
+It reads run.json, appends records, prints :mod:`~routegen.bench.progress` events and does nothing else. It ends when
+its standard input is closed, so it never outlives the command that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvloop
+
+from routegen.problems import UserError
+
+from .client import Client, Job, body
+from .progress import Answered, Event, Finished, Started, Warming, encode
+from .prompts import prompt
+from .records import WARMUP, Block, Clock, Part, Recorded, Request, Run, append, read
+from .schedule import Slot, arrivals, order
+
+Emit = Callable[[Event], None]
+
+
+async def measure(folder: Path, emit: Emit, environment: Mapping[str, str] = os.environ) -> None:
+    """Measure every block that ``folder`` still lacks.
+
+    :raises UserError: the API key's variable is empty, or an arm answers nothing.
+    """
+    recorded = read(folder)
+    todo = [block for block in range(recorded.run.design.blocks) if block not in recorded.done]
+    if not todo:
+        return
+    async with _session(folder, recorded, emit, environment) as session:
+        for slot in recorded.run.slots:
+            emit(Warming(slot))
+            await session.part(WARMUP, slot)
+        for block in todo:
+            parts = []
+            for slot in order(recorded.run.slots, seed=recorded.run.design.seed, block=block):
+                emit(Started(block, slot))
+                parts.append(await session.part(block, slot))
+            append(folder, [Block(session=session.number, block=block, parts=tuple(parts))])
+            emit(Finished(block))
+
+
+@asynccontextmanager
+async def _session(
+    folder: Path, recorded: Recorded, emit: Emit, environment: Mapping[str, str]
+) -> AsyncIterator[_Session]:
+    run, clock = recorded.run, Clock(recorded.run.started_at)
+    headers = _credentials(run, environment)
+    async with AsyncExitStack() as stack:
+        clients = {
+            arm.name: await stack.enter_async_context(Client(arm, run.design, clock, recorded.sessions, headers))
+            for arm in run.arms
+        }
+        yield _Session(folder, run, clock, recorded.sessions, clients, emit)
+
+
+class _Session:
+    """One start of the measuring process."""
+
+    def __init__(
+        self, folder: Path, run: Run, clock: Clock, number: int, clients: Mapping[str, Client], emit: Emit
+    ) -> None:
+        self.folder, self.run, self.clock, self.number = folder, run, clock, number
+        self.clients, self.emit = clients, emit
+
+    async def part(self, block: int, slot: Slot) -> Part:
+        """Load the slot's arms at the same time; their requests are on disk when it returns.
+
+        :raises UserError: an arm answered nothing at all.
+        """
+        jobs = {arm: self._jobs(arm, block) for arm in slot}
+        with _no_collector():
+            started = self.clock.now()
+            answers = await asyncio.gather(*(self._drive(arm, block, jobs[arm], started) for arm in slot))
+            ended = self.clock.now()
+        append(self.folder, [request for requests in answers for request in requests])
+        for arm, requests in zip(slot, answers, strict=True):
+            _require_an_answer(arm, requests)
+        return Part(arms=slot, started=round(started, 6), ended=round(ended, 6))
+
+    def _jobs(self, arm: str, block: int) -> list[Job]:
+        design = self.run.design
+        warm = design.cache == "warm"
+        count = design.warmup if block == WARMUP else design.requests
+        return [
+            Job(
+                block,
+                number,
+                body(
+                    self.run.arm(arm),
+                    design,
+                    prompt(
+                        seed=design.seed,
+                        tokens=design.input_tokens,
+                        cache=design.cache,
+                        block=block,
+                        number=number % design.requests if warm else number,
+                        nonce=f"{self.run.id} {self.number} {arm}",
+                    ),
+                ),
+            )
+            for number in range(count)
+        ]
+
+    async def _drive(self, arm: str, block: int, jobs: Sequence[Job], started: float) -> list[Request]:
+        load, client = self.run.design.load, self.clients[arm]
+        if load.concurrency is not None:
+            return await self._closed(client, jobs, load.concurrency, started)
+        return await self._open(client, jobs, arrivals(self.run.design, block, len(jobs)), started)
+
+    async def _closed(self, client: Client, jobs: Sequence[Job], concurrency: int, started: float) -> list[Request]:
+        """Keep ``concurrency`` requests in flight: a worker sends its next when its last has ended."""
+        waiting, found = iter(jobs), list[Request]()
+
+        async def work() -> None:
+            free = started
+            for job in waiting:
+                request = await client.send(job, free)
+                free = self.clock.now()
+                found.append(self._told(request))
+
+        await asyncio.gather(*(work() for _ in range(min(concurrency, len(jobs)))))
+        return found
+
+    async def _open(self, client: Client, jobs: Sequence[Job], due: Sequence[float], started: float) -> list[Request]:
+        """Send each request when it is due, however many are still unanswered."""
+
+        async def send(job: Job, at: float) -> Request:
+            return self._told(await client.send(job, at))
+
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for job, offset in zip(jobs, due, strict=True):
+                at = started + offset
+                await asyncio.sleep(at - self.clock.now())
+                tasks.append(group.create_task(send(job, at)))
+        return [task.result() for task in tasks]
+
+    def _told(self, request: Request) -> Request:
+        last = request.chunks[-1] if request.chunks else None
+        self.emit(Answered(request.arm, request.first, last, request.completion_tokens, request.error))
+        return request
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Collect garbage before measuring, not while: a collection stops the clock's owner for milliseconds."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _require_an_answer(arm: str, requests: Sequence[Request]) -> None:
+    if requests and all(request.error is not None for request in requests):
+        why = requests[0].detail or requests[0].error
+        raise UserError(f"{arm}: none of {len(requests)} requests was answered: {why}")
+
+
+def _credentials(run: Run, environment: Mapping[str, str]) -> dict[str, str]:
+    if run.api_key_env is None:
+        return {}
+    key = environment.get(run.api_key_env)
+    if not key:
+        raise UserError(f"the environment variable {run.api_key_env} is empty; it was to hold the API key")
+    return {"authorization": f"Bearer {key}"}
+
+
+async def _until_abandoned(folder: Path) -> None:
+    """Measure, and stop at once when the parent goes."""
+    loop = asyncio.get_running_loop()
+    work = asyncio.ensure_future(measure(folder, _print))
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is the parent's to handle
+    loop.add_signal_handler(signal.SIGTERM, work.cancel)
+
+    def abandoned() -> None:
+        loop.remove_reader(sys.stdin.fileno())
+        work.cancel()
+
+    loop.add_reader(sys.stdin.fileno(), abandoned)
+    await work
+
+
+def _print(event: Event) -> None:
+    sys.stdout.buffer.write(encode(event) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main(folder: str) -> int:
+    """Measure; 1 and a sentence on stderr where something stands in the way, 130 where it was told to stop."""
+    try:
+        uvloop.run(_until_abandoned(Path(folder)))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (asyncio.CancelledError, BrokenPipeError):
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

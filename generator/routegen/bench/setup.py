@@ -1,0 +1,168 @@
+"""From the command's options to a run folder that is ready to be measured."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from routegen.problems import UserError
+
+from . import records
+from .arms import Way, from_plan, from_urls, lay_out
+from .checks import LEAST_BLOCKS
+from .conduct import new_run
+from .metrics import COMPARED
+from .preflight import find_model
+from .records import Arm, Design, Load, Slo
+
+CONFIDENCE = 0.95
+CONCURRENCY = 8
+LEAST_WARMUP = 16
+
+
+class UsageError(Exception):
+    """Options that make no sense together; exit code 2."""
+
+
+def start(options: Mapping[str, Any]) -> Path:
+    """Make the folder of a new run.
+
+    :param options: as :mod:`routegen.commands.bench` names them.
+    :raises UsageError: the options contradict each other.
+    :raises UserError: an engine doesn't answer, or nothing can be compared.
+    """
+    design = design_of(options)
+    urls = _urls(options)
+    key = _key(options["api_key_env"])
+    arms = _arms(options, urls, "")
+    # checked before anything is asked of the engines, so that mistakes show at once
+    lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
+    model = find_model({arm.name: arm.url for arm in arms}, options["model"], key)
+    arms = [msgspec.structs.replace(arm, model=model) for arm in arms]
+    layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
+    folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
+    records.create(folder, new_run(design, layout, options["api_key_env"]))
+    return Path(folder)
+
+
+def resume(folder: Path, blocks: int | None) -> Path:
+    """Prepare a run to be continued, to ``blocks`` blocks in all where that is given.
+
+    :raises UsageError: fewer blocks are asked for than are measured.
+    """
+    recorded = records.read(folder)
+    if blocks is not None:
+        if blocks < len(recorded.done):
+            raise UsageError(f"{len(recorded.done)} blocks are measured already; --blocks {blocks} would drop some")
+        design = msgspec.structs.replace(recorded.run.design, blocks=blocks)
+        records.rewrite(folder, msgspec.structs.replace(recorded.run, design=design))
+    return folder
+
+
+def design_of(options: Mapping[str, Any]) -> Design:
+    """The design that the options describe.
+
+    :raises UsageError: they contradict each other.
+    """
+    if options["primary"] not in COMPARED:
+        raise UsageError(f'--primary: unknown metric "{options["primary"]}"; known: {", ".join(COMPARED)}')
+    load = _load(options)
+    slo = _slo(options["slo"])
+    if options["primary"] == "goodput" and slo == Slo():
+        raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")
+    requests = options["requests"]
+    warmup = options["warmup"] or max(2 * (load.concurrency or 0), LEAST_WARMUP)
+    if load.concurrency is not None and warmup < load.concurrency:
+        raise UsageError(f"--warmup {warmup} can't warm up {load.concurrency} requests at once")
+    return Design(
+        seed=options["seed"],
+        blocks=options["blocks"] or LEAST_BLOCKS,
+        requests=requests,
+        load=load,
+        warmup=max(warmup, requests) if options["cache"] == "warm" else warmup,
+        path="/v1/completions" if options["completions"] else "/v1/chat/completions",
+        input_tokens=options["input_tokens"],
+        output_tokens=options["output_tokens"],
+        cache=options["cache"],
+        ignore_eos=not options["stop_at_eos"],
+        sampling={"temperature": 0, "seed": options["seed"], **_sampling(options["sampling"])},
+        timeout=options["timeout"],
+        primary=options["primary"],
+        margin=options["margin"],
+        confidence=CONFIDENCE,
+        slo=slo,
+    )
+
+
+def _load(options: Mapping[str, Any]) -> Load:
+    if options["rate"] is None:
+        concurrency = options["concurrency"] or CONCURRENCY
+        if options["requests"] < concurrency:
+            raise UsageError(f"--requests {options['requests']} a block can't keep {concurrency} in flight")
+        return Load(kind="closed", concurrency=concurrency)
+    if options["concurrency"] is not None:
+        raise UsageError("--rate (open loop) and --concurrency (closed loop) exclude each other")
+    return Load(kind=options["arrivals"], rate=options["rate"])
+
+
+def _slo(limits: Sequence[tuple[str, str]]) -> Slo:
+    found: dict[str, float] = {}
+    for name, text in limits:
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise UsageError(f'--slo {name}={text}: "{text}" is not a number of seconds') from None
+        if name not in Slo.__struct_fields__ or not 0 < found[name] < math.inf:
+            raise UsageError(f"--slo {name}={text}: give ttft, tpot or e2e a number of seconds above 0")
+    return Slo(**found)
+
+
+def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, float | int | str | bool]:
+    """Values as JSON where they are JSON, else as text."""
+    found: dict[str, float | int | str | bool] = {}
+    for name, text in values:
+        try:
+            found[name] = msgspec.json.decode(text, type=float | int | str | bool)
+        except msgspec.MsgspecError:
+            found[name] = text
+    return found
+
+
+def _urls(options: Mapping[str, Any]) -> dict[str, str]:
+    urls = dict(options["urls"])
+    gateway = {"--gateway": options["gateway"]} if options["gateway"] else {}
+    for name, url in (urls | gateway).items():
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError(f'{name}: "{url}" is not an address such as http://127.0.0.1:8001')
+        if parts.username or parts.password:
+            raise UsageError(f"{name}: an address with a password would be recorded; use --api-key-env")
+    return urls
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(f"the environment variable {variable} is empty; it was to hold the API key")
+    return key
+
+
+def _arms(options: Mapping[str, Any], urls: Mapping[str, str], model: str) -> list[Arm]:
+    if options["source"] is None and urls and not options["gateway"]:
+        if options["engines"]:
+            raise UsageError("--engine names backends of a routes.yaml: add -f routes.yaml")
+        return from_urls(urls, model)
+    from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
+
+    way: Way = options["way"] or ("gateway" if options["gateway"] else "direct")
+    plan = read_plan(options["source"] or "routes.yaml")
+    return from_plan(plan, options["engines"], model, way=way, gateway=options["gateway"], urls=urls)

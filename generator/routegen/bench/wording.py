@@ -1,0 +1,82 @@
+"""Figures and verdicts as text for people; every report says them in the same words."""
+
+from __future__ import annotations
+
+from .analysis import Analysis, Compared, Percentile
+from .metrics import BY_KEY, Metric
+from .verdict import Effect
+
+
+def amount(metric: Metric, value: float | None) -> str:
+    """A metric's value with its unit, three digits: ``52.7 ms``, ``31.4/s``, ``1290 tok/s``, ``0.5 %``."""
+    if value is None:
+        return "-"
+    match metric.unit:
+        case "s":
+            return f"{_digits(value)} s" if value >= 10 else f"{_digits(value * 1000)} ms"  # noqa: PLR2004 - ten seconds
+        case "1/s":
+            return f"{_digits(value)}/s"
+        case "tokens/s":
+            return f"{_digits(value)} tok/s"
+        case "share":
+            return f"{100 * value:.1f} %"
+
+
+def percentile(metric: Metric, found: Percentile) -> str:
+    """A percentile, or what it would need."""
+    return f"n too small: needs {found.needs}" if found.value is None else amount(metric, found.value)
+
+
+def change(share: float | None) -> str:
+    """A difference as a signed percentage."""
+    return "-" if share is None else f"{100 * share:+.1f} %"
+
+
+def reach(effect: Effect) -> str:
+    """The interval of a difference."""
+    return "-" if effect.low is None else f"{change(effect.low)} … {change(effect.high)}"
+
+
+def outcome(compared: Compared, effect: Effect) -> str:
+    """The verdict in a few words."""
+    match effect.outcome:
+        case "base better":
+            return f"{compared.comparison.base} better"
+        case "other better":
+            return f"{compared.comparison.other} better"
+        case "equivalent":
+            return "equivalent"
+        case "inconclusive":
+            return f"inconclusive (+{effect.blocks_more} blocks)" if effect.blocks_more else "inconclusive"
+
+
+def headline(analysis: Analysis, compared: Compared) -> str:
+    """The answer to one comparison in a sentence or two."""
+    comparison, effect, design = compared.comparison, compared.primary, analysis.run.design
+    metric = BY_KEY[effect.metric]
+    if effect.difference is None:
+        return f"{comparison.other} / {comparison.base}: {len(effect.pairs)} blocks are too few to say anything."
+    figures = (
+        f"{metric.title.lower()} {change(effect.difference)} ({design.confidence:.0%} interval {reach(effect)}, "
+        f"{len(effect.pairs)} blocks; noise floor {100 * (effect.floor or 0):.1f} %, "
+        f"{'measured by the control' if effect.floor_from == 'control' else 'estimated'})"
+    )
+    match comparison.question:
+        case "overhead":
+            return f"Through the gateway, {comparison.other} beside {comparison.base}: {figures}."
+        case "interference":
+            return f"With the others loaded at once, {comparison.other} beside {comparison.base}: {figures}."
+        case "control":
+            return f"A/A control, {comparison.other} beside {comparison.base}: {figures}."
+        case "engines":
+            more = ""
+            if effect.outcome == "inconclusive" and effect.blocks_more:
+                more = f" About {effect.blocks_more} blocks more would settle it."
+            return f"{outcome(compared, effect)}: {comparison.other} beside {comparison.base}, {figures}.{more}"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, no exponent."""
+    if value == 0:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"  # noqa: PLR2004 - three digits

@@ -1,0 +1,161 @@
+"""``routegen bench``: compare engines so that the answer can be trusted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from routegen.problems import UserError
+
+if TYPE_CHECKING:
+    from routegen.bench.analysis import Analysis
+
+INVALID: Final = 3
+"""Exit code: a check failed, so the figures can't be trusted."""
+WORSE: Final = 4
+"""Exit code with ``--fail-if-worse``: an engine is worse than the first."""
+INTERRUPTED: Final = 130
+"""Exit code: Ctrl-C; what was complete is reported."""
+
+
+class _Assignments(click.ParamType[tuple[str, str]]):
+    """``NAME=VALUE``."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the first ``=``."""
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        name, equals, rest = str(value).partition("=")
+        if not (name and equals and rest):
+            self.fail(f'"{value}" is not NAME=VALUE', param, ctx)
+        return name, rest
+
+
+class _Share(click.ParamType[float]):
+    """``3%`` or ``0.03``."""
+
+    name = "SHARE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a share between 0 and 1."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            self.fail(f'"{text}" is neither a percentage (3%) nor a share (0.03)', param, ctx)
+        if not 0 < share < 1:
+            self.fail(f"{text} is not between 0 and 100 %", param, ctx)
+        return share
+
+
+@click.group("bench", invoke_without_command=True)
+@click.option("-f", "--file", "source", metavar="FILE", help="The routes.yaml whose backends are compared.")
+@click.option("--engine", "engines", multiple=True, metavar="NAME", help="A backend of it; repeat. Default: all.")
+@click.option("--gateway", metavar="URL", help="The gateway's address; engines are picked by inference_server.")
+@click.option("--way", type=click.Choice(["gateway", "direct", "both"]), help="Default: gateway where one is named.")
+@click.option("--url", "urls", type=_Assignments(), multiple=True, help="An engine's own address; repeat.")
+@click.option("--model", metavar="MODEL", help="Default: the one model that all of them serve.")
+@click.option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds the API key.")
+@click.option("--mode", type=click.Choice(["solo", "together", "interference"]), default="solo", show_default=True)
+@click.option("--control", is_flag=True, help="Measure the first engine against itself too: the noise floor.")
+@click.option("--concurrency", type=click.IntRange(1), help="Closed loop: requests in flight. Default: 8.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Open loop: requests a second.")
+@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
+@click.option("--blocks", type=click.IntRange(1), help="Default: 20, the least that gets a verdict.")
+@click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Per engine and block.")
+@click.option(
+    "--warmup", type=click.IntRange(1), help="Requests per engine. Default: twice the concurrency, 16 at least."
+)
+@click.option("--input-tokens", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--output-tokens", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--cache", type=click.Choice(["cold", "warm", "as-is"]), default="cold", show_default=True)
+@click.option("--completions", is_flag=True, help="Use /v1/completions, not /v1/chat/completions.")
+@click.option("--stop-at-eos", is_flag=True, help="Let answers end by themselves; compare per token then.")
+@click.option("--sampling", type=_Assignments(), multiple=True, help="Such as top_p=0.9; temperature is 0.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300, show_default=True, help="Seconds.")
+@click.option("--primary", metavar="METRIC", default="e2e", show_default=True, help="What the verdict is about.")
+@click.option("--margin", type=_Share(), default="3%", show_default=True, help="Differences inside don't matter.")
+@click.option("--slo", type=_Assignments(), multiple=True, help="Limit in seconds for goodput: ttft=0.2, tpot, e2e.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
+@click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    r"""Compare engines so that the answer can be trusted.
+
+    Engines take turns, block by block, on the same prompts, in an order that cancels drift; the verdict is better,
+    equivalent or inconclusive. Exit code 0: measured; 1: something stood in the way; 3: a check failed, so the figures
+    can't be trusted; 130: Ctrl-C, and what was complete is reported.
+
+    \b
+    Examples:
+      routegen bench --url vllm=http://127.0.0.1:8001 --url sglang=http://127.0.0.1:8002
+      routegen bench -f routes.yaml --gateway http://127.0.0.1:8080 --way both --control
+      routegen bench --resume bench-2026-01-02 --blocks 40
+      routegen bench report bench-2026-01-02
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    _require_extra()
+    from routegen.bench import conduct, live, records, setup  # noqa: PLC0415 - not for `--help`
+
+    try:
+        if options["resume"] is not None:
+            folder = setup.resume(options["resume"], options["blocks"])
+        else:
+            folder = setup.start(options)
+    except setup.UsageError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"run folder: {folder}", err=True)
+    with live.Display(records.read(folder)) as display:
+        complete = conduct.conduct(folder, display)
+    analysis = _report(folder)
+    if not complete:
+        click.echo(f"interrupted; go on with: routegen bench --resume {folder}", err=True)
+    sys.exit(exit_code(analysis, complete=complete, fail_if_worse=options["fail_if_worse"]))
+
+
+@command.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
+def report(run: Path, fail_if_worse: bool) -> None:
+    r"""Report a run folder again.
+
+    \b
+    Example:
+      routegen bench report bench-2026-01-02
+    """
+    _require_extra()
+    sys.exit(exit_code(_report(run), complete=True, fail_if_worse=fail_if_worse))
+
+
+def exit_code(analysis: Analysis, *, complete: bool, fail_if_worse: bool) -> int:
+    """What the process ends with."""
+    if not complete:
+        return INTERRUPTED
+    if not analysis.valid:
+        return INVALID
+    engines = [one for one in analysis.compared if one.comparison.question == "engines"]
+    return WORSE if fail_if_worse and any(one.primary.outcome == "base better" for one in engines) else 0
+
+
+def _report(folder: Path) -> Analysis:
+    from routegen.bench import analysis, records, terminal  # noqa: PLC0415 - not for `--help`
+
+    found = analysis.analyse(records.read(folder))
+    terminal.show(found)
+    return found
+
+
+def _require_extra() -> None:
+    try:
+        import aiohttp  # noqa: F401, PLC0415 - whether it is there
+        import rich  # noqa: F401, PLC0415 - whether it is there
+    except ImportError as error:
+        raise UserError(f"`routegen bench` needs {error.name}: pip install 'routegen[bench]'") from error
