@@ -1,0 +1,77 @@
+"""The reference is complete: verbs, error codes and metrics, each in the docs, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from routegen.cli import VERBS, cli
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+INTRODUCTION = """\
+# Verbs
+
+Made from `routegen VERB --help` by tests/docs; change the help, not this page.
+
+Exit codes: 0 done; 1 the input can't be used, or something stands in the way (stderr says what); 2 wrong usage.
+"""
+
+
+def test_the_page_of_verbs_is_current(update_golden: bool) -> None:
+    """docs/cli.md says what --help says."""
+    page, expected = DOCS / "cli.md", "\n".join([INTRODUCTION, *_sections()])
+    if update_golden:
+        page.write_text(expected)
+    assert page.read_text() == expected, "run pytest tests/docs --update-golden"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_has_an_example(verb: str) -> None:
+    """An example is a line that starts with the command."""
+    assert re.search(rf"^ +(\$ )?(.*\| )?routegen {verb}", _help(verb), re.MULTILINE), _help(verb)
+
+
+def test_every_error_code_is_documented() -> None:
+    """Codes are found in the sources: what Reject and the gateway's local replies are made with."""
+    used = {*_matches(r"Reject\(\s*\d+,\s*\"([a-z_]+)\"", ROOT / "router"), *_gateway_codes()}
+    used -= {"router_misconfigured"}  # what an operator sees who attached the router by hand, wrongly
+    documented = set(re.findall(r"^\| `([a-z_]+)` \|", (DOCS / "errors.md").read_text(), re.MULTILINE))
+    assert documented == used | {"invalid_json", "invalid_request_body", "invalid_type", "duplicate_field"}
+
+
+def test_every_link_in_the_docs_leads_somewhere() -> None:
+    """Links to files of this repository."""
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in [ROOT / "README.md", *DOCS.rglob("*.md")]
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert broken == []
+
+
+def _help(verb: str) -> str:
+    context = click.Context(cli, info_name="routegen")
+    command = cli.get_command(context, verb)
+    assert command is not None
+    return command.get_help(click.Context(command, info_name=verb, parent=context, max_content_width=100))
+
+
+def _sections() -> Iterator[str]:
+    for verb in VERBS:
+        yield f"## routegen {verb}\n\n```text\n{_help(verb)}\n```\n"
+
+
+def _gateway_codes() -> Iterator[str]:
+    return _matches(r"\d+, \"([a-z_]+)\"|code=\"([a-z_]+)\"", ROOT / "generator/routegen/emit/envoy")
+
+
+def _matches(pattern: str, folder: Path) -> Iterator[str]:
+    for file in sorted(folder.rglob("*.py")):
+        for found in re.finditer(pattern, file.read_text()):
+            yield next(group for group in found.groups() if group)
