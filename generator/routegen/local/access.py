@@ -13,6 +13,7 @@ import click
 class Access:
     """One request and what became of it."""
 
+    request_id: str
     time: str
     """As Envoy writes it: ``2026-11-22T06:50:12.345Z``."""
     method: str
@@ -38,6 +39,7 @@ class Access:
             return None
         flags = entry.get("flags")
         return cls(
+            request_id=entry.get("request_id") or "",
             time=entry.get("time") or "",
             method=entry.get("method") or "-",
             path=entry.get("path") or "-",
