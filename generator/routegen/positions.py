@@ -81,6 +81,11 @@ def render_path(path: Path) -> str:
     return text
 
 
+def lies_below(path: str, other: str) -> bool:
+    """Whether one rendered path is inside what the other one points to."""
+    return path.startswith((f"{other}.", f"{other}["))
+
+
 def read_documents(text: str, file: str, *, leading_zeros: bool = True) -> tuple[list[Document], list[Problem]]:
     """Every document in ``text``, and what is wrong with it.
 

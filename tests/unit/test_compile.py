@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from routegen import __version__
 from routegen.compile import compile_text
@@ -29,15 +30,21 @@ from routegen.plan import (
     Split,
     UpstreamTLS,
 )
+from routegen.positions import read_documents
 from routegen.problems import InputError
+from routegen.spec.schema import json_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ENGINES = ("vllm", "sglang")
+VALIDATOR = Draft202012Validator(json_schema())
 
 
 def plan(spec: str, *, backends: str = "a: {endpoints: [10.0.0.1:80]}, b: {endpoints: [10.0.0.2:80]}") -> Plan:
+    """The plan of a small file, which must also be valid for editors."""
     head = "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\nmetadata: {name: demo, namespace: ns}\n"
-    return compile_text(f"{head}spec:\n  backends: {{{backends}}}\n{spec}", "routes.yaml")
+    text = f"{head}spec:\n  backends: {{{backends}}}\n{spec}"
+    VALIDATOR.validate(read_documents(text, "routes.yaml")[0][0].value)
+    return compile_text(text, "routes.yaml")
 
 
 def backend(text: str, spec: str = "") -> Backend:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routegen.compile import compile_text
@@ -60,16 +60,19 @@ def _outcome(text: str) -> Plan | tuple[str, ...]:
         return tuple(map(str, error.problems))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80) | yamlish)
 def test_any_text_ends_in_problems_or_a_plan(text: str) -> None:
     _outcome(text)
 
 
+@settings(deadline=None)
 @given(values)
 def test_any_structure_ends_in_problems_or_a_plan(value: Any) -> None:
     _outcome(json.dumps(value))
 
 
+@settings(deadline=None)
 @given(files)
 def test_any_file_that_begins_right_has_problems_with_lines_or_the_same_plan_twice(value: Any) -> None:
     text = json.dumps(value, indent=1)
@@ -80,6 +83,7 @@ def test_any_file_that_begins_right_has_problems_with_lines_or_the_same_plan_twi
         assert all(problem.startswith("routes.yaml:") for problem in outcome)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_an_example_with_a_line_cut_or_doubled_ends_in_problems_or_a_plan(path: Path, data: st.DataObject) -> None:
     lines = path.read_text().splitlines(keepends=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routegen.positions import Document, Path
+from routegen.positions import Document, Path, lies_below
 from routegen.problems import Problem
 
 
@@ -44,7 +44,7 @@ class Findings:
     def add(self, path: Path, message: str) -> None:
         """Note a problem; not where a part of ``path`` can't be read, which would be its cause."""
         problem = self._document.problem(path, message)
-        if not any(below.startswith((f"{problem.path}.", f"{problem.path}[")) for below in self._unreadable):
+        if not any(lies_below(other, problem.path) for other in self._unreadable):
             self.problems.append(problem)
 
     def no_twins(self, path: Path, values: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from routegen.spec.base import Model, OneOf, other_form
-from routegen.spec.scalars import URL, Hostname, HostPort, Label, LongLabel, ObjectName, Owner, Port, Text
+from routegen.spec.scalars import URL, DNSName, HostPort, Label, LongLabel, ObjectName, Owner, Port, Text
 
 
 class ServiceSpec(Model):
@@ -47,7 +47,7 @@ class InferencePoolSpec(Model):
 class UpstreamTLSSpec(Model):
     """How to speak TLS to an engine."""
 
-    server_name: Hostname | None = Field(
+    server_name: DNSName | None = Field(
         None, description="The name to ask for (SNI) and to verify; default: the host that is connected to."
     )
     ca_file: Text | None = Field(

@@ -26,8 +26,8 @@ class OneOf(Model):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        present = {field.alias: name for name, field in type(self).model_fields.items()}
-        given = [key for key in self.CHOICES if present[key] in self.model_fields_set]
+        fields = {field.alias: name for name, field in type(self).model_fields.items()}
+        given = [key for key in self.CHOICES if getattr(self, fields[key]) is not None]
         if len(given) != 1:
             has = f"has {' and '.join(given)}" if given else "has none"
             raise wrong(f"needs exactly one of {', '.join(self.CHOICES)}; this {has}")

@@ -80,7 +80,11 @@ class GatewaySpec(Model):
     class_name: ObjectName = Field("eg", description="The GatewayClass of a Gateway that is created.")
     create: bool = Field(True, description="Render the Gateway; `false`: it exists already and routes attach to it.")
     listeners: list[ListenerSpec] = Field(
-        [ListenerSpec(name="http", port=80)], min_length=1, max_length=64, description="The ports to listen on."
+        [ListenerSpec(name="http", port=80)],
+        min_length=1,
+        max_length=64,
+        description="The ports to listen on.",
+        json_schema_extra={"default": [{"name": "http", "port": 80}]},
     )
     hostnames: list[Hostname] = Field(
         [], max_length=16, description="Host names to serve (HTTPRoute's limit is 16); empty: all."
@@ -131,6 +135,7 @@ class RouterSpec(Model):
     failure: FailureSpec = Field(
         FailureSpec.model_construct(backend=None),
         description="`closed`: a request without a decision gets 503; `{backend: NAME}`: it goes there.",
+        json_schema_extra={"default": "closed"},
     )
 
 

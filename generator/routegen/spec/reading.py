@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from routegen.positions import Document, Path, read_documents, render_path
+from routegen.positions import Document, Path, lies_below, read_documents
 from routegen.problems import InputError, Problem
 from routegen.spec.models import API_VERSION, KIND, Routes
 from routegen.spec.sentences import place, sentence
@@ -62,19 +62,20 @@ def _validate(document: Document, problems: list[Problem]) -> Reading:
         routes = Routes.model_validate(document.value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found += [(place(detail, document.value), sentence(detail)) for detail in details]
+        found += [(place(detail), sentence(detail)) for detail in details]
         routes = _salvage(document.value, details)
     for path, message in found:
-        if render_path(path) not in known:
-            known.add(render_path(path))
-            problems.append(document.problem(path, message))
+        problem = document.problem(path, message)
+        if not any(problem.path == other or lies_below(other, problem.path) for other in known):
+            known.add(problem.path)
+            problems.append(problem)
     return Reading(routes, document, tuple(problems))
 
 
 def _salvage(value: dict[str, Any], details: Iterable[ErrorDetails]) -> Routes | None:
     """The spec without unknown keys, unreadable backends, rules and passthroughs; ``None`` if more is wrong."""
     rest = copy.deepcopy(value)
-    wrong = [(place(detail, value), detail["type"]) for detail in details]
+    wrong = [(place(detail), detail["type"]) for detail in details]
     for path, _ in (entry for entry in wrong if entry[1] == "extra_forbidden"):
         parent: Any = rest
         for part in path[:-1]:

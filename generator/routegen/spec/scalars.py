@@ -143,6 +143,7 @@ def _url(text: str) -> str:
 
 
 Text = Annotated[str, *_shaped(_TEXT, "must be one line of text without blanks at its ends", 1024)]
+_DNS_NAME = rf"{_LABEL}(\.{_LABEL})*"
 _LABEL_SAYS = "must be lower-case letters, digits and -, and begin and end with a letter or digit"
 Label = Annotated[str, *_shaped(_LABEL, _LABEL_SAYS, 63)]
 LongLabel = Annotated[str, *_shaped(_LABEL, _LABEL_SAYS)]
@@ -153,12 +154,10 @@ ObjectName = Annotated[
         "must be lower-case letters, digits, - and ., and begin and end with a letter or digit",
     ),
 ]
+DNSName = Annotated[str, *_shaped(_DNS_NAME, "must be a lower-case DNS name without a port")]
 Hostname = Annotated[
     str,
-    *_shaped(
-        r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
-        'must be a lower-case DNS name without a port, possibly beginning with "*."',
-    ),
+    *_shaped(rf"(\*\.)?{_DNS_NAME}", 'must be a lower-case DNS name without a port, possibly beginning with "*."'),
 ]
 Image = Annotated[str, *_shaped(r"[!-~]+", "must be a container image, such as registry.example.com/router:1.0", 1024)]
 Owner = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from types import UnionType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -23,19 +23,22 @@ _BOOLEANS = {"y": "true", "yes": "true", "on": "true", "true": "true"} | {
     "false": "false",
 }
 """YAML 1.1's words and quoted booleans, which YAML 1.2 reads as text -> what was meant."""
+_UNIONS = (UnionType, Union)
 _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 
 
-def place(error: ErrorDetails, document: Any) -> Path:
+def place(error: ErrorDetails) -> Path:
     """Where in the file the error is: pydantic's location without the names of union members."""
     path: list[str | int] = []
-    value: Any = document
+    annotation: Any = Routes
     for part in error["loc"]:
-        inside = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
-        if inside:  # else: a union member's name, or a key that is missing
+        bare = _bare(annotation)
+        annotation = _inside(bare, part)
+        if part == "[key]" and error["type"] != "extra_forbidden":
+            break  # pydantic's way to say: the key itself is wrong
+        if get_origin(bare) not in _UNIONS:
             path.append(part)
-            value = value[part]
-    return (*path, error["loc"][-1]) if error["type"] == "missing" else tuple(path)
+    return tuple(path)
 
 
 def sentence(error: ErrorDetails) -> str:  # noqa: C901, PLR0912 - one line for each kind of error
@@ -141,21 +144,21 @@ def _keys(location: Iterable[str | int]) -> list[str]:
 
 
 def _inside(annotation: Any, part: str | int) -> Any:
-    """The type of one field, entry or union member."""
+    """The type of one field, entry or union member; ``None`` for an unknown key."""
     if get_origin(annotation) is list:
         return get_args(annotation)[0]
     if get_origin(annotation) is dict:
         return get_args(annotation)[1]
-    if get_origin(annotation) is not None:
+    if get_origin(annotation) in _UNIONS:
         return next(member for member in get_args(annotation) if get_args(member)[1].tag == part)
-    fields: dict[str, FieldInfo] = annotation.model_fields
-    return next(field.annotation for field in fields.values() if field.alias == part)
+    fields: dict[str, FieldInfo] = getattr(annotation, "model_fields", {})
+    return next((field.annotation for field in fields.values() if field.alias == part), None)
 
 
 def _bare(annotation: Any) -> Any:
     """Without ``Annotated`` and ``| None``."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
-    if get_origin(annotation) is UnionType and type(None) in get_args(annotation):
+    if get_origin(annotation) in _UNIONS and type(None) in get_args(annotation):
         return _bare(get_args(annotation)[0])
     return annotation
