@@ -14,7 +14,7 @@ from .server import Options, run
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until a signal; the exit code: 0, or 1 where it couldn't start (misuse is 2, from argparse)."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         run(Options(**vars(options) | {"listen": tuple(options.listen)}))
     except StartError as error:
@@ -23,42 +23,43 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line; ``routegen router`` takes the same options."""
+    made = argparse.ArgumentParser(
         prog="python -m routegen_router",
         description="An Envoy external processor that chooses an inference engine per request.",
-        epilog="example: python -m routegen_router --config router.json --listen 127.0.0.1:9002",
+        epilog="example: python -m routegen_router --config router.json --listen 127.0.0.1:50051",
     )
-    parser.add_argument("--version", action="version", version=f"routegen-router {__version__}")
-    parser.add_argument(
+    made.add_argument("--version", action="version", version=f"routegen-router {__version__}")
+    made.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="the router's configuration, as routegen renders it"
     )
-    parser.add_argument(
+    made.add_argument(
         "--listen",
         action="append",
         required=True,
         metavar="ADDR",
         help="host:port, [::]:port or unix:/path; repeat it to listen on several; port 0 is any free one",
     )
-    parser.add_argument(
+    made.add_argument(
         "--metrics",
         default=Options.metrics,
         metavar="ADDR",
         help='host:port of /metrics, /registry, /healthz and /readyz; "" for none (default: %(default)s)',
     )
-    parser.add_argument(
+    made.add_argument(
         "--ready-file", type=Path, metavar="PATH", help="write the bound addresses there, as JSON, once ready"
     )
-    parser.add_argument(
+    made.add_argument(
         "--drain-seconds",
         type=float,
         default=Options.drain_seconds,
         metavar="S",
         help="how long to go on serving after SIGTERM, reported as not serving (default: %(default)g)",
     )
-    parser.add_argument("--log-level", choices=LEVELS, default=Options.log_level, help="(default: %(default)s)")
-    parser.add_argument("--log-format", choices=("json", "text"), default=Options.log_format)
-    return parser
+    made.add_argument("--log-level", choices=LEVELS, default=Options.log_level, help="(default: %(default)s)")
+    made.add_argument("--log-format", choices=("json", "text"), default=Options.log_format)
+    return made
 
 
 if __name__ == "__main__":

@@ -40,9 +40,12 @@ def split(address: str, option: str) -> tuple[str, int]:
     """
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^:\s\[\]]+):(\d{1,5})", address)
     if found is None or int(found[2]) > 65535:  # noqa: PLR2004 - TCP's highest port
-        example = "127.0.0.1:9002, [::]:9002 or unix:/path" if option == "--listen" else "127.0.0.1:9464"
+        example = "127.0.0.1:50051, [::]:50051 or unix:/path" if option == "--listen" else "127.0.0.1:9464"
         raise StartError(f"{option} {address!r} is not an address; it looks like {example}")
-    return found[1].strip("[]"), int(found[2])
+    host = found[1].strip("[]")
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - "[::]" means everywhere, on machines without IPv6 too (grpc reads it so)
+    return host, int(found[2])
 
 
 def _check_port(address: str) -> None:

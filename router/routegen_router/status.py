@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6
+from socket import AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY
 from threading import Thread
 from typing import Final, Literal
 
@@ -127,7 +127,13 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Server6(_Server):
+    """``[::]`` is for IPv4 as well, whatever the machine's default is."""
+
     address_family = AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 def _backend(entry: Polled, now: float) -> BackendStatus:
