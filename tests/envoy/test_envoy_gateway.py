@@ -1,0 +1,185 @@
+"""What target envoy-gateway renders, at work in a real Envoy that is configured as Envoy Gateway would configure it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from routegen.compile import compile_text
+from routegen.mock_engine import PERSONALITIES
+from routegen.plan import Passthrough, Plan
+from routegen.targets.envoy_gateway import render
+from routegen_router import config
+from support.envoy import VERSIONS, Envoy
+from support.envoy_gateway import bootstrap
+from support.gateway import Gateway, engines, with_engines
+from support.router import running, wait_for
+
+HEADER = "x-inference-server"
+MIB = 1 << 20
+ROUTES = """
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: pair}
+spec:
+  maxBodyBytes: 8Mi
+  backends:
+    vllm: {service: {name: v, port: 8000}, ownedBy: vllm}
+    sglang: {service: {name: s, port: 8000}, ownedBy: sglang}
+  rules: [{body: inference_server}, {split: {vllm: 1, sglang: 0}}]
+"""
+MODELS = {"vllm": ["llama", "org/qwen"], "sglang": ["llama"]}
+
+
+@contextmanager
+def at_work(version: str, plan: Plan) -> Iterator[Gateway]:
+    """Engines, the router with the rendered ConfigMap's contents, and Envoy."""
+    with ExitStack() as stack:
+        mocks = stack.enter_context(engines({name: (PERSONALITIES[name], models) for name, models in MODELS.items()}))
+        plan = with_engines(plan, mocks)
+        documents = [document.document for document in render(plan).documents]
+        (config_map,) = (document for document in documents if document["kind"] == "ConfigMap")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
+        settings = config.load(config_map["data"]["router.json"].encode())
+        router = stack.enter_context(running(folder, settings, "--ready-file", str(folder / "ready")))
+        wait_for((folder / "ready").exists, "the router to know every engine's models")
+        envoy = stack.enter_context(Envoy(bootstrap(documents, router.address), version=version))
+        yield Gateway(plan, envoy, mocks, envoy.port(), router)
+
+
+def two_engines() -> Plan:
+    """The plan of :data:`ROUTES`."""
+    return replace(compile_text(ROUTES, "routes.yaml"), passthrough=(Passthrough("/tokenize", "POST", "sglang"),))
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    with at_work(request.param, two_engines()) as running_gateway:
+        yield running_gateway
+
+
+def forged(*values: str) -> list[tuple[str, str]]:
+    """A client's own routing headers."""
+    return [("X-Inference-Server", value) for value in values]
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+@pytest.mark.parametrize("headers", [[], forged("vllm"), forged("sglang", "vllm"), forged("nobody")])
+def test_the_body_chooses_and_the_clients_header_does_not(
+    gateway: Gateway, engine: str, headers: list[tuple[str, str]]
+) -> None:
+    gateway.forget()
+    reply = gateway.post({"model": "llama", "inference_server": engine}, headers=headers)
+    assert (reply.status, reply.header(HEADER)) == (200, engine)
+    assert gateway.reached() == {"vllm": 0, "sglang": 0, engine: 1}
+
+
+def test_a_header_alone_chooses_nothing(gateway: Gateway) -> None:
+    gateway.forget()
+    reply = gateway.post({"model": "llama"}, headers=[*forged("sglang"), ("x_inference_server", "sglang")])
+    assert (reply.status, reply.header(HEADER)) == (200, "vllm")
+    assert gateway.reached() == {"vllm": 1, "sglang": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "invalid_json"),
+        (b'{"model": "llama", "inference_server": "gold"}', 400, "unknown_inference_server"),
+        (b'{"model": "org/qwen", "inference_server": "sglang"}', 400, "engine_model_mismatch"),
+        (b'{"model": "gpt"}', 404, "model_not_found"),
+    ],
+)
+def test_the_routers_refusals_reach_the_client_and_name_no_engine(
+    gateway: Gateway, body: bytes, status: int, code: str
+) -> None:
+    gateway.forget()
+    reply = gateway.post(body)
+    assert (reply.status, reply.code, reply.header(HEADER)) == (status, code, None)
+    assert gateway.reached() == {"vllm": 0, "sglang": 0}
+
+
+def test_a_body_of_exactly_the_limit_passes_byte_for_byte(gateway: Gateway) -> None:
+    gateway.forget()
+    head, tail = b'{"model": "llama", "x": "', b'"}'
+    body = head + b"x" * (8 * MIB - len(head) - len(tail)) + tail
+    assert gateway.post(body).status == 200
+    (seen,) = (one for one in gateway.engines["vllm"].recorder.requests if one.target == "/v1/chat/completions")
+    assert seen.body == body
+
+
+def test_one_byte_more_is_413(gateway: Gateway) -> None:
+    assert gateway.post(b'"' + b"x" * (8 * MIB - 1) + b'"').status == 413
+
+
+def test_the_router_answers_for_models_slashes_included(gateway: Gateway) -> None:
+    listed = gateway.request("GET", "/v1/models").json["data"]
+    assert {entry["id"] for entry in listed} == {"llama", "org/qwen"}
+    assert gateway.request("GET", "/v1/models/org/qwen").json["id"] == "org/qwen"
+    assert gateway.request("GET", "/v1/models/org%2Fqwen").json["id"] == "org/qwen"
+    assert gateway.request("HEAD", "/v1/models").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/chat/completions"), ("POST", "/metrics"), ("POST", "/v1/models"), ("GET", "/tokenize"), ("GET", "/")],
+)
+def test_what_is_not_served_is_404_in_json(gateway: Gateway, method: str, path: str) -> None:
+    reply = gateway.request(method, path, b"{}", forged("vllm"))
+    assert (reply.status, reply.code) == (404, "not_found")
+
+
+def test_passthrough_reaches_its_engine_unread_and_without_the_routing_header(gateway: Gateway) -> None:
+    gateway.forget()
+    reply = gateway.request("POST", "/tokenize", b"not json", forged("vllm"))
+    assert reply.header(HEADER) is None
+    assert gateway.reached() == {"vllm": 0, "sglang": 1}
+    (seen,) = (one for one in gateway.engines["sglang"].recorder.requests if one.target == "/tokenize")
+    assert HEADER not in {name.lower() for name, _ in seen.headers}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_without_the_router_nothing_reaches_an_engine(version: str) -> None:
+    with at_work(version, two_engines()) as gateway:
+        assert gateway.router is not None
+        gateway.router.stop(signal.SIGKILL)
+        for body in ({"model": "llama"}, {"model": "llama", "inference_server": "vllm"}):
+            assert gateway.post(body, headers=forged("sglang")).status == 503
+        assert gateway.request("GET", "/v1/models").status == 503
+        assert gateway.reached() == {"vllm": 0, "sglang": 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_without_the_router_a_failure_backend_gets_everything_and_is_not_called_decided(version: str) -> None:
+    plan = two_engines()
+    with at_work(version, replace(plan, router=replace(plan.router, failure_backend="sglang"))) as gateway:
+        assert gateway.post({"model": "llama", "inference_server": "vllm"}).header(HEADER) == "vllm"
+        assert gateway.post({"model": "gpt"}).code == "model_not_found"
+        assert gateway.router is not None
+        gateway.router.stop(signal.SIGKILL)
+        gateway.forget()
+        reply = gateway.post({"model": "llama", "inference_server": "vllm"}, headers=forged("vllm"))
+        assert (reply.status, reply.header(HEADER)) == (200, None)
+        assert gateway.reached() == {"vllm": 0, "sglang": 1}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_where_nobody_removes_the_clients_header_the_router_still_overwrites_it(version: str) -> None:
+    plan = two_engines()
+    with at_work(version, replace(plan, gateway=replace(plan.gateway, create=False))) as gateway:
+        for engine in ("vllm", "sglang"):
+            gateway.forget()
+            body = json.dumps({"model": "llama", "inference_server": engine}).encode()
+            reply = gateway.post(body, headers=forged("sglang" if engine == "vllm" else "vllm"))
+            assert (reply.status, reply.header(HEADER)) == (200, engine)
+            assert gateway.reached() == {"vllm": 0, "sglang": 0, engine: 1}
+        assert gateway.router is not None
+        gateway.router.stop(signal.SIGKILL)
+        assert gateway.post({"model": "llama"}, headers=forged("vllm")).status == 503
