@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .config import Config, FieldPath, Lookup, Split
+from .config import Config, FieldPath, Lookup, Split, sources
 from .refusals import Reject, duplicate_field, invalid_json, invalid_request_body, invalid_type
 from .unicode import REPLACEMENT, first_invalid_byte, without_lone_surrogates
 
@@ -63,7 +63,8 @@ class BodyReader:
     def __init__(self, config: Config) -> None:
         routing = _routing_fields(config)
         self._seen = _Seen()
-        self._top = _Level((), sorted(routing | _condition_fields(config)), routing, self._seen)
+        conditions = {source.body for rule in config.rules for source in sources(rule) if source.body} - routing
+        self._top = _Level((), sorted(routing | conditions), routing, self._seen)
         self._strict = msgspec.json.Decoder(self._top.strict)
 
     def read(self, raw: bytes) -> Fields:
@@ -253,16 +254,10 @@ def _struct(fields: Mapping[str, Any], on_object: Callable[[object], None] | Non
 
 
 def _routing_fields(config: Config) -> set[FieldPath]:
-    """The fields that choose: lookups, and what splits are sticky by."""
-    sources = [rule.source for rule in config.rules if isinstance(rule, Lookup)]
-    sources += [rule.sticky_by for rule in config.rules if isinstance(rule, Split) and rule.sticky_by is not None]
-    return {MODEL} | {source.body for source in sources if source.body is not None}
-
-
-def _condition_fields(config: Config) -> set[FieldPath]:
-    """The fields that ``when`` reads."""
-    sources = [test.source for rule in config.rules for test in rule.when]
-    return {source.body for source in sources if source is not None and source.body is not None}
+    """The fields that choose: the model, lookups, and what splits are sticky by."""
+    chosen = [rule.source for rule in config.rules if isinstance(rule, Lookup)]
+    chosen += [rule.sticky_by for rule in config.rules if isinstance(rule, Split) and rule.sticky_by is not None]
+    return {MODEL} | {source.body for source in chosen if source.body is not None}
 
 
 def _reason(error: msgspec.DecodeError) -> str:

@@ -136,11 +136,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rules: tuple[Rule, ...]
 
 
+def sources(rule: Rule) -> list[Source]:
+    """Every place in a request that ``rule`` reads."""
+    found = [test.source for test in rule.when]
+    if isinstance(rule, Lookup):
+        found.append(rule.source)
+    if isinstance(rule, Split):
+        found.append(rule.sticky_by)
+    return [source for source in found if source is not None]
+
+
 def load(data: bytes, *, origin: str = "config") -> Config:
     """Read a configuration file's bytes.
 
     :param origin: what to call it in errors, usually the file's name.
-    :raises ConfigError: it isn't JSON, has an unknown key or a wrong type, or a name that no backend bears.
+    :raises ConfigError: it isn't JSON, has an unknown key or a wrong type, or says what can't be.
     """
     try:
         config = msgspec.json.decode(data, type=Config)
@@ -167,16 +177,23 @@ def _problems(config: Config) -> list[str]:
     rules = [rule.name for rule in config.rules]
     problems += [f"rule {name!r} is listed twice" for name in sorted({n for n in rules if rules.count(n) > 1})]
     for rule in config.rules:
-        if any(bool(source.body) == bool(source.header) for source in _sources(rule)):
+        if any(bool(source.body) == bool(source.header) for source in sources(rule)):
             problems.append(f"rule {rule.name!r}: a source needs either a body field or a header")
+    problems += _field_problems({source.body for rule in config.rules for source in sources(rule) if source.body})
+    if config.max_inflight_bytes < config.max_body_bytes:
+        problems.append(
+            f"max_inflight_bytes is below max_body_bytes ({config.max_body_bytes}): no such body could pass"
+        )
     return problems
 
 
-def _sources(rule: Rule) -> list[Source]:
-    """Where a rule finds values."""
-    found = [test.source for test in rule.when]
-    if isinstance(rule, Lookup):
-        found.append(rule.source)
-    if isinstance(rule, Split):
-        found.append(rule.sticky_by)
-    return [source for source in found if source is not None]
+def _field_problems(fields: set[FieldPath]) -> list[str]:
+    """What the reader of bodies can't do."""
+    problems = []
+    for path in sorted(fields | {("model",)}):
+        name = ".".join(path)
+        if any(not key.isprintable() or '"' in key or "\\" in key for key in path):
+            problems.append(f"body field {name!r} holds a quote, a backslash or a control character")
+        deeper = sorted(other for other in fields if len(other) > len(path) and other[: len(path)] == path)
+        problems += [f"body field {name!r} can't be text and also hold {'.'.join(other)!r}" for other in deeper]
+    return problems

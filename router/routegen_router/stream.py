@@ -11,7 +11,7 @@ well without a reply, since Envoy reads that as "let it pass".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from . import answers, refusals
 from .admission import Admission, Reservation
 from .body import BodyError, BodyReader
-from .config import Config, Lookup, Source, Split
+from .config import Config, sources
 from .decide import Draw, Facts, Route, Step, decide
 from .models import Snapshot
 from .refusals import Reject
@@ -113,7 +113,9 @@ class Policy:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.reader = BodyReader(config)
-        self.headers: frozenset[str] = frozenset(_rule_headers(config))
+        self.headers: frozenset[str] = frozenset(
+            source.header for rule in config.rules for source in sources(rule) if source.header is not None
+        )
         """The headers that rules read, in lower case."""
         self.wanted: frozenset[str] = self.headers | _OWN_HEADERS
 
@@ -278,14 +280,3 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-def _rule_headers(config: Config) -> Iterator[str]:
-    """The headers that rules read."""
-    for rule in config.rules:
-        sources: list[Source | None] = [test.source for test in rule.when]
-        if isinstance(rule, Lookup):
-            sources.append(rule.source)
-        if isinstance(rule, Split):
-            sources.append(rule.sticky_by)
-        yield from (source.header for source in sources if source is not None and source.header is not None)

@@ -34,6 +34,9 @@ def test_what_is_dumped_loads_again() -> None:
         ({"rules": (Lookup(name="r", source=Source(body=())),)}, "rule 'r': a source needs either"),
         ({"rules": (Lookup(name="r", source=Source(body=("a",), header="h")),)}, "rule 'r': a source needs either"),
         ({"rules": (GOOD.rules[1], GOOD.rules[1])}, "rule 'two' is listed twice"),
+        ({"rules": (Lookup(name="r", source=Source(body=('a"b',))),)}, "body field 'a\"b' holds a quote"),
+        ({"rules": (Lookup(name="r", source=Source(body=("model", "x"))),)}, "'model' can't be text and also hold"),
+        ({"max_inflight_bytes": 1023}, "max_inflight_bytes is below max_body_bytes"),
     ],
 )
 def test_what_the_types_cannot_say_is_refused(changes: dict[str, object], problem: str) -> None:

@@ -1,0 +1,124 @@
+"""The routing policy's trace, and what must hold for every request and every chain."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routegen_router.config import Condition, Lookup, Prefer, Refuse, Rule, Split
+from routegen_router.decide import END, MODEL, ONLY_CANDIDATE, Facts, Route, Step, decide
+from support.policy import BACKENDS, BY_ENGINE, CHAIN, ENGINE, HEADER, OWNED_BY, config, facts, view
+
+
+def test_the_trace_tells_every_step() -> None:
+    trace: list[Step] = []
+    made = config(BACKENDS, (Prefer(name="p", names=("trtllm",)), *CHAIN))
+    decide(facts(owner="vllm", model="llama"), made, view(made), lambda: 0.7, trace)
+    three = ("vllm-a", "vllm-b", "sglang")
+    assert trace == [
+        Step(MODEL, "started", 'these serve "llama"', three),
+        Step("p", "passed", "none of trtllm is a candidate that answers", three),
+        Step("engine", "passed", "body: inference_server is absent", three),
+        Step("owner", "narrowed", 'body: owned_by is "vllm"', ("vllm-a", "vllm-b")),
+        Step("split", "decided", "by weight", ("vllm-b",), {"vllm-a": 0.5, "vllm-b": 0.5}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "rules", "rule", "outcome"),
+    [
+        (facts(model="gpt-5"), CHAIN, MODEL, "rejected"),
+        (facts(engine="gold"), CHAIN, "engine", "rejected"),
+        (facts(engine="sglang"), CHAIN, "engine", "decided"),
+        (facts(), (BY_ENGINE,), END, "rejected"),
+        (facts(engine="vllm"), (BY_ENGINE,), END, "decided"),
+        (facts(model="big"), (BY_ENGINE,), END, "decided"),
+    ],
+)
+def test_the_traces_last_step_is_the_decision(
+    request_: Facts, rules: tuple[Rule, ...], rule: str, outcome: str
+) -> None:
+    trace: list[Step] = []
+    made = config(BACKENDS, rules)
+    decision = decide(request_, made, view(made), lambda: 0.0, trace)
+    assert (trace[-1].rule, trace[-1].outcome) == (rule, outcome)
+    if isinstance(decision, Route):
+        assert trace[-1].candidates == (decision.backend,)
+
+
+# What must hold for every request and every chain.
+
+GOLD = Condition(pattern="gold-*", source=HEADER)
+NAMES = st.sampled_from(["vllm-a", "vllm-b", "sglang", "trtllm", "vllm", "nvidia", "nobody"])
+KNOWN = st.sampled_from(["vllm-a", "vllm-b", "sglang", "trtllm", "vllm", "nvidia"])
+WHENS = st.just(()) | st.sampled_from([(GOLD,), (Condition(pattern="llama*", attribute="model"),)])
+NEXT = st.sampled_from(["reject", "next"])
+RULES = st.one_of(
+    st.builds(Prefer, name=st.just("x"), names=st.lists(KNOWN, min_size=1, max_size=2).map(tuple), when=WHENS),
+    st.builds(
+        Lookup,
+        name=st.just("x"),
+        source=st.sampled_from([ENGINE, OWNED_BY, HEADER]),
+        on_unknown=NEXT,
+        on_mismatch=NEXT,
+        when=WHENS,
+    ),
+    st.builds(
+        Split,
+        name=st.just("x"),
+        weights=st.lists(st.tuples(KNOWN, st.sampled_from([0, 1, 50.5])), min_size=1, max_size=3).map(tuple),
+        sticky_by=st.none() | st.just(HEADER),
+        when=WHENS,
+    ),
+    st.builds(Refuse, name=st.just("x"), message=st.just("no"), when=WHENS),
+)
+CHAINS = st.lists(RULES, max_size=5).map(lambda rules: tuple(renamed(rules)))
+REQUESTS = st.builds(
+    facts,
+    engine=st.none() | NAMES,
+    owner=st.none() | NAMES,
+    model=st.none() | st.sampled_from(["llama", "llama-x", "qwen", "mistral", "big", "gpt-5"]),
+    header=st.none() | NAMES | st.just("gold-7"),
+)
+
+
+def renamed(rules: list[Rule]) -> Iterable[Rule]:
+    """Each rule with a name of its own."""
+    return [msgspec.structs.replace(rule, name=f"{type(rule).__name__}-{index}") for index, rule in enumerate(rules)]
+
+
+@given(REQUESTS, CHAINS, st.floats(0, 1, exclude_max=True), st.sets(st.sampled_from([one.name for one in BACKENDS])))
+def test_a_decision_is_always_a_backend_that_serves_the_model(
+    request_: Facts, rules: tuple[Rule, ...], point: float, dead: set[str]
+) -> None:
+    made = config(BACKENDS, rules)
+    known = view(made, dead=dead)
+    trace: list[Step] = []
+    decision = decide(request_, made, known, lambda: point, trace)
+    assert decision == decide(request_, made, known, lambda: point)
+    for before, after in itertools.pairwise(trace):
+        assert set(after.candidates) <= set(before.candidates)
+    if isinstance(decision, Route):
+        serving = known.serving(request_.model) if request_.model is not None else known.names
+        assert decision.backend in serving
+        assert decision.rule in {rule.name for rule in rules} | {ONLY_CANDIDATE}
+        assert trace[-1].outcome == "decided"
+    else:
+        assert trace[-1] == replace(trace[-1], outcome="rejected", why=decision.message)
+
+
+@given(REQUESTS, CHAINS, st.sampled_from(["vllm-a", "vllm-b", "sglang", "trtllm"]))
+def test_a_backend_that_dies_never_changes_an_explicit_choice(
+    request_: Facts, rules: tuple[Rule, ...], chosen: str
+) -> None:
+    made = config(BACKENDS, (BY_ENGINE, *rules))
+    asked = Facts(request_.path, request_.model, {**request_.fields, ("inference_server",): chosen}, request_.headers)
+    alive = decide(asked, made, view(made), lambda: 0.5)
+    assert decide(asked, made, view(made, dead={chosen}), lambda: 0.5) == alive
+    assert alive == Route(chosen, "engine") if isinstance(alive, Route) else alive.code != "no_route"
