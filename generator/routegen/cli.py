@@ -22,6 +22,7 @@ VERBS: Final[Mapping[str, str]] = {
     "up": "Run Envoy and the router on this machine, now.",
     "router": "Run just the router.",
     "bench": "Compare engines so that the answer can be trusted.",
+    "audit": "Say what makes a comparison of engines unfair.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }
 """Verb -> its line in ``routegen --help``; the module ``routegen.commands.<verb>`` has the rest."""

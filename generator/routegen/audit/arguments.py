@@ -1,0 +1,136 @@
+"""An engine's command line: which engine it starts, and what it tells it.
+
+All spellings that the engines' own parsers take are read: ``--flag value`` and ``--flag=value``, dashes and
+underscores, switches and their opposites, ``--flag.key`` for JSON values. The last one counts, as in ``argparse``.
+What stands behind an unknown word is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import PurePosixPath
+from typing import Any
+
+from routegen.audit.engines import EngineKind, Option, kinds
+from routegen.audit.shell import Variables, Word
+
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+_SIZE = re.compile(r"(-?\d{1,15}(?:\.\d{1,6})?)([kmgtKMGT])?")
+_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One option as the command line gives it."""
+
+    value: Any
+    source: int
+    """Which item of the container's command and args it stands in."""
+    unknown: str = ""
+    """Why the value can't be told."""
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What an engine is told."""
+
+    kind: EngineKind | None
+    """``None``: no engine that we know is started."""
+    given: Mapping[str, Given] = field(default_factory=dict)
+    """Option name -> what is said of it."""
+    rest_unknown: str = ""
+    """Why options that are not given may be given after all; empty where they certainly aren't."""
+    wrapped_by: tuple[str, ...] = ()
+    """The words in front of the engine's own command, such as ``numactl``."""
+    variables: Variables = field(default_factory=dict)
+    """Environment variables that the start script sets."""
+
+
+def find_engine(words: tuple[Word, ...]) -> tuple[EngineKind, int] | None:
+    """The engine whose command stands in ``words``, and the index of the first word behind it."""
+    texts = [PurePosixPath(word.text).name if "/" in word.text else word.text for word in words]
+    for kind in kinds().values():
+        for command in kind.commands:
+            for index in range(len(texts) - len(command) + 1):
+                if tuple(texts[index : index + len(command)]) == command:
+                    return kind, index + len(command)
+    return None
+
+
+def parse(kind: EngineKind, words: tuple[Word, ...]) -> tuple[dict[str, Given], str]:
+    """The options in ``words``, and why there may be more of them (empty where there can't be)."""
+    given: dict[str, Given] = {}
+    rest_unknown = ""
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if word.unknown and not word.text.startswith("-"):
+            rest_unknown = rest_unknown or word.unknown
+            continue
+        if not _is_flag(word.text):
+            if kind.positional and kind.positional not in given:
+                given[kind.positional] = Given(word.text, word.source, word.unknown)
+            continue
+        name, equals, text = word.text.lstrip("-").partition("=")
+        name = name.replace("_", "-").partition(".")[0]
+        entry = kind.by_flag.get(name)
+        if word.unknown and not equals:
+            rest_unknown = rest_unknown or word.unknown
+            continue
+        value = Word(text, word.unknown, word.source) if equals else None
+        takes_value = entry is None or entry[1] is None
+        following = words[position] if position < len(words) and not _is_flag(words[position].text) else None
+        if value is None and following is not None and (takes_value or following.text.lower() in _BOOLEANS):
+            value = following
+            position += 1
+        if entry is None:
+            given |= _abbreviated(kind, name, word)
+            continue
+        given[entry[0].name] = _given(entry[0], entry[1], value, word)
+    return given, rest_unknown
+
+
+def _is_flag(text: str) -> bool:
+    return text.startswith("-") and len(text) > 1 and not re.fullmatch(r"-\d.*", text)
+
+
+def _abbreviated(kind: EngineKind, name: str, word: Word) -> dict[str, Given]:
+    """Options that ``name`` may be short for: argparse takes any unambiguous beginning."""
+    if not word.text.startswith("--") or len(name) < len("tp"):
+        return {}
+    candidates = {flag: option for flag, (option, _) in kind.by_flag.items() if flag.startswith(name)}
+    note = f"{word.text} may be short for --{min(candidates, default='')}; write it out"
+    return {option.name: Given(None, word.source, note) for option in candidates.values()}
+
+
+def _given(option: Option, switch: bool | None, value: Word | None, flag: Word) -> Given:
+    source = flag.source if value is None else value.source
+    if value is not None and value.unknown:
+        return Given(None, source, value.unknown)
+    if option.type == "presence":
+        return Given(True, source)
+    if switch is not None:
+        stated = _BOOLEANS.get(value.text.lower(), True) if value is not None else True
+        return Given(switch if stated else not switch, source)
+    if value is None:
+        return Given(None, source, f"{flag.text} has no value")
+    return _typed(option, value.text, source)
+
+
+def _typed(option: Option, text: str, source: int) -> Given:
+    if option.type == "size":
+        match = _SIZE.fullmatch(text.strip())
+        if match is None:
+            return Given(None, source, f'"{text}" is not a number')
+        number = Fraction(match[1]) * _UNITS.get(match[2] or "", 1)
+        return Given(int(number), source)
+    if option.type == "float":
+        try:
+            return Given(float(text), source)
+        except ValueError:
+            return Given(None, source, f'"{text}" is not a number')
+    return Given(option.same.get(text, text), source)

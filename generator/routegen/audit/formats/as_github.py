@@ -1,0 +1,39 @@
+"""The report as GitHub Actions workflow commands, which annotate the changed files."""
+
+from __future__ import annotations
+
+from routegen.audit.findings import Finding, Severity
+from routegen.audit.formats.as_text import summary
+from routegen.audit.report import Report
+
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+def render(report: Report) -> str:
+    """One line a finding, then the table and the summary as plain lines of the log."""
+    lines = [_line(finding) for finding in report.findings]
+    for compared in report.compared:
+        lines.append(f"{compared.pair.first.title} and {compared.pair.second.title}:")
+        lines += [f"  {row.resource}: {row.state} ({row.why})" for row in compared.rows]
+    lines += [f"suppressed {one.finding.rule.id}: {one.reason}" for one in report.suppressed]
+    return "\n".join(line.replace("\r", " ") for line in [*lines, summary(report)]) + "\n"
+
+
+def _line(finding: Finding) -> str:
+    place = finding.place
+    properties = {"file": place.file, "title": f"{finding.rule.id} {finding.rule.title}"}
+    if place.line:
+        properties["line"] = str(place.line)
+    values = "\n".join(f"{fact.place}: {fact.shown}" for fact in finding.facts)
+    text = f"{finding.message}\n{values}\n{finding.rule.why}\nfix:\n{finding.fix}"
+    stated = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{_COMMANDS[finding.severity]} {stated}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    """Escaped as the Actions toolkit does (packages/core, command.ts)."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,109 @@
+"""Which GPUs an engine gets, by its manifest.
+
+Two ways exist: a device plugin (or DRA) hands out what the pod requests, or the container runtime shows what
+``NVIDIA_VISIBLE_DEVICES`` names to a pod that requests nothing (NVIDIA container toolkit).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from routegen.audit.findings import Fact
+from routegen.audit.quantities import quantity
+from routegen.audit.reading import items, mapping
+from routegen.audit.workloads import Engine
+
+Way = Literal["cpu", "plugin", "claim", "pinned", "all"]
+
+_GPU_RESOURCE = re.compile(r"[\w.-]+/(?:.*gpu.*|mig-.*|gaudi|neuron.*|tpu|npu)", re.IGNORECASE)
+_NOTHING = {"none", "void", ""}
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """What one engine gets."""
+
+    way: Way
+    """``cpu``: none; ``plugin``, ``claim``: what it requests; ``pinned``: by index, unaccounted; ``all``: every one."""
+    resource: Fact
+    """Such as ``nvidia.com/gpu``; ``None``: nothing is requested."""
+    count: Fact
+    """How many are requested, or pinned where nothing is; ``None`` where that has no number."""
+    nvidia: Fact
+    """``NVIDIA_VISIBLE_DEVICES``."""
+    cuda: Fact
+    """``CUDA_VISIBLE_DEVICES`` (or AMD's)."""
+
+    @property
+    def indices(self) -> frozenset[str]:
+        """What it is pinned to; empty where it is not pinned."""
+        for fact in (self.nvidia, self.cuda):
+            if fact.known and fact.value is not None and fact.value.strip().lower() not in {*_NOTHING, "all"}:
+                return frozenset(part.strip() for part in str(fact.value).split(",") if part.strip())
+        return frozenset()
+
+    @property
+    def pin(self) -> Fact:
+        """The variable that pins it, ``NVIDIA_VISIBLE_DEVICES`` where none does."""
+        return self.nvidia if self.nvidia.value is not None or self.cuda.value is None else self.cuda
+
+    @property
+    def shared(self) -> bool:
+        """Whether the requested resource is a slice in time of a GPU (the device plugin's ``.shared`` names)."""
+        return self.resource.known and str(self.resource.value or "").endswith(".shared")
+
+
+def gpus(engine: Engine) -> Gpus:
+    """What ``engine`` gets."""
+    resource, count = _requested(engine)
+    nvidia = engine.variable("NVIDIA_VISIBLE_DEVICES")
+    cuda = next(
+        (
+            fact
+            for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+            if (fact := engine.variable(name)).state != "default"
+        ),
+        engine.variable("CUDA_VISIBLE_DEVICES"),
+    )
+    found = Gpus("plugin", resource, count, nvidia, cuda)
+    if resource.value is not None:
+        return found
+    if items(engine.get("resources", "claims")):
+        return Gpus("claim", resource, count, nvidia, cuda)
+    if on_cpu(engine) or str(nvidia.value).lower() in {"none", "void"}:
+        return Gpus("cpu", resource, count, nvidia, cuda)
+    if found.indices:
+        return Gpus("pinned", resource, Fact("set", Fraction(len(found.indices)), found.pin.place), nvidia, cuda)
+    return Gpus("all", resource, count, nvidia, cuda)
+
+
+def on_cpu(engine: Engine) -> bool:
+    """Whether the engine runs on the CPU: its device, its image's name, or vLLM's CPU settings say so."""
+    device = engine.option("device")
+    image = str(engine.get("image") or "").lower()
+    named = re.search(r"(?:^|[-_/:.])cpu(?:$|[-_/:.@])", image) is not None
+    return device.value == "cpu" or named or engine.variable("VLLM_CPU_KVCACHE_SPACE").state == "set"
+
+
+def gpu_requests(engine: Engine) -> Iterator[tuple[str, str, object]]:
+    """Each GPU resource in ``requests`` and ``limits``: which of them, its name, its amount."""
+    for section in ("limits", "requests"):
+        for name, amount in mapping(engine.get("resources", section)).items():
+            if _GPU_RESOURCE.fullmatch(name):
+                yield section, name, amount
+
+
+def _requested(engine: Engine) -> tuple[Fact, Fact]:
+    for section, name, amount in gpu_requests(engine):
+        number = quantity(amount)
+        place = engine.place("resources", section, name)
+        if number is None:
+            return Fact("set", name, place), Fact("unknown", None, place, f'"{amount}" is not a quantity')
+        if number > 0:
+            return Fact("set", name, place), Fact("set", number, place)
+    place = engine.place("resources")
+    return Fact("default", None, place), Fact("default", None, place)

@@ -1,0 +1,127 @@
+"""Two engines that are to be compared, and how they are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from routegen.audit.findings import Fact
+from routegen.audit.reading import Manifest, items, mapping
+from routegen.audit.workloads import KSERVE, Engine, workload_engines
+from routegen.plan import Plan as RoutesPlan
+from routegen.plan import PoolRef, ServiceRef
+from routegen.problems import UserError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two engines, and everything else in the input."""
+
+    first: Engine
+    second: Engine
+    world: Sequence[Manifest]
+
+    def each(self) -> Iterator[tuple[Engine, Engine]]:
+        """Each engine with the other one."""
+        yield self.first, self.second
+        yield self.second, self.first
+
+    def option(self, name: str) -> tuple[Fact, Fact]:
+        """What each engine is told about ``name``."""
+        return self.first.option(name), self.second.option(name)
+
+    def of_kind(self, *kinds: str) -> Iterator[Manifest]:
+        """The input's objects of these kinds."""
+        return (manifest for manifest in self.world if manifest.kind in kinds)
+
+
+def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence[str]) -> list[Pair]:
+    """The pairs to compare: the engines called ``names``, all that were found where that is empty.
+
+    The first is compared with each of the others.
+
+    :raises UserError: there are fewer than two.
+    """
+    chosen = [_named(name, engines, world) for name in names] if names else list(engines)
+    if len({id(engine) for engine in chosen}) < 2:  # noqa: PLR2004 - a comparison needs two
+        found = ", ".join(engine.name for engine in engines) or "none"
+        raise UserError(
+            f"a comparison needs two engines, found: {found}; "
+            "give the manifests of both (LLMInferenceService, Deployment, StatefulSet, LeaderWorkerSet or Pod), "
+            "or name workloads with --pair a,b"
+        )
+    return [Pair(chosen[0], other, world) for other in chosen[1:]]
+
+
+def behind_routes(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[Manifest]) -> list[str]:
+    """The names of the engines that a routes.yaml's backends lead to, in its order.
+
+    :raises UserError: a backend leads to no engine of the input.
+    """
+    names: list[str] = []
+    for backend in plan.backends:
+        reached = [engine.name for engine in engines if _reaches(backend.reach, engine, world)]
+        if not reached:
+            raise UserError(
+                f'the backend "{backend.name}" leads to no engine in the input; '
+                "give the manifests of its workload, and of its Service where it is a plain one"
+            )
+        names += [name for name in reached if name not in names]
+    return names
+
+
+def selects(selector: object, labels: object) -> bool:
+    """Whether a label selector, in a Deployment's notation or a Service's plain one, picks ``labels``."""
+    own, have = mapping(selector), mapping(labels)
+    expressions = [mapping(expression) for expression in items(own.get("matchExpressions"))]
+    plain = own if not expressions and "matchLabels" not in own else mapping(own.get("matchLabels"))
+    return bool(plain or expressions) and (
+        all(key in have and str(have[key]) == str(value) for key, value in plain.items())
+        and all(_expression_holds(expression, have) for expression in expressions)
+    )
+
+
+def _expression_holds(expression: Mapping[str, object], labels: Mapping[str, object]) -> bool:
+    key, values = str(expression.get("key")), [str(value) for value in items(expression.get("values"))]
+    match expression.get("operator"):
+        case "In":
+            return key in labels and str(labels[key]) in values
+        case "NotIn":
+            return key not in labels or str(labels[key]) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+    return False
+
+
+def _reaches(reach: object, engine: Engine, world: Sequence[Manifest]) -> bool:
+    if not isinstance(reach, ServiceRef | PoolRef) or engine.manifest.namespace not in {reach.namespace, ""}:
+        return False
+    kind, suffix = (
+        ("Service", "-kserve-workload-svc") if isinstance(reach, ServiceRef) else ("InferencePool", "-inference-pool")
+    )
+    if engine.manifest.kind == KSERVE and reach.name == engine.manifest.name + suffix:
+        return True
+    return any(
+        selects(manifest.get("spec", "selector"), engine.labels)
+        for manifest in world
+        if manifest.kind == kind and manifest.name == reach.name and manifest.namespace in {reach.namespace, ""}
+    )
+
+
+def _named(name: str, engines: Sequence[Engine], world: Sequence[Manifest]) -> Engine:
+    """The engine that a user calls ``name``: its own name, ``namespace/name`` or ``Kind/name``."""
+    found = [engine for engine in engines if name in _names(engine)]
+    if not found:
+        found = [engine for manifest in world for engine in workload_engines(manifest, world) if name in _names(engine)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(engine.name for engine in engines) or "none"
+    problem = "several engines are called" if found else "no workload is called"
+    raise UserError(f'{problem} "{name}"; known: {known}')
+
+
+def _names(engine: Engine) -> set[str]:
+    manifest = engine.manifest
+    return {engine.name, manifest.name, f"{manifest.namespace}/{manifest.name}", f"{manifest.kind}/{manifest.name}"}

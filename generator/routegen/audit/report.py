@@ -1,0 +1,77 @@
+"""The whole audit: pairs in, a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from routegen.audit.findings import Finding, Severity
+from routegen.audit.pairs import Pair, behind_routes, choose
+from routegen.audit.reading import Manifest
+from routegen.audit.rules import RULES
+from routegen.audit.suppress import Suppressed, reason
+from routegen.audit.table import Row, table
+from routegen.audit.workloads import find_engines
+from routegen.plan import Plan
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One pair and its table."""
+
+    pair: Pair
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the audit says."""
+
+    compared: tuple[Compared, ...]
+    findings: tuple[Finding, ...]
+    """The gravest first."""
+    suppressed: tuple[Suppressed, ...]
+
+    def count(self, severity: Severity) -> int:
+        """How many findings there are of one severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+    def fails(self, threshold: Severity) -> bool:
+        """Whether there is a finding at or above ``threshold``."""
+        return any(finding.severity >= threshold for finding in self.findings)
+
+
+def audit(world: Sequence[Manifest], *, names: Sequence[str] = (), plan: Plan | None = None) -> Report:
+    """Compare the engines among ``world``: those called ``names``, those behind ``plan``, else all.
+
+    :raises UserError: there are fewer than two engines to compare.
+    """
+    engines = find_engines(world)
+    if plan is not None and not names:
+        names = behind_routes(plan, engines, world)
+    return report(choose(engines, world, names))
+
+
+def report(pairs: Iterable[Pair]) -> Report:
+    """Every rule over every pair."""
+    pairs = tuple(pairs)
+    findings: dict[tuple[str, str, str, str], Finding] = {}
+    suppressed: dict[tuple[str, str, str, str], Suppressed] = {}
+    for pair in pairs:
+        for rule in RULES:
+            for finding in rule.findings(pair):
+                why = reason(finding, (pair.first, pair.second))
+                if why is None:
+                    findings.setdefault(finding.key, finding)
+                else:
+                    suppressed.setdefault(finding.key, Suppressed(finding, why))
+    return Report(
+        compared=tuple(Compared(pair, table(pair)) for pair in pairs),
+        findings=tuple(sorted(findings.values(), key=_gravity)),
+        suppressed=tuple(suppressed.values()),
+    )
+
+
+def _gravity(finding: Finding) -> tuple[int, bool, str, str, int]:
+    place = finding.place
+    return (-finding.severity, finding.unknown, finding.rule.id, place.file, place.line)

@@ -1,0 +1,43 @@
+"""Every rule, in the order of their ids: one explicit list, nothing registers itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from routegen.audit.findings import Rule
+from routegen.audit.rules import (
+    behaviour,
+    cpu_memory,
+    gpu,
+    gpu_memory,
+    image,
+    model,
+    network,
+    placement,
+    probes,
+    storage,
+    suppression,
+)
+
+RULES: Final[tuple[Rule, ...]] = tuple(
+    sorted(
+        (
+            *gpu.RULES,
+            *gpu_memory.RULES,
+            *cpu_memory.RULES,
+            *placement.RULES,
+            *storage.RULES,
+            *model.RULES,
+            *behaviour.RULES,
+            *image.RULES,
+            *probes.RULES,
+            *network.RULES,
+            *suppression.RULES,
+        ),
+        key=lambda rule: rule.id,
+    )
+)
+
+BY_ID: Final[Mapping[str, Rule]] = {rule.id: rule for rule in RULES}
+assert len(BY_ID) == len(RULES), "two rules bear one id"

@@ -1,0 +1,30 @@
+"""Suppressions that don't work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routegen.audit.findings import Hit, Severity, rule
+from routegen.audit.pairs import Pair
+from routegen.audit.suppress import PREFIX, RULE_ID, silenced
+
+
+@rule(
+    "FAIR099",
+    "suppression",
+    Severity.WARNING,
+    title="A suppression has no reason, or names no rule",
+    why="A silenced finding without a reason can't be reviewed, and a misspelt one silences nothing.",
+)
+def bad_suppression(pair: Pair) -> Iterator[Hit]:
+    """An annotation `ignore.routegen/FAIRnnn` with an empty value (it silences nothing), or with no rule's id."""
+    for engine, _ in pair.each():
+        for id_, reason, fact in silenced(engine):
+            fix = f'annotations: {{{PREFIX}{id_}: "why this doesn\'t matter here"}}'
+            if not RULE_ID.fullmatch(id_):
+                yield Hit(f'"{id_}" is no rule; ids look like FAIR071', (fact,), f"# remove {PREFIX}{id_}")
+            elif not reason:
+                yield Hit(f"the suppression of {id_} gives no reason, so it doesn't count", (fact,), fix)
+
+
+RULES = (bad_suppression,)

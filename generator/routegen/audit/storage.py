@@ -1,0 +1,141 @@
+"""Where an engine's files live: volumes, the model, the Hugging Face cache."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from routegen.audit.findings import Fact, Place
+from routegen.audit.reading import items, mapping
+from routegen.audit.workloads import KSERVE, KSERVE_MODEL_DIR, Engine
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A path in a container, as the volume behind it."""
+
+    volume: str
+    """What two pods share when it is equal: ``claim models``, ``host /data``; private volumes name the workload."""
+    path: str
+    """Under the volume's root."""
+    read_only: bool
+    place: Place
+    claim: str = ""
+    """The PersistentVolumeClaim's name."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether another pod can have the same files."""
+        return self.volume.startswith(("claim ", "host ", "nfs "))
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model an engine serves."""
+
+    fact: Fact
+    """Its name for people: what the manifest says."""
+    hub: str = ""
+    """The Hugging Face id; empty where it comes from elsewhere."""
+    revision: str = ""
+    location: Location | None = None
+    """Where its files are, for a local path."""
+    uri: str = ""
+    """``s3://…`` and the like."""
+
+    @property
+    def last_name(self) -> str:
+        """The last part of its name, lower case: what a hub id and a local copy of it have in common."""
+        return PurePosixPath(str(self.fact.value or "").split("@")[0].rstrip("/")).name.lower()
+
+
+def locate(engine: Engine, path: str) -> Location | None:
+    """The volume behind ``path``; ``None`` where it is the image's own file system, or a preset's."""
+    best: Location | None = None
+    longest = -1
+    for index, entry in enumerate(items(engine.get("volumeMounts"))):
+        mount = mapping(entry)
+        at = PurePosixPath(str(mount.get("mountPath", "")))
+        if not PurePosixPath(path).is_relative_to(at) or len(at.parts) <= longest:
+            continue
+        longest = len(at.parts)
+        rest = PurePosixPath(str(mount.get("subPath") or "")) / PurePosixPath(path).relative_to(at)
+        volume, claim, forced = _volume(engine, str(mount.get("name", "")))
+        read_only = mount.get("readOnly") is True or forced
+        place = engine.place("volumeMounts", index)
+        inner = str(rest).strip("/.")
+        if volume.startswith("host "):
+            volume, inner = "host " + str(PurePosixPath(volume[5:]) / inner).rstrip("/."), ""
+        best = Location(volume, inner, read_only, place, claim)
+    return best
+
+
+def model(engine: Engine) -> Model:
+    """The model that ``engine`` serves."""
+    fact = engine.option("model")
+    if engine.manifest.kind == KSERVE and (not fact.known or _from_kserve(engine, fact)):
+        uri = engine.manifest.fact("spec", "model", "uri")
+        if uri.value is not None:
+            return _by_uri(engine, uri)
+    if not fact.known or fact.value is None:
+        return Model(fact)
+    text = str(fact.value)
+    if text.startswith(("/", "./")):
+        return Model(fact, location=locate(engine, text))
+    if "://" in text:
+        return _by_uri(engine, fact)
+    revision = engine.option("revision")
+    known = str(revision.value) if revision.state == "set" else ""
+    return Model(fact, hub=text if _HUB_ID.fullmatch(text) else "", revision=known)
+
+
+def hub_cache(engine: Engine) -> tuple[str, Fact]:
+    """The directory that Hugging Face's library caches in (huggingface_hub's rules), and the fact that says so."""
+    for name, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
+        fact = engine.variable(name)
+        if fact.value:
+            return str(PurePosixPath(str(fact.value)) / below), fact
+    base = engine.variable("XDG_CACHE_HOME")
+    if base.value:
+        return str(PurePosixPath(str(base.value)) / "huggingface/hub"), base
+    home = engine.variable("HOME")
+    return str(PurePosixPath(str(home.value or "/root")) / ".cache/huggingface/hub"), home
+
+
+def _from_kserve(engine: Engine, fact: Fact) -> bool:
+    downloads = engine.manifest.get("spec", "storageInitializer", "enabled") is not False
+    return downloads and str(fact.value).rstrip("/") == KSERVE_MODEL_DIR
+
+
+def _by_uri(engine: Engine, fact: Fact) -> Model:
+    text = str(fact.value)
+    scheme, _, rest = text.partition("://")
+    if scheme == "hf":
+        name, _, revision = rest.partition(":")
+        return Model(Fact("set", name, fact.place), hub=name, revision=revision)
+    if scheme == "pvc":
+        claim, _, path = rest.partition("/")
+        return Model(fact, location=Location(f"claim {claim}", path.strip("/"), True, fact.place, claim))
+    del engine
+    return Model(fact, uri=text)
+
+
+def _volume(engine: Engine, name: str) -> tuple[str, str, bool]:
+    """What a volume is, the claim behind it, and whether it is read-only as a whole."""
+    for entry in items(engine.pod_get("volumes")):
+        volume = mapping(entry)
+        if volume.get("name") != name:
+            continue
+        if claim := mapping(volume.get("persistentVolumeClaim")):
+            claim_name = str(claim.get("claimName", ""))
+            return f"claim {claim_name}", claim_name, claim.get("readOnly") is True
+        if host := mapping(volume.get("hostPath")):
+            return f"host {host.get('path', '')}", "", False
+        if nfs := mapping(volume.get("nfs")):
+            return f"nfs {nfs.get('server', '')}:{nfs.get('path', '')}", "", nfs.get("readOnly") is True
+        read_only = any(kind in volume for kind in ("configMap", "secret", "projected", "downwardAPI", "image"))
+        return f"{engine.manifest.title}: {name}", "", read_only
+    return f"{engine.manifest.title}: {name}", "", False
