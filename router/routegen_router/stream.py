@@ -152,7 +152,7 @@ class Stream:
 
     def on_headers(self, headers: Headers, protocol: Protocol = BUFFERED) -> Continue | Answer:
         """The request's headers: answer what needs no body, refuse what can't be handled, else ask for the body."""
-        if self._waiting:
+        if self._headers:
             return _fault("the request's headers came twice")
         if protocol.request_body_mode != "BUFFERED" or protocol.send_body_without_waiting:
             return _fault(
@@ -182,9 +182,7 @@ class Stream:
         :param trace: collects a step a rule, for ``explain``.
         """
         if not self._waiting or self._reservation is None:
-            return _fault(
-                "a body came before the request's headers; set the ext_proc filter's request_header_mode to SEND"
-            )
+            return _fault("a body came where none was due; set the ext_proc filter's request_header_mode to SEND")
         self._waiting = False
         self.body_bytes = len(body.data)
         self._reservation.resize(self.body_bytes)
@@ -195,7 +193,7 @@ class Stream:
         """Trailers where a body was due: the request has none."""
         del trailers
         if not self._waiting:
-            return _fault("trailers came before the request's headers; set request_trailer_mode to SKIP")
+            return _fault("trailers came where no body was due; set the ext_proc filter's request_trailer_mode to SKIP")
         return rejection(refusals.no_body())
 
     def on_unexpected(self, message: str) -> Answer:

@@ -1,0 +1,124 @@
+"""What a stream decides by the headers alone, and the bytes that it reserves."""
+
+from __future__ import annotations
+
+import pytest
+
+from routegen_router.admission import Admission
+from routegen_router.stream import Answer, Continue, Headers, Routed
+from support.streams import LIMIT, body, code, document, headers, stream
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (headers(ended=True, length="0"), (400, "invalid_json")),
+        (headers(ended=True, length=None), (400, "invalid_json")),
+        (headers(length=str(LIMIT + 1)), (413, "request_too_large")),
+        (headers(length="9" * 50), (413, "request_too_large")),
+        (headers(("content-encoding", "gzip")), (415, "unsupported_content_encoding")),
+        (headers(("content-encoding", "Identity, GZIP")), (415, "unsupported_content_encoding")),
+        (
+            headers(("content-encoding", "gzip"), ("content-encoding", "identity")),
+            (415, "unsupported_content_encoding"),
+        ),
+        (headers(("x-engine", "sglang"), ("x-engine", "sglang")), (400, "duplicate_field")),
+        (headers(("x-tenant", "a"), ("x-tenant", "b")), (400, "duplicate_field")),
+        (headers(("x-session", "a"), ("x-other", "b"), ("x-session", "b")), (400, "duplicate_field")),
+    ],
+)
+def test_some_requests_are_refused_before_their_body(asked: Headers, expected: tuple[int, str]) -> None:
+    admission = Admission(8 * LIMIT)
+    assert code(stream(admission).on_headers(asked)) == expected
+    assert admission.in_flight == 0
+
+
+def test_a_repeated_header_is_named() -> None:
+    reply = stream().on_headers(headers(("x-engine", "a"), ("x-engine", "b")))
+    assert document(reply)["error"]["param"] == "x-engine"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        (),
+        (("content-encoding", "identity"),),
+        (("content-encoding", " Identity ,identity"),),
+        (("content-encoding", ""),),
+        (("accept", "a"), ("accept", "b")),
+    ],
+)
+def test_other_requests_are_asked_for_their_body(extra: tuple[tuple[str, str], ...]) -> None:
+    assert stream().on_headers(headers(*extra)) == Continue()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"sglang", Routed("sglang", "header")),
+        ("sglang", Routed("sglang", "header")),
+        ("modèle".encode(), "unknown_value"),
+        (b"mod\xe8le", "unknown_value"),
+        (b"", "unknown_value"),
+    ],
+)
+def test_a_headers_value_may_be_bytes_or_text(value: str | bytes, expected: Routed | str) -> None:
+    one = stream()
+    one.on_headers(headers(("x-engine", value)))
+    reply = one.on_body(body("{}"))
+    assert (reply.code if isinstance(reply, Answer) else reply) == expected
+    if isinstance(reply, Answer) and value:
+        assert "modèle" in document(reply)["error"]["message"]
+
+
+def test_a_condition_reads_headers() -> None:
+    one = stream()
+    one.on_headers(headers(("x-tenant", b"gold-7")))
+    assert one.on_body(body('{"model":"llama"}')) == Routed("sglang", "gold")
+
+
+# Bytes in flight.
+
+
+@pytest.mark.parametrize(
+    ("length", "reserved"),
+    [
+        ("100", 100),
+        ("0", 0),
+        (str(LIMIT), LIMIT),
+        (None, LIMIT),
+        ("abc", LIMIT),
+        ("-5", LIMIT),
+        ("1.5", LIMIT),
+        ("٣", LIMIT),
+    ],
+)
+def test_the_declared_size_is_reserved_or_the_largest_where_none_is_declared(length: str | None, reserved: int) -> None:
+    admission = Admission(8 * LIMIT)
+    one = stream(admission)
+    assert one.on_headers(headers(length=length)) == Continue()
+    assert admission.in_flight == reserved
+    one.on_body(body("{}"))
+    assert admission.in_flight == 2
+    one.close()
+    one.close()
+    assert admission.in_flight == 0
+
+
+def test_a_stream_that_ends_early_gives_its_bytes_back() -> None:
+    admission = Admission(8 * LIMIT)
+    one = stream(admission)
+    one.on_headers(headers(length=None))
+    one.close()
+    assert admission.in_flight == 0
+
+
+def test_a_full_router_answers_503_and_small_requests_still_pass() -> None:
+    admission = Admission(LIMIT)
+    assert stream(admission).on_headers(headers(length=None)) == Continue()
+    reply = stream(admission).on_headers(headers(length=str(65_537)))
+    assert code(reply) == (503, "router_overloaded")
+    assert isinstance(reply, Answer)
+    assert reply.headers == (("content-type", "application/json"), ("retry-after", "1"))
+    assert document(reply)["error"]["type"] == "server_error"
+    assert stream(admission).on_headers(headers(length=str(65_536))) == Continue()
