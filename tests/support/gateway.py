@@ -76,7 +76,8 @@ class Gateway:
         """Send one HTTP/1.1 request, headers exactly as given; a body of pieces is sent chunked."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            hosted = any(name.lower() == "host" for name, _ in headers)
+            connection.putrequest(method, path, skip_host=hosted, skip_accept_encoding=True)
             for name, value in headers:
                 connection.putheader(name, value)
             if isinstance(body, bytes):

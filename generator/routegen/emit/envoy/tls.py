@@ -11,10 +11,6 @@ from routegen.plan import ListenerTLS, UpstreamTLS
 
 from .messages import exact, is_ip, packed
 
-MOUNTS: Final = "/etc/routegen"
-"""Where Envoy finds what routes.yaml names by a Kubernetes object: ``tls/<secret>/tls.crt`` and ``tls.key``,
-``ca/<config map>/ca.crt``."""
-
 SYSTEM_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 """What is trusted where routes.yaml names no authority: the system's, where Debian and Envoy's images keep them."""
 
@@ -22,11 +18,10 @@ _NAME: Final = "envoy.transport_sockets.tls"
 
 
 def downstream_tls(listener: ListenerTLS) -> core.TransportSocket:
-    """Serve HTTPS: TLS 1.2 or newer, HTTP/2 or HTTP/1.1."""
-    folder = f"{MOUNTS}/tls/{listener.secret}"
+    """Serve HTTPS: TLS 1.2 or newer, HTTP/2 or HTTP/1.1. Files only: the compiler refuses Secrets for this target."""
     certificate = tls.TlsCertificate(
-        certificate_chain=core.DataSource(filename=listener.cert_file or f"{folder}/tls.crt"),
-        private_key=core.DataSource(filename=listener.key_file or f"{folder}/tls.key"),
+        certificate_chain=core.DataSource(filename=listener.cert_file),
+        private_key=core.DataSource(filename=listener.key_file),
     )
     context = tls.DownstreamTlsContext(
         common_tls_context=tls.CommonTlsContext(
@@ -54,12 +49,9 @@ def upstream_tls(settings: UpstreamTLS, hosts: tuple[str, ...]) -> core.Transpor
 
 
 def _validation(settings: UpstreamTLS, required: tuple[str, ...]) -> tls.CertificateValidationContext:
-    authorities = settings.ca_file or SYSTEM_AUTHORITIES
-    if settings.ca_file is None and settings.ca_config_map is not None:
-        authorities = f"{MOUNTS}/ca/{settings.ca_config_map}/ca.crt"
     kinds = tls.SubjectAltNameMatcherSanType
     return tls.CertificateValidationContext(
-        trusted_ca=core.DataSource(filename=authorities),
+        trusted_ca=core.DataSource(filename=settings.ca_file or SYSTEM_AUTHORITIES),
         match_typed_subject_alt_names=[
             tls.SubjectAltNameMatcher(san_type=kinds.IP_ADDRESS if is_ip(name) else kinds.DNS, matcher=exact(name))
             for name in required

@@ -1,0 +1,210 @@
+"""What clients get when something is broken: the router, an engine, the request itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from routegen.mock_engine import Behaviour, Fault
+from routegen.plan import Addresses, Plan
+from support.engines import engine as small_engine
+from support.envoy import VERSIONS
+from support.fake_router import Fault as RouterFault
+from support.fake_router import fake_router
+from support.gateway import Gateway, Reply, gateway
+from support.router import wait_for
+
+ROUTES = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: faults}
+spec:
+  gateway: {target: envoy}
+  backends:
+    vllm: {endpoints: [127.0.0.1:8001], ownedBy: vllm, models: [m]}
+    sglang: {endpoints: [127.0.0.1:8002], ownedBy: sglang, models: [m]}
+"""
+FAIL_OPEN = ROUTES.replace("  backends:", "  router: {failure: {backend: sglang}}\n  backends:")
+MODELS = {"vllm": ["m"], "sglang": ["m"]}
+
+
+def ask(gate: Gateway, engine: str, *headers: tuple[str, str]) -> Reply:
+    """Ask for an engine by its name."""
+    return gate.post({"model": "m", "inference_server": engine}, headers=headers)
+
+
+def seen(reply: Reply) -> tuple[int, str | None, str | None]:
+    """Status, error code, and the engine that the answer names."""
+    return reply.status, None if reply.status == 200 else reply.code, reply.header("x-inference-server")
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def running(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    with gateway(ROUTES, MODELS, version=request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def gate(running: Gateway) -> Iterator[Gateway]:
+    running.forget()
+    yield running
+    for one in running.engines.values():
+        one.behaviour = Behaviour(models=("m",))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("fault", ["aborts", "confused"])
+def test_a_failing_router_is_503_and_its_words_stay_inside(fault: RouterFault, version: str) -> None:
+    with fake_router(fault) as address, gateway(ROUTES, MODELS, version=version, routers=[address]) as gate:
+        reply = ask(gate, "vllm")
+        assert seen(reply) == (503, "router_unavailable", None)
+        assert b"prompt" not in reply.body
+        assert gate.reached() == {"vllm": 0, "sglang": 0}
+
+
+def test_a_router_that_never_answers_is_504() -> None:
+    with fake_router("silent") as address, gateway(ROUTES, MODELS, routers=[address]) as gate:
+        assert seen(ask(gate, "vllm")) == (504, "gateway_timeout", None)
+
+
+def test_one_dead_worker_of_two_costs_no_request() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        dead = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with gateway(ROUTES, MODELS) as alive:
+            assert alive.router is not None
+            with gateway(ROUTES, MODELS, routers=[dead, alive.router.address]) as gate:
+                assert {ask(gate, "vllm").status for _ in range(50)} == {200}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_before_the_engines_have_told_their_models_an_unknown_one_is_503_and_not_a_guess(version: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1/models"
+
+        def one_is_silent(plan: Plan) -> Plan:
+            first, *others = plan.backends
+            return dataclasses.replace(plan, backends=(dataclasses.replace(first, poll_url=nowhere), *others))
+
+        with gateway(ROUTES, MODELS, version=version, adjust=one_is_silent, complete=False) as gate:
+            reply = gate.post({"model": "other"})
+            assert seen(reply) == (503, "registry_incomplete", None)
+            assert gate.request("GET", "/v1/models/other").code == "registry_incomplete"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_dead_engine_is_503_and_the_answer_names_it(version: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dead = Addresses((("127.0.0.1", nobody.getsockname()[1]),))
+
+        def kill(plan: Plan) -> Plan:
+            first, *others = plan.backends
+            return dataclasses.replace(plan, backends=(dataclasses.replace(first, reach=dead), *others))
+
+        with gateway(ROUTES, MODELS, version=version, adjust=kill) as gate:
+            reply = ask(gate, "vllm")
+            assert seen(reply) == (503, "engine_unavailable", "vllm")
+            entry = gate.envoy.logged(reply.header("x-request-id") or "")
+            assert (entry["route"], entry["backend"], entry["rule"]) == ("engine/vllm", "vllm", "body:inference_server")
+            assert "UF" in entry["flags"]
+            assert seen(ask(gate, "sglang")) == (200, None, "sglang")
+
+
+def test_an_endpoint_that_refuses_connections_is_stepped_over() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        dead = ("127.0.0.1", nobody.getsockname()[1])
+
+        def add_dead(plan: Plan) -> Plan:
+            first, *others = plan.backends
+            assert isinstance(first.reach, Addresses)
+            both = Addresses((dead, *first.reach.endpoints))
+            return dataclasses.replace(plan, backends=(dataclasses.replace(first, reach=both), *others))
+
+        with gateway(ROUTES, MODELS, adjust=add_dead) as gate:
+            assert {ask(gate, "vllm").status for _ in range(20)} == {200}
+
+
+def test_an_engines_own_errors_pass_untouched_and_are_not_repeated(gate: Gateway) -> None:
+    engine = gate.engines["vllm"]
+    for status in (404, 429, 500, 503):
+        gate.forget()
+        engine.behaviour = Behaviour(models=("m",), fault=Fault("status", status))
+        reply = ask(gate, "vllm")
+        assert (reply.status, reply.header("x-inference-server")) == (status, "vllm")
+        assert b"This mock engine was told to fail." in reply.body
+        assert gate.reached() == {"vllm": 1, "sglang": 0}
+
+
+def test_a_generation_that_breaks_off_is_not_started_twice(gate: Gateway) -> None:
+    gate.engines["vllm"].behaviour = Behaviour(models=("m",), fault=Fault("reset"))
+    assert seen(ask(gate, "vllm")) == (503, "engine_unavailable", "vllm")
+    assert gate.reached() == {"vllm": 1, "sglang": 0}
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /v1/completions HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 400),
+        (b"POST /v1/completions HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", 400),
+        (b"POST /v1/completions HTTP/1.1\r\nhost: h\r\nx: " + b"y" * 70_000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_is_not_valid_http_gets_openais_shape_too(gate: Gateway, head: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=10) as client:
+        client.sendall(head)
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    top, _, content = answer.partition(b"\r\n\r\n")
+    assert top.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-type: application/json" in top
+    assert json.loads(content)["error"]["code"] == "bad_request"
+
+
+def test_an_engine_without_a_health_path_counts_as_alive() -> None:
+    with small_engine(lambda request: request.answer(404, b"what?")) as bare:
+        host = ("127.0.0.1", int(bare.url.rpartition(":")[2].split("/")[0]))
+
+        def use_bare(plan: Plan) -> Plan:
+            first, *others = plan.backends
+            changed = dataclasses.replace(first, reach=Addresses((host,)), poll_url=None)
+            return dataclasses.replace(plan, backends=(changed, *others))
+
+        with gateway(ROUTES, MODELS, adjust=use_bare) as gate:
+            stat = "cluster.engine/vllm.health_check.success"
+            wait_for(lambda: gate.envoy.stat(stat), "a health check")
+            assert "/health" in bare.asked
+            assert gate.envoy.stat("cluster.engine/vllm.membership_healthy") == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_with_a_failure_backend_a_dead_router_sends_everything_there_and_says_so(version: str) -> None:
+    with gateway(FAIL_OPEN, MODELS, version=version) as gate:
+        assert seen(ask(gate, "vllm")) == (200, None, "vllm")
+        assert seen(ask(gate, "gold")) == (400, "unknown_inference_server", None)  # a refusal is no failure
+        assert gate.router is not None
+        gate.router.stop()
+        gate.forget()
+        body = json.dumps({"model": "m", "inference_server": "vllm", "user": "x" * (4 << 20)}).encode()
+        for headers in ([], [("x-inference-server", "vllm")]):
+            reply = gate.post(body, headers=headers)
+            assert seen(reply) == (200, None, "sglang")
+            entry = gate.envoy.logged(reply.header("x-request-id") or "")
+            assert (entry["route"], entry["backend"], entry["rule"]) == ("waiting", "sglang", None)
+        assert gate.reached() == {"vllm": 0, "sglang": 2}
+        [first, _] = gate.engines["sglang"].recorder.generations()
+        assert first.body == body
+        assert gate.request("GET", "/v1/models").code == "router_unavailable"
+
+
+@pytest.mark.parametrize("fault", ["aborts", "closes", "confused"])
+def test_with_a_failure_backend_a_confused_router_is_stepped_over(fault: RouterFault) -> None:
+    with fake_router(fault) as address, gateway(FAIL_OPEN, MODELS, routers=[address]) as gate:
+        assert seen(ask(gate, "vllm")) == (200, None, "sglang")
