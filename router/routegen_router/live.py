@@ -81,12 +81,14 @@ class Live:
         if config.max_body_bytes > self.max_body_bytes:
             self._refuse(f"{self._path}: max_body_bytes can't grow beyond {self.max_body_bytes} without a restart")
             return
-        before = self.current
-        self.current = self._activate(config, before.registry)
+        before, after = self.current, self._activate(config, self.current.registry)
+        after.registry.start()
+        # What is known of a changed backend is void; without this wait its requests would fail until it has answered.
+        await after.registry.heard(config.models.timeout)
+        self.current = after
         self._loaded = data
         self.admission.limit = config.max_inflight_bytes
         await before.registry.stop()
-        self.current.registry.start()
         self._metrics.reloaded(good=True)
         _log.info("configuration loaded", extra={"fields": {"file": str(self._path), "name": config.name}})
         self._changed()

@@ -7,6 +7,7 @@ counts as dead; one good answer brings it back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -54,6 +55,7 @@ class Registry:
         self._changed = changed
         self._tasks: list[asyncio.Task[None]] = []
         self._threads: ThreadPoolExecutor | None = None
+        self._complete = asyncio.Event()
         self.backends: Mapping[str, Polled] = {
             backend.name: _carried(backend, before) or Polled(Known(backend)) for backend in config.backends
         }
@@ -70,6 +72,11 @@ class Registry:
             return
         self._threads = ThreadPoolExecutor(min(len(polled), THREADS), thread_name_prefix="poller")
         self._tasks = [asyncio.create_task(self._poll(backend, self._threads)) for backend in polled]
+
+    async def heard(self, seconds: float) -> None:
+        """Wait until every polled engine has answered once, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._complete.wait(), seconds)
 
     async def stop(self) -> None:
         """Stop asking; what is known stays readable."""
@@ -103,7 +110,10 @@ class Registry:
         self._changed()
 
     def _look(self) -> Snapshot:
-        return Snapshot(entry.known for entry in self.backends.values())
+        snapshot = Snapshot(entry.known for entry in self.backends.values())
+        if snapshot.complete:
+            self._complete.set()
+        return snapshot
 
 
 def poll_all(config: Config) -> dict[str, Answer | PollError]:

@@ -116,6 +116,11 @@ def test_changes_are_taken_over_and_mistakes_refused_without_a_failed_request(ro
             running.says("taken over; backends: vllm, sglang, third")
             assert request(gateway, {"inference_server": "third", **HELLO})[0] == 200
 
+            seen = len(running.lines)  # another owner is another mock engine: the backend moves
+            routes.write_text(third.replace("ownedBy: vllm", "ownedBy: vllm-next"))
+            running.says("taken over", seen)
+            assert request(gateway, {"inference_server": "vllm-next", **HELLO})[1]["x-inference-server"] == "vllm"
+
             seen = len(running.lines)
             routes.write_text(good.replace("split: {vllm: 50, sglang: 50}", "split: {vllm: 50, sgalng: 50}"))
             running.says(r'routes\.yaml:\d+ \$\.spec\.rules\[2\]\.split.*"sgalng"', seen)
