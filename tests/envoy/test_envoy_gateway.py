@@ -19,6 +19,7 @@ from routegen.targets.envoy_gateway import render
 from routegen_router import config
 from support.envoy import VERSIONS, Envoy
 from support.envoy_gateway import bootstrap
+from support.fake_router import fake_router
 from support.gateway import Gateway, engines, with_engines
 from support.router import running, wait_for
 
@@ -39,8 +40,11 @@ MODELS = {"vllm": ["llama", "org/qwen"], "sglang": ["llama"]}
 
 
 @contextmanager
-def at_work(version: str, plan: Plan) -> Iterator[Gateway]:
-    """Engines, the router with the rendered ConfigMap's contents, and Envoy."""
+def at_work(version: str, plan: Plan, instead: str | None = None) -> Iterator[Gateway]:
+    """Engines, the router with the rendered ConfigMap's contents, and Envoy.
+
+    :param instead: another router's address, which is used in place of the real one.
+    """
     with ExitStack() as stack:
         mocks = stack.enter_context(engines({name: (PERSONALITIES[name], models) for name, models in MODELS.items()}))
         plan = with_engines(plan, mocks)
@@ -50,7 +54,7 @@ def at_work(version: str, plan: Plan) -> Iterator[Gateway]:
         settings = config.load(config_map["data"]["router.json"].encode())
         router = stack.enter_context(running(folder, settings, "--ready-file", str(folder / "ready")))
         wait_for((folder / "ready").exists, "the router to know every engine's models")
-        envoy = stack.enter_context(Envoy(bootstrap(documents, router.address), version=version))
+        envoy = stack.enter_context(Envoy(bootstrap(documents, instead or router.address), version=version))
         yield Gateway(plan, envoy, mocks, envoy.port(), router)
 
 
@@ -183,3 +187,22 @@ def test_where_nobody_removes_the_clients_header_the_router_still_overwrites_it(
         assert gateway.router is not None
         gateway.router.stop(signal.SIGKILL)
         assert gateway.post({"model": "llama"}, headers=forged("vllm")).status == 503
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_router_that_says_nothing_leaves_the_request_undecided(version: str) -> None:
+    with fake_router("closes") as address, at_work(version, two_engines(), address) as gateway:
+        for headers in ([], forged("vllm")):
+            reply = gateway.post({"model": "llama", "inference_server": "vllm"}, headers=headers)
+            assert (reply.status, reply.code, reply.header(HEADER)) == (503, "route_not_set", None)
+        assert gateway.request("GET", "/v1/models").code == "route_not_set"
+        assert gateway.reached() == {"vllm": 0, "sglang": 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_router_that_fails_is_503_and_nothing_of_its_error_is_shown(version: str) -> None:
+    with fake_router("aborts") as address, at_work(version, two_engines(), address) as gateway:
+        reply = gateway.post({"model": "llama", "inference_server": "vllm"}, headers=forged("vllm"))
+        assert reply.status == 503
+        assert b"prompt" not in reply.body
+        assert gateway.reached() == {"vllm": 0, "sglang": 0}

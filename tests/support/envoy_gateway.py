@@ -20,13 +20,16 @@ _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 def bootstrap(documents: Iterable[Document], router: str) -> dict[str, Any]:
     """An Envoy that serves ``documents``; listener and admin are on free ports.
 
-    :param router: host:port of the router.
+    :param router: ``host:port`` or ``unix:/path`` of the router.
     """
     objects = {(document["kind"], document["metadata"]["name"]): document for document in documents}
-    host, _, port = router.rpartition(":")
     backends = {name: document["spec"] for (kind, name), document in objects.items() if kind == "Backend"}
-    clusters = [_cluster(name, [endpoint["ip"] for endpoint in spec["endpoints"]]) for name, spec in backends.items()]
-    processor = _cluster("router", [{"address": host, "port": int(port)}])
+    clusters = [
+        _cluster(name, [_address(end["ip"]["address"], end["ip"]["port"]) for end in spec["endpoints"]])
+        for name, spec in backends.items()
+    ]
+    host, _, port = router.rpartition(":")
+    processor = _cluster("router", [{"pipe": {"path": port}} if host == "unix" else _address(host, int(port))])
     processor["typed_extension_protocol_options"] = {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -43,15 +46,15 @@ def _address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def _cluster(name: str, endpoints: list[dict[str, Any]]) -> dict[str, Any]:
-    addresses = [{"endpoint": {"address": _address(one["address"], one["port"])}} for one in endpoints]
+def _cluster(name: str, addresses: list[dict[str, Any]]) -> dict[str, Any]:
+    endpoints = [{"endpoint": {"address": address}} for address in addresses]
     return {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
         # Envoy Gateway's own value for clusters; that whole bodies pass in spite of it is part of the test.
         "per_connection_buffer_limit_bytes": 32768,
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": addresses}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     }
 
 

@@ -111,6 +111,8 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
     if plan.passthrough:
         components.append(("passthrough", PASSTHROUGH_ROUTE))
     settings: dict[str, Any] = {
+        # With the Gateway's own policy, where it has one: rate limits belong there.
+        "mergeType": "StrategicMerge",
         "circuitBreaker": _circuit_breaker(),
         # Only failed connections count: an engine's 5xx (0: never) may be the request's fault. At most half of the
         # instances are thrown out, so a lone one never is.
