@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import random
-from dataclasses import dataclass
 
 import msgspec
 
@@ -21,6 +19,8 @@ from routegen.bench.records import (
     Run,
     Slo,
 )
+from routegen.bench.schedule import order
+from routegen.bench.simulate import Machine
 
 DESIGN = Design(
     seed=1,
@@ -66,15 +66,6 @@ def make_run(*names: str, design: Design = DESIGN, control: bool = False) -> Run
     )
 
 
-@dataclass(frozen=True)
-class Machine:
-    """A machine whose speed wanders: an AR(1) walk of the log-latency, one step a part, plus noise of every request."""
-
-    memory: float = 0.97
-    step: float = 0.02
-    noise: float = 0.15
-
-
 def measure(
     run: Run, seed: int = 0, *, slower: dict[str, float] | None = None, machine: Machine | None = None
 ) -> Recorded:
@@ -82,21 +73,18 @@ def measure(
 
     :param slower: arm -> the factor on its latencies; 1 where it isn't named.
     """
-    machine = machine or Machine()
-    draw, drift, now = random.Random(seed), 0.0, 0.0
+    draw = random.Random(seed)
+    machine_parts = (machine or Machine()).parts(draw)
+    now = 0.0
     requests: list[Request] = []
     blocks: list[Block] = []
     for number in range(run.design.blocks):
-        slots = list(run.slots)
-        draw.shuffle(slots)
         parts = []
-        for slot in slots:
-            drift = machine.memory * drift + draw.gauss(0, machine.step)
+        for slot in order(run.slots, seed=run.design.seed, block=number):
             started = now
             for arm in slot:
-                factor = math.exp(drift) * (slower or {}).get(arm, 1.0)
-                for index in range(run.design.requests):
-                    speed = factor * math.exp(draw.gauss(0, machine.noise))
+                speeds = machine_parts.next(run.design.requests, (slower or {}).get(arm, 1.0))
+                for index, speed in enumerate(speeds):
                     requests.append(answered(run, number, arm, index, now + index, 0.1 * speed, 0.01 * speed))
             now += run.design.requests
             parts.append(Part(arms=slot, started=started, ended=now))
