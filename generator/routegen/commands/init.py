@@ -13,7 +13,7 @@ from routegen.problems import UserError
 @click.command("init")
 @click.argument("file", default="routes.yaml", type=click.Path(path_type=Path))
 def command(file: Path) -> None:
-    r"""Write a commented FILE to start from (default: routes.yaml); a file that exists is left alone.
+    """Write a commented FILE to start from (default: routes.yaml); a file that exists is left alone.
 
     \b
     Examples:

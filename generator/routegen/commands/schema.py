@@ -9,7 +9,7 @@ import click
 
 @click.command("schema")
 def command() -> None:
-    r"""Print the JSON Schema of routes.yaml (draft 2020-12), for editors.
+    """Print the JSON Schema of routes.yaml (draft 2020-12), for editors.
 
     A schema can't say everything that `routegen validate` checks: names that rules use, for example.
 

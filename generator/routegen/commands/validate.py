@@ -12,7 +12,7 @@ from routegen.commands.options import routes_file
 @click.command("validate")
 @routes_file
 def command(source: str) -> None:
-    r"""Check a routes.yaml and say everything that is wrong with it.
+    """Check a routes.yaml and say everything that is wrong with it.
 
     Problems go to standard error, one line each with file, line and path; the exit code is then 1.
 

@@ -20,7 +20,17 @@ _TOKEN = r"[!#$%&'*+.^`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110, section 5.6.2, 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _HOST = r"[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?"
 _TEXT = r"[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
+_LABEL_SAYS = "must be lower-case letters, digits and -, and begin and end with a letter or digit"
+_DNS_NAME = rf"{_LABEL}(\.{_LABEL})*"
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
 _SIZE = r"[1-9][0-9]{0,11}(k|M|G|Ki|Mi|Gi)?"
+_LONGEST_NAME = 253  # RFC 1035, as Kubernetes counts it
+_LONGEST_HEADER = 256  # Gateway API, HTTPHeaderName
+_LONGEST_PATH = 1024  # Gateway API, HTTPPathMatch
+_LONGEST_SHOWN = 80
+_LAST_PORT = 65535
+_IPV6 = 6
+_Shape = tuple[AfterValidator, WithJsonSchema]
 _ESCAPES = re.compile(r"~(?![01])")
 
 
@@ -29,8 +39,10 @@ def wrong(sentence: str) -> PydanticCustomError:
     return PydanticCustomError(PROBLEM, "{sentence}", {"sentence": sentence})
 
 
-def _shaped(pattern: str, sentence: str, longest: int = 253) -> tuple[AfterValidator, WithJsonSchema]:
-    """The two halves of a text type: the check with its sentence, and what editors are told."""
+def _shaped(
+    title: str, pattern: str, sentence: str, longest: int = _LONGEST_NAME
+) -> tuple[AfterValidator, WithJsonSchema]:
+    """A text type: the check with its sentence, and what editors are told."""
 
     def check(text: str) -> str:
         if len(text) > longest:
@@ -39,7 +51,12 @@ def _shaped(pattern: str, sentence: str, longest: int = 253) -> tuple[AfterValid
             raise wrong(f"{show(text)} {sentence}")
         return text
 
-    return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "maxLength": longest})
+    return AfterValidator(check), _seen_as(title, pattern=f"^{pattern}$", maxLength=longest)
+
+
+def _seen_as(title: str, kind: str | list[str] = "string", **keywords: Any) -> WithJsonSchema:
+    """What editors and the reference say of a type."""
+    return WithJsonSchema({"title": title, "type": kind, **keywords})
 
 
 def show(value: Any) -> str:
@@ -49,7 +66,9 @@ def show(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}…" + ('"' if isinstance(value, str) else "")  # noqa: PLR2004
+    if len(text) <= _LONGEST_SHOWN:
+        return text
+    return f"{text[:_LONGEST_SHOWN]}…" + ('"' if isinstance(value, str) else "")
 
 
 def _number_as_text(value: Any) -> Any:
@@ -72,7 +91,7 @@ def _host_port(text: str) -> str:
     if "://" in text:
         raise wrong(f"{show(text)} must be host:port without a scheme; TLS is said by tls: true")
     host, separator, port = text.rpartition(":")
-    if not separator or re.fullmatch(r"[1-9][0-9]{0,4}", port) is None or int(port) > 65535:  # noqa: PLR2004
+    if not separator or re.fullmatch(r"[1-9][0-9]{0,4}", port) is None or int(port) > _LAST_PORT:
         raise wrong(f'{show(text)} must be host:port, such as "10.0.0.7:8000"')
     _host(host, text)
     return text
@@ -83,10 +102,10 @@ def _host(host: str, text: str) -> None:
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        if bracketed or len(host) > 253 or not re.fullmatch(_HOST, host) or re.fullmatch("[0-9.]+", host):  # noqa: PLR2004
+        if bracketed or len(host) > _LONGEST_NAME or not re.fullmatch(_HOST, host) or re.fullmatch("[0-9.]+", host):
             raise wrong(f"{show(text)} has no valid host name or IP address before its port") from None
         return
-    if bracketed != (address.version == 6):  # noqa: PLR2004
+    if bracketed != (address.version == _IPV6):
         raise wrong(f'{show(text)} must have an IPv6 address in brackets and no other, as in "[fd00::7]:8000"')
 
 
@@ -115,7 +134,7 @@ def _body_path(text: str) -> str:
 def _header_name(text: str) -> str:
     if "_" in text:
         raise wrong(f"{show(text)} has an underscore: the gateway drops such headers; use -")
-    if len(text) > 256 or re.fullmatch(_TOKEN, text) is None:  # noqa: PLR2004 - HTTPHeaderName's limit
+    if len(text) > _LONGEST_HEADER or re.fullmatch(_TOKEN, text) is None:
         raise wrong(f"{show(text)} is not a header name: letters, digits and - (RFC 9110, section 5.6.2)")
     return text
 
@@ -128,8 +147,8 @@ def _http_path(text: str) -> str:
         raise wrong(f"{show(text)} has characters that a path can't have; no query, no blanks")
     if re.search(r"//|/\.\.?(/|$)|%2f", text, re.IGNORECASE):
         raise wrong(f'{show(text)} must be written without "//", "/./", "/../" and "%2F"')
-    if len(text) > 1024:  # noqa: PLR2004 - HTTPPathMatch's limit
-        raise wrong("is longer than 1024 characters")
+    if len(text) > _LONGEST_PATH:
+        raise wrong(f"is longer than {_LONGEST_PATH} characters")
     return text
 
 
@@ -142,68 +161,68 @@ def _url(text: str) -> str:
     return text
 
 
-Text = Annotated[str, *_shaped(_TEXT, "must be one line of text without blanks at its ends", 1024)]
-_DNS_NAME = rf"{_LABEL}(\.{_LABEL})*"
-_LABEL_SAYS = "must be lower-case letters, digits and -, and begin and end with a letter or digit"
-Label = Annotated[str, *_shaped(_LABEL, _LABEL_SAYS, 63)]
-LongLabel = Annotated[str, *_shaped(_LABEL, _LABEL_SAYS)]
+Text = Annotated[str, *_shaped("text", _TEXT, "must be one line of text without blanks at its ends", 1024)]
+Label = Annotated[str, *_shaped("name", _LABEL, _LABEL_SAYS, 63)]
+LongLabel = Annotated[str, *_shaped("name", _LABEL, _LABEL_SAYS)]
 ObjectName = Annotated[
     str,
     *_shaped(
+        "name",
         r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?",
         "must be lower-case letters, digits, - and ., and begin and end with a letter or digit",
     ),
 ]
-DNSName = Annotated[str, *_shaped(_DNS_NAME, "must be a lower-case DNS name without a port")]
+DNSName = Annotated[str, *_shaped("DNS name", _DNS_NAME, "must be a lower-case DNS name without a port")]
 Hostname = Annotated[
     str,
-    *_shaped(rf"(\*\.)?{_DNS_NAME}", 'must be a lower-case DNS name without a port, possibly beginning with "*."'),
+    *_shaped(
+        "DNS name",
+        rf"(\*\.)?{_DNS_NAME}",
+        'must be a lower-case DNS name without a port, possibly beginning with "*."',
+    ),
 ]
-Image = Annotated[str, *_shaped(r"[!-~]+", "must be a container image, such as registry.example.com/router:1.0", 1024)]
+Image = Annotated[
+    str,
+    *_shaped("image", r"[!-~]+", "must be a container image, such as registry.example.com/router:1.0", 1024),
+]
 Owner = Annotated[
     str,
-    *_shaped(r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?", "must be letters, digits and any of - _ . / within", 63),
+    *_shaped(
+        "owner",
+        r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?",
+        "must be letters, digits and any of - _ . / within",
+        63,
+    ),
 ]
-RuleName = Annotated[str, *_shaped(r"[!-~]([ -~]*[!-~])?", "must be plain ASCII text without blanks at its ends", 63)]
+RuleName = Annotated[
+    str, *_shaped("name", r"[!-~]([ -~]*[!-~])?", "must be plain ASCII text without blanks at its ends", 63)
+]
 Duration = Annotated[
     str,
     BeforeValidator(_needs_unit),
-    *_shaped(r"([0-9]{1,5}(h|m|s|ms)){1,4}", 'must be a duration such as "15s", "500ms" or "1m30s"'),
+    *_shaped("duration", r"([0-9]{1,5}(h|m|s|ms)){1,4}", 'must be a duration such as "15s", "500ms" or "1m30s"'),
 ]
 Size = Annotated[
     str,
     BeforeValidator(_size_as_text),
-    *_shaped(_SIZE, 'must be a size such as "32Mi", "512Ki" or a number of bytes'),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{_SIZE}$"},
-                {"type": "integer", "minimum": 1},
-            ]
-        }
-    ),
+    *_shaped("size", _SIZE, 'must be a size such as "32Mi", "512Ki" or a number of bytes'),
+    _seen_as("size", ["string", "integer"], pattern=f"^{_SIZE}$", minimum=1),
 ]
 Quantity = Annotated[
     str,
     BeforeValidator(_number_as_text),
-    *_shaped(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", 'must be a Kubernetes quantity such as "250m" or "1Gi"'),
-    WithJsonSchema({"type": ["string", "number"]}),
+    *_shaped("quantity", _QUANTITY, 'must be a Kubernetes quantity such as "250m" or "1Gi"'),
+    _seen_as("quantity", ["string", "number"], pattern=f"^{_QUANTITY}$"),
 ]
 HeaderName = Annotated[
-    str, AfterValidator(_header_name), WithJsonSchema({"type": "string", "pattern": f"^{_TOKEN}$", "maxLength": 256})
+    str, AfterValidator(_header_name), _seen_as("header name", pattern=f"^{_TOKEN}$", maxLength=_LONGEST_HEADER)
 ]
-HTTPPath = Annotated[
-    str, AfterValidator(_http_path), WithJsonSchema({"type": "string", "pattern": "^/", "maxLength": 1024})
-]
-BodyPath = Annotated[str, AfterValidator(_body_path), WithJsonSchema({"type": "string", "minLength": 1})]
-HostPort = Annotated[str, AfterValidator(_host_port), WithJsonSchema({"type": "string", "pattern": ":[0-9]{1,5}$"})]
-IPAddress = Annotated[str, AfterValidator(_ip_address)]
-RouterAddress = Annotated[
-    str,
-    AfterValidator(_router_address),
-    WithJsonSchema({"type": "string", "pattern": "(^unix:/)|(:[0-9]{1,5}$)"}),
-]
-URL = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
-Port = Annotated[int, Field(ge=1, le=65535)]
+HTTPPath = Annotated[str, AfterValidator(_http_path), _seen_as("path", pattern="^/", maxLength=_LONGEST_PATH)]
+BodyPath = Annotated[str, AfterValidator(_body_path), _seen_as("field", minLength=1)]
+HostPort = Annotated[str, AfterValidator(_host_port), _seen_as("host:port", pattern=":[0-9]{1,5}$")]
+IPAddress = Annotated[str, AfterValidator(_ip_address), _seen_as("IP address")]
+RouterAddress = Annotated[str, AfterValidator(_router_address), _seen_as("address", pattern="(^unix:/)|(:[0-9]{1,5}$)")]
+URL = Annotated[str, AfterValidator(_url), _seen_as("URL", pattern="^https?://")]
+Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Pattern = Annotated[str, BeforeValidator(_number_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Pattern = Annotated[str, BeforeValidator(_number_as_text), _seen_as("text or glob", ["string", "number", "boolean"])]

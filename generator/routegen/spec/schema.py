@@ -27,9 +27,9 @@ class _Generator(GenerateJsonSchema):
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         """Keys of another form are refused, not just left unchecked."""
         found = super().dict_schema(schema)
-        for pattern, values in found.pop("patternProperties", {}).items():
-            found |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
-        return found
+        keys, values = (self.generate_inner(schema[part]) for part in ("keys_schema", "values_schema"))
+        found.pop("patternProperties", None)
+        return found | {"propertyNames": keys, "additionalProperties": values}
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Keys need no second name."""
