@@ -44,7 +44,7 @@ def command(
     fail_on: str,
     rule_id: str | None,
 ) -> None:
-    r"""Say what makes a comparison of engines unfair.
+    """Say what makes a comparison of engines unfair.
 
     Reads manifests: files, directories, what kustomize or Helm print (-), or a live cluster. Shows which resources
     the engines share, then each finding with its place, its reason and its fix.

@@ -87,7 +87,7 @@ class _Share(click.ParamType[float]):
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    r"""Compare engines so that the answer can be trusted.
+    """Compare engines so that the answer can be trusted.
 
     Engines take turns, block by block, on the same prompts, in an order that cancels drift; the verdict is better,
     equivalent or inconclusive. Exit code 0: measured; 1: something stood in the way; 3: a check failed, so the figures
@@ -125,7 +125,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
 def report(run: Path, fail_if_worse: bool) -> None:
-    r"""Report a run folder again.
+    """Report a run folder again.
 
     \b
     Example:

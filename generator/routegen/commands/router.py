@@ -65,7 +65,7 @@ def command(
     \b
     Example:
       routegen router --config router.json --listen 127.0.0.1:50051
-    """  # noqa: D301 - click's mark is the character itself, not a backslash and a b
+    """
     from routegen_router.addresses import StartError  # noqa: PLC0415 - grpc is heavy; --help needs none of it
     from routegen_router.server import Options, run  # noqa: PLC0415 - as above
 
