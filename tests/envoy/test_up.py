@@ -11,7 +11,9 @@ import re
 import shlex
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,7 +23,7 @@ from typing import Self
 import pytest
 
 from routegen.mock_engine import SGLANG, Behaviour, MockEngine
-from support.up import PATIENCE, TWO_ENGINES, Up, request, up
+from support.up import PATIENCE, ROUTEGEN, TWO_ENGINES, Up, request, up
 
 HELLO = {"messages": [{"role": "user", "content": "a secret prompt"}]}
 
@@ -194,6 +196,23 @@ def test_the_death_of_a_process_ends_everything_with_a_sentence(program: str, na
         assert running.process.wait(PATIENCE) == 1
         running.says(f"^routegen: {name} was ended by SIGKILL")
         assert gone(running)
+
+
+def test_it_ends_when_nobody_reads_its_output_any_more() -> None:
+    with tempfile.TemporaryDirectory(prefix="up-") as temporary:
+        process = subprocess.Popen(
+            [*ROUTEGEN, "up", "-f", str(TWO_ENGINES), "--mock-engines", "--port", "0"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": temporary},
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), process.stdout))
+            process.stdout.close()
+            request(lines[0].split()[0].removeprefix("http://"), HELLO)
+            assert process.wait(PATIENCE) == 1
+        assert list(Path(temporary).iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port"])

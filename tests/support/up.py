@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 TWO_ENGINES = Path(__file__).parents[2] / "examples" / "two-engines" / "routes.yaml"
+ROUTEGEN = (sys.executable, "-c", "from routegen.cli import main; main()")
+"""The command, without a search for its script."""
 PATIENCE = 30.0
 """Seconds; nothing here takes more than two or three on an idle machine."""
 
@@ -93,7 +95,7 @@ def up(*options: str, env: dict[str, str] | None = None) -> Iterator[Up]:
     """Start ``routegen up`` on free ports; whatever happens, nothing of it survives the block."""
     temporary = Path(tempfile.mkdtemp(prefix="up-"))  # short: a Unix socket's path has 107 bytes
     process = subprocess.Popen(
-        [sys.executable, "-c", "from routegen.cli import main; main()", "up", "--port", "0", *options],
+        [*ROUTEGEN, "up", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 import click
@@ -35,12 +36,12 @@ class Access:
             entry = json.loads(line)
         except ValueError:
             return None
-        if not isinstance(entry, dict) or "status" not in entry:
+        if not isinstance(entry, dict) or not entry.keys() >= {"time", "status"}:
             return None
         flags = entry.get("flags")
         return cls(
             request_id=entry.get("request_id") or "",
-            time=entry.get("time") or "",
+            time=entry["time"],
             method=entry.get("method") or "-",
             path=entry.get("path") or "-",
             status=entry["status"] or 0,
@@ -52,8 +53,8 @@ class Access:
         )
 
     def __str__(self) -> str:
-        """Time, request, status, where it went and why, milliseconds."""
-        clock = self.time.partition("T")[2].partition(".")[0]
+        """Local time, request, status, where it went and why, milliseconds."""
+        clock = f"{datetime.fromisoformat(self.time).astimezone():%H:%M:%S}"
         if self.backend is not None:
             went = f"→ {click.style(self.backend, bold=True)} by {self.rule}" if self.rule else f"→ {self.backend}"
         else:

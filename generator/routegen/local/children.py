@@ -69,9 +69,15 @@ class Child:
         return child
 
     async def died(self) -> UserError:
-        """Wait until it ends by itself, which it never should; the sentence that says so."""
-        code = await self._process.wait()
-        await asyncio.wait(self._readers, timeout=1)
+        """Wait until it ends by itself, which it never should; the sentence that says so.
+
+        An error of those who take its lines comes out here too.
+        """
+        ended = asyncio.create_task(self._process.wait())
+        await asyncio.wait([ended, *self._readers], return_when=asyncio.FIRST_EXCEPTION)
+        for reader in self._readers:
+            reader.result()
+        code = ended.result()
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         lines = "".join(f"\n  {line}" for line in self._tail)
         return UserError(f"{self.name} {how}" + (f"; its last lines:{lines}" if lines else ""))
@@ -83,8 +89,9 @@ class Child:
 
     def kill(self) -> None:
         """End it and whatever it started, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:  # else its id may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def stop(self, grace: float) -> None:
         """Ask it to end, and end it after ``grace`` seconds."""
@@ -94,7 +101,7 @@ class Child:
         except TimeoutError:
             self.kill()
             await self._process.wait()
-        await asyncio.gather(*self._readers)
+        await asyncio.gather(*self._readers, return_exceptions=True)
 
 
 async def _read_lines(stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:

@@ -26,6 +26,10 @@ def read_address(text: str) -> tuple[str, str]:
     """
     name, equals, url = text.partition("=")
     parts = urllib.parse.urlsplit(url)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"{url!r} has a port that is none; ports are numbers up to 65535") from None
     if not (name and equals) or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{text!r} is not NAME=URL; it looks like vllm=http://127.0.0.1:8001")
     if parts.path not in {"", "/"} or parts.query or parts.username:

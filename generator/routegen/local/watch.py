@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
 INTERVAL: Final = 0.2
 
 
-async def changes(file: Path) -> AsyncIterator[None]:
+async def changes(file: Path) -> AsyncGenerator[None, None]:
     """Yield whenever the file's content has changed, or it has gone or come, and has then stayed so for a moment.
 
     Contents are compared: that notices an editor's rename as well as a write in place, and takes no half-written file.

@@ -19,12 +19,18 @@ from routegen.text import to_yaml
 KEPT: Final = 2
 """Generations that stay on disk: Envoy may still be reading the last but one."""
 
+LONGEST: Final = 70
+"""Characters of the folder for temporary files: a Unix socket's whole path has 103 on macOS, 107 on Linux."""
+
 
 class Workdir:
     """Made at once, readable by this user only."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="routegen-"))  # mode 0700
+        parent = tempfile.gettempdir()
+        if len(parent) > LONGEST:
+            parent = "/tmp"  # noqa: S108 - what is made there is private
+        self.path = Path(tempfile.mkdtemp(prefix="routegen-", dir=parent))  # mode 0700
         self.bootstrap = self.path / "envoy.yaml"
         self.router_config = self.path / "router.json"
         self.router_socket = self.path / "router.sock"
