@@ -17,6 +17,8 @@ from jsonschema import Draft4Validator, FormatChecker
 
 Schema = Mapping[str, Any]
 FORMATS = FormatChecker(formats=())
+_LONG = 300
+"""Longer messages are cut: they show the whole value."""
 
 
 def with_defaults(value: Any, schema: Schema) -> Any:
@@ -41,7 +43,8 @@ def wrong_shapes(value: Any, schema: Schema) -> Iterator[str]:
     """Everything about ``value`` that ``schema`` rules out, as ``.path: sentence``."""
     validator = Draft4Validator(_json_schema(schema), format_checker=FORMATS)
     for error in validator.iter_errors(value):
-        yield f"{_path(error.absolute_path)}: {error.message}"
+        said = error.message if len(error.message) < _LONG else f"{error.message[:_LONG]} … {error.message[-80:]}"
+        yield f"{_path(error.absolute_path)}: {said}"
     yield from _clashing_items(value, schema, "")
 
 

@@ -240,18 +240,20 @@ def test_each_verified_name_has_a_backend_of_its_own() -> None:
     assert len(named(output, "Backend")) == 2
 
 
-@pytest.mark.parametrize(
-    ("reach", "tls", "sentence"),
-    [
-        (ir.PoolRef("p", "inference"), ir.UpstreamTLS(), "can't set TLS for an InferencePool"),
-        (ir.Addresses((("10.0.0.1", 443),)), ir.UpstreamTLS(), "give `tls.serverName`"),
-        (ir.ServiceRef("s", "inference", 443), ir.UpstreamTLS(ca_file="/ca.pem"), "name it in `tls.caConfigMap`"),
-    ],
-)
-def test_tls_that_cannot_be_had_is_refused_with_a_way_out(reach: ir.Reach, tls: ir.UpstreamTLS, sentence: str) -> None:
-    with pytest.raises(UserError, match=r"^backend 'vllm': ") as refused:
-        render(reached_by(reach, tls=tls))
-    assert sentence in str(refused.value)
+def test_an_address_that_kubernetes_does_not_take_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^backend 'vllm': engine_1 is no DNS name"):
+        render(reached_by(ir.Addresses((("engine_1", 80),))))
+
+
+def test_more_endpoints_than_a_backend_holds_make_a_second_one() -> None:
+    endpoints = tuple((f"10.0.{index // 250}.{index % 250}", 80) for index in range(300))
+    backends = named(render(reached_by(ir.Addresses(endpoints))), "Backend")
+    assert [len(backend["spec"]["endpoints"]) for backend in backends.values()] == [256, 44]
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_written_plainly() -> None:
+    (backend,) = named(render(reached_by(ir.Addresses((("::ffff:10.0.0.1", 80),)))), "Backend").values()
+    assert backend["spec"]["endpoints"] == [{"ip": {"address": "10.0.0.1", "port": 80}}]
 
 
 @given(st.integers(1, 2**40))

@@ -7,8 +7,9 @@ Gateway API can't refer to (addresses outside the cluster, an unverified certifi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from routegen.emit.kubernetes import Document, child_name, document
@@ -19,6 +20,9 @@ BACKEND_GROUP: Final = "gateway.envoyproxy.io"
 POOL_GROUP: Final = "inference.networking.k8s.io"
 
 
+_MAX_ENDPOINTS: Final = 256
+_DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?")
+"""Both as Envoy Gateway's Backend has them."""
 _BACKEND_API: Final = (
     "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only with"
     " `extensionApis.enableBackend: true` in its configuration"
@@ -40,7 +44,7 @@ class Reach:
 def reach(plan: Plan, backend: Backend) -> Reach:
     """How ``backend`` is reached from an HTTPRoute in the routes' namespace.
 
-    :raises UserError: its TLS settings can't be had with Envoy Gateway.
+    :raises UserError: it has an address that Kubernetes can't write down.
     """
     match backend.reach:
         case ServiceRef() as service:
@@ -65,11 +69,7 @@ def _service(plan: Plan, backend: Backend, service: ServiceRef) -> Reach:
 
 
 def _pool(plan: Plan, backend: Backend, pool: PoolRef) -> Reach:
-    if backend.tls is not None:
-        raise UserError(
-            f"backend {backend.name!r}: target envoy-gateway can't set TLS for an InferencePool; remove `tls`, or"
-            " refer to the Service in front of the same pods"
-        )
+    assert backend.tls is None, "the compiler refuses TLS to a pool"
     notice = (
         f"backend {backend.name}: Envoy Gateway alone doesn't know InferencePools; it needs Envoy AI Gateway's"
         " extension server, else the route is not accepted (ResolvedRefs: InvalidKind)"
@@ -121,23 +121,27 @@ def _notices(backend: Backend, addresses: Addresses) -> tuple[str, ...]:
 
 
 def _grouped(backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[str, int], ...]]:
-    """Endpoints that may share a Backend: it mixes no names with IP addresses, and verifies one name."""
+    """Endpoints that may share a Backend: it mixes no names with IP addresses, verifies one name, and has a limit."""
     by_name = tls is not None and tls.verify and tls.server_name is None
     groups: dict[str, list[tuple[str, int]]] = {}
     for host, port in addresses.endpoints:
-        if by_name and _is_ip(host):
-            raise UserError(
-                f"backend {backend.name!r}: no certificate can be verified for the bare address {host};"
-                " give `tls.serverName`, the name that is in the certificate"
-            )
+        assert not (by_name and _is_ip(host)), "the compiler asks for a name to verify"
+        if not _is_ip(host) and not _DNS_NAME.fullmatch(host.lower()):
+            raise UserError(f"backend {backend.name!r}: {host} is no DNS name, so Kubernetes takes no such address")
         key = host.lower() if by_name else "ip" if _is_ip(host) else "name"
         groups.setdefault(key, []).append((host, port))
-    return [tuple(endpoints) for endpoints in groups.values()]
+    return [
+        tuple(endpoints[start : start + _MAX_ENDPOINTS])
+        for endpoints in groups.values()
+        for start in range(0, len(endpoints), _MAX_ENDPOINTS)
+    ]
 
 
 def _endpoint(host: str, port: int) -> dict[str, Any]:
     if _is_ip(host):
-        return {"ip": {"address": host, "port": port}}
+        address = ip_address(host)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return {"ip": {"address": str(mapped or address), "port": port}}
     return {"fqdn": {"hostname": host.lower(), "port": port}}
 
 
@@ -160,11 +164,6 @@ def _tls_policy(
 ) -> Document:
     """TLS with a verified certificate; the policy lives beside its target."""
     assert backend.tls is not None
-    if backend.tls.ca_file is not None and backend.tls.ca_config_map is None:
-        raise UserError(
-            f"backend {backend.name!r}: the gateway's pods have no file {backend.tls.ca_file};"
-            " put the authority's certificate in a ConfigMap under ca.crt and name it in `tls.caConfigMap`"
-        )
     validation: dict[str, Any] = {"hostname": hostname}
     if backend.tls.ca_config_map is not None:
         reference = {"group": "", "kind": "ConfigMap", "name": backend.tls.ca_config_map}

@@ -19,7 +19,7 @@ from routegen.text import to_yaml
 def render(plan: Plan) -> Output:
     """Make every object that serves ``plan``.
 
-    :raises UserError: a backend's TLS settings can't be had with Envoy Gateway.
+    :raises UserError: a backend has an address that Kubernetes can't write down.
     """
     reached = {backend.name: reach(plan, backend) for backend in plan.backends}
     documents = [
