@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from routegen.compile.backends import compile_backends
-from routegen.compile.gateway import compile_gateway, compile_models, compile_router, compile_routing
+from routegen.compile.gateway import compile_gateway
 from routegen.compile.names import Findings, Names
+from routegen.compile.paths import (
+    compile_max_body_bytes,
+    compile_passthrough,
+    compile_paths,
+    compile_routing_header,
+)
+from routegen.compile.router import compile_models, compile_router
 from routegen.compile.rules import compile_rules
 from routegen.plan import Plan
 from routegen.problems import InputError
@@ -24,16 +31,15 @@ def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
         raise InputError(reading.problems)
     findings = Findings(reading.document, Names.of(reading.document), reading.problems)
     target = target or routes.spec.gateway.target
-    header, paths, passthrough, max_body_bytes = compile_routing(routes.spec, findings)
     plan = Plan(
         name=routes.metadata.name,
         namespace=routes.metadata.namespace,
         gateway=compile_gateway(routes, target, findings),
-        router=compile_router(routes.spec, findings),
-        routing_header=header,
-        paths=paths,
-        passthrough=passthrough,
-        max_body_bytes=max_body_bytes,
+        router=compile_router(routes.spec, target, findings),
+        routing_header=compile_routing_header(routes.spec, findings),
+        paths=compile_paths(routes.spec, findings),
+        passthrough=compile_passthrough(routes.spec, findings),
+        max_body_bytes=compile_max_body_bytes(routes.spec, findings),
         models=compile_models(routes.spec, findings),
         backends=compile_backends(routes, target, findings),
         rules=compile_rules(routes.spec, findings),

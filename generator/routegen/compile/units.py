@@ -10,7 +10,12 @@ from typing import Final
 from routegen.plan import FieldPath
 
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_BYTES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_BYTES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
 _LONGEST_NAME: Final = 63
 _MD5_LENGTH: Final = 32
 
@@ -19,6 +24,11 @@ def seconds(text: str) -> float:
     """A duration as Gateway API writes it (GEP-2257): ``1m30s`` is 90.0."""
     parts = re.findall(r"([0-9]+)(ms|h|m|s)", text)
     return round(sum(int(number) * _SECONDS[unit] for number, unit in parts), 3)
+
+
+def is_size(text: str) -> bool:
+    """Whether a Kubernetes quantity is a whole number of bytes: ``1Gi`` is, ``0.5Gi`` and ``100m`` are not."""
+    return re.fullmatch(r"[0-9]+(k|[KMGT]i|[MGT])?", text) is not None
 
 
 def size(text: str) -> int:
