@@ -26,6 +26,10 @@ _LOOKS_LIKE_MORE: Final = re.compile(
 """Plain text that a YAML 1.1 or 1.2 reader takes for a number, a date, a boolean or null."""
 
 
+_OTHER_BREAKS: Final = re.compile("[\r\x85\u2028\u2029]")
+"""Line breaks that YAML readers fold; only an escape keeps them."""
+
+
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         del data
@@ -34,7 +38,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in text:
+    if _OTHER_BREAKS.search(text):
+        style = '"'
+    elif "\n" in text:
         style = "|"
     elif _LOOKS_LIKE_MORE.fullmatch(text):
         style = "'"

@@ -1,0 +1,135 @@
+"""``routegen render``: what goes to standard output, what to a folder, and nothing at all on an error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROUTEGEN = str(Path(sys.executable).with_name("routegen"))
+ROUTES = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: render}
+spec:
+  gateway: {target: envoy}
+  backends:
+    vllm: {endpoints: [127.0.0.1:8001], ownedBy: vllm}
+"""
+MISTAKES = ROUTES.replace("endpoints: [127.0.0.1:8001]", "endpoints: []").replace("ownedBy", "ownBy")
+IN_CLUSTER = ROUTES.replace("envoy}", "envoy-gateway}").replace(
+    "endpoints: [127.0.0.1:8001]", "service: {name: vllm, port: 8000}"
+)
+
+
+def render(*arguments: str, routes: str = ROUTES) -> subprocess.CompletedProcess[str]:
+    """Run the verb with ``routes`` on standard input."""
+    return subprocess.run(
+        [ROUTEGEN, "render", "-f", "-", *arguments], input=routes, capture_output=True, check=False, text=True
+    )
+
+
+def test_standard_output_holds_envoys_configuration_and_nothing_else() -> None:
+    done = render()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(yaml.safe_load(done.stdout)) >= {"admin", "node", "static_resources"}
+
+
+def test_the_routers_configuration_comes_when_it_is_asked_for_as_json() -> None:
+    done = render("--only", "Router-Config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["backends"][0]["name"] == "vllm"
+
+
+def test_only_keeps_the_kinds_that_are_named() -> None:
+    done = render("--only", "service, Deployment", routes=IN_CLUSTER)
+    assert done.returncode == 0
+    assert sorted({document["kind"] for document in yaml.safe_load_all(done.stdout)}) == ["Deployment", "Service"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--only", "Gold"], "no document of kind gold; this renders: envoy, router-config"),
+        (["--target", "gold"], "'gold' is not one of"),
+        (["--gold"], "--gold"),
+        (["extra"], "unexpected extra argument"),
+    ],
+)
+def test_misuse_is_exit_code_2_with_nothing_on_standard_output(arguments: list[str], says: str) -> None:
+    done = render(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_a_mistake_in_routes_yaml_is_exit_code_1_with_nothing_on_standard_output(tmp_path: Path) -> None:
+    done = render("-o", str(tmp_path / "out"), routes=MISTAKES)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 2
+    assert "<stdin>:7 $.spec.backends.vllm" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_target_on_the_command_line_wins() -> None:
+    done = render("--target", "envoy-gateway", "--only", "HTTPRoute", routes=IN_CLUSTER.replace("-gateway", ""))
+    assert done.returncode == 0
+    assert yaml.safe_load_all(done.stdout).__next__()["kind"] == "HTTPRoute"
+
+
+def test_a_folder_gets_one_file_a_document_and_keeps_what_else_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text("mine: true\n")
+    (tmp_path / "envoy.yaml").write_text("old: true\n")
+    done = render("-o", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        f"routegen: wrote 2 files to {tmp_path}",
+        f"routegen: {tmp_path} holds 1 more, left alone: old.yaml",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["envoy.yaml", "old.yaml", "router.json"]
+    assert (tmp_path / "envoy.yaml").read_text() == render().stdout
+    assert (tmp_path / "router.json").read_text() == render("--only", "router-config").stdout
+    assert (tmp_path / "old.yaml").read_text() == "mine: true\n"
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = render("-o", str(tmp_path / "file" / "folder"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"routegen: {tmp_path}/file/folder/envoy.yaml: can't be written: Not a directory\n"
+
+
+def test_a_missing_file_is_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run([ROUTEGEN, "render"], cwd=tmp_path, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "routegen: routes.yaml: no such file; `routegen init` writes one to start from\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error_worth_a_word(tmp_path: Path) -> None:
+    many = "".join(f"    b{n}: {{endpoints: [127.0.0.1:{9000 + n}]}}\n" for n in range(100))
+    (tmp_path / "routes.yaml").write_text(ROUTES + many)
+    with subprocess.Popen(
+        [ROUTEGEN, "render", "--no-envoy-check"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(5) == b"node:"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_envoys_refusal_is_an_error_unless_the_check_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "envoy"
+    program.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("ENVOY_BIN", str(program))
+    refused = render()
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"routegen: Envoy ({program}) refuses the configuration: not today\n"
+    unchecked = render("--no-envoy-check")
+    assert (unchecked.returncode, unchecked.stderr) == (0, "")

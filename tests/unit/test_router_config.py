@@ -1,0 +1,86 @@
+"""The plan and the router's configuration say the same, field by field."""
+
+from __future__ import annotations
+
+from routegen.compile import compile_text
+from routegen.emit.router_config import router_config
+from routegen_router import config
+from routegen_router.config import Backend, Condition, Config, Lookup, Models, Poll, Prefer, Refuse, Source, Split
+
+ROUTES = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: everything, namespace: team}
+spec:
+  gateway: {target: envoy}
+  router: {maxInflightBytes: 64Mi}
+  routingHeader: X-Engine
+  paths: [/v1/completions]
+  maxBodyBytes: 1Mi
+  models: {poll: {interval: 20s, timeout: 3s}, unknown: allow}
+  backends:
+    a: {endpoints: [10.0.0.1:8000], ownedBy: vllm, models: ["llama-*"]}
+    b: {endpoints: [engine.test:443], ownedBy: sglang, tls: {serverName: e.test, caFile: /ca.pem}}
+    c: {endpoints: [10.0.0.3:443], tls: {insecureSkipVerify: true}, models: [m], poll: {enabled: false}}
+    d: {endpoints: [10.0.0.4:8000], tls: {insecureSkipVerify: true}}
+  rules:
+    - {name: gold, prefer: [sglang], when: {header: {x-tenant: gold}, model: "llama-*", path: "/v1/*"}}
+    - {body: metadata.engine, values: {fast: a, "v*": vllm}, onUnknown: next, onMismatch: next}
+    - {header: X-Wanted, when: {body: {user: "7"}}}
+    - {split: {a: 3, sglang: 1}, stickyBy: {header: x-session-id}, when: {model: m}}
+    - {reject: "Nobody is left."}
+"""
+
+
+def test_everything_that_routes_yaml_says_about_choosing_reaches_the_router() -> None:
+    made = router_config(compile_text(ROUTES, "routes.yaml"))
+    expected = Config(
+        name="team/everything",
+        routing_header="x-engine",
+        paths=("/v1/completions",),
+        max_body_bytes=1 << 20,
+        max_inflight_bytes=64 << 20,
+        models=Models(interval=20.0, timeout=3.0, unknown="allow"),
+        backends=(
+            Backend(name="a", owner="vllm", models=("llama-*",), poll=Poll(url="http://10.0.0.1:8000/v1/models")),
+            Backend(
+                name="b",
+                owner="sglang",
+                poll=Poll(url="https://engine.test:443/v1/models", server_name="e.test", ca_file="/ca.pem"),
+            ),
+            Backend(name="c", models=("m",)),
+            Backend(name="d", poll=Poll(url="https://10.0.0.4:8000/v1/models", verify=False)),
+        ),
+        rules=(
+            Prefer(
+                name="gold",
+                names=("sglang",),
+                when=(
+                    Condition(pattern="gold", source=Source(header="x-tenant")),
+                    Condition(pattern="llama-*", attribute="model"),
+                    Condition(pattern="/v1/*", attribute="path"),
+                ),
+            ),
+            Lookup(
+                name="body:metadata.engine",
+                source=Source(body=("metadata", "engine")),
+                values=(("fast", "a"), ("v*", "vllm")),
+                on_unknown="next",
+                on_mismatch="next",
+            ),
+            Lookup(
+                name="header:x-wanted",
+                source=Source(header="x-wanted"),
+                when=(Condition(pattern="7", source=Source(body=("user",))),),
+            ),
+            Split(
+                name="split",
+                weights=(("a", 3.0), ("sglang", 1.0)),
+                sticky_by=Source(header="x-session-id"),
+                when=(Condition(pattern="m", attribute="model"),),
+            ),
+            Refuse(name="reject", message="Nobody is left."),
+        ),
+    )
+    assert made == expected
+    assert config.load(config.dump(made)) == made
