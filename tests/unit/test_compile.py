@@ -258,6 +258,10 @@ def test_a_listener_outside_kubernetes_has_an_address_and_files() -> None:
     assert found.gateway.listeners == (Listener("https", 443, "::1", ListenerTLS(None, "c.pem", "k.pem")),)
 
 
+def test_failure_is_closed_also_where_the_file_says_so() -> None:
+    assert plan("  router: {failure: closed}\n").router.failure_backend is None
+
+
 def test_another_target_than_the_files_own_is_what_is_checked() -> None:
     text = (EXAMPLES / "two-engines" / "routes.yaml").read_text()
     assert compile_text(text, "routes.yaml", target="envoy").gateway.target == "envoy"

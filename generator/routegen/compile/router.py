@@ -60,5 +60,5 @@ def _check_memory(router: RouterSpec, path: Path, findings: Findings) -> None:
     if limit is not None and is_size(limit) and size(limit) <= size(router.max_inflight_bytes):
         findings.add(
             (*path, "resources", "limits", "memory"),
-            f"{limit} is not more than maxInflightBytes ({router.max_inflight_bytes}); raise it, or the router is killed",
+            f"{limit} is not more than maxInflightBytes ({router.max_inflight_bytes}); raise it, or the router dies",
         )
