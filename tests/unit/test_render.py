@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
+
+from routegen.cli import main
 
 ROUTEGEN = str(Path(sys.executable).with_name("routegen"))
 ROUTES = """\
@@ -26,26 +31,51 @@ IN_CLUSTER = ROUTES.replace("envoy}", "envoy-gateway}").replace(
 )
 
 
-def render(*arguments: str, routes: str = ROUTES) -> subprocess.CompletedProcess[str]:
-    """Run the verb with ``routes`` on standard input."""
-    return subprocess.run(
-        [ROUTEGEN, "render", "-f", "-", *arguments], input=routes, capture_output=True, check=False, text=True
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a run ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_standard_output_holds_envoys_configuration_and_nothing_else() -> None:
+class Render(Protocol):
+    """Runs the verb."""
+
+    def __call__(self, *arguments: str, routes: str = ROUTES) -> Done:
+        """Run it with ``routes`` on standard input."""
+
+
+@pytest.fixture
+def render(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Render:
+    """The whole command line, in this process: Envoy's types are slow to import."""
+
+    def run(*arguments: str, routes: str = ROUTES) -> Done:
+        monkeypatch.setattr(sys, "argv", ["routegen", "render", "-f", "-", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(routes.encode())))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+def test_standard_output_holds_envoys_configuration_and_nothing_else(render: Render) -> None:
     done = render()
     assert (done.returncode, done.stderr) == (0, "")
     assert set(yaml.safe_load(done.stdout)) >= {"admin", "node", "static_resources"}
 
 
-def test_the_routers_configuration_comes_when_it_is_asked_for_as_json() -> None:
+def test_the_routers_configuration_comes_when_it_is_asked_for_as_json(render: Render) -> None:
     done = render("--only", "Router-Config")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["backends"][0]["name"] == "vllm"
 
 
-def test_only_keeps_the_kinds_that_are_named() -> None:
+def test_only_keeps_the_kinds_that_are_named(render: Render) -> None:
     done = render("--only", "service, Deployment", routes=IN_CLUSTER)
     assert done.returncode == 0
     assert sorted({document["kind"] for document in yaml.safe_load_all(done.stdout)}) == ["Deployment", "Service"]
@@ -60,13 +90,15 @@ def test_only_keeps_the_kinds_that_are_named() -> None:
         (["extra"], "unexpected extra argument"),
     ],
 )
-def test_misuse_is_exit_code_2_with_nothing_on_standard_output(arguments: list[str], says: str) -> None:
+def test_misuse_is_exit_code_2_with_nothing_on_standard_output(render: Render, arguments: list[str], says: str) -> None:
     done = render(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr
 
 
-def test_a_mistake_in_routes_yaml_is_exit_code_1_with_nothing_on_standard_output(tmp_path: Path) -> None:
+def test_a_mistake_in_routes_yaml_is_exit_code_1_with_nothing_on_standard_output(
+    render: Render, tmp_path: Path
+) -> None:
     done = render("-o", str(tmp_path / "out"), routes=MISTAKES)
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 2
@@ -74,13 +106,13 @@ def test_a_mistake_in_routes_yaml_is_exit_code_1_with_nothing_on_standard_output
     assert not (tmp_path / "out").exists()
 
 
-def test_the_target_on_the_command_line_wins() -> None:
+def test_the_target_on_the_command_line_wins(render: Render) -> None:
     done = render("--target", "envoy-gateway", "--only", "HTTPRoute", routes=IN_CLUSTER.replace("-gateway", ""))
     assert done.returncode == 0
     assert yaml.safe_load_all(done.stdout).__next__()["kind"] == "HTTPRoute"
 
 
-def test_a_folder_gets_one_file_a_document_and_keeps_what_else_it_holds(tmp_path: Path) -> None:
+def test_a_folder_gets_one_file_a_document_and_keeps_what_else_it_holds(render: Render, tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text("mine: true\n")
     (tmp_path / "envoy.yaml").write_text("old: true\n")
     done = render("-o", str(tmp_path))
@@ -95,7 +127,7 @@ def test_a_folder_gets_one_file_a_document_and_keeps_what_else_it_holds(tmp_path
     assert (tmp_path / "old.yaml").read_text() == "mine: true\n"
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_sentence(render: Render, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = render("-o", str(tmp_path / "file" / "folder"))
     assert (done.returncode, done.stdout) == (1, "")
@@ -122,7 +154,7 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_word(tmp_path: Path) -> 
 
 
 def test_envoys_refusal_is_an_error_unless_the_check_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "envoy"
     program.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")

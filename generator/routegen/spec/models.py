@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -96,12 +96,12 @@ class FailureSpec(Model):
 
     backend: Text | None = Field(description="The backend that gets such requests.")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _closed(cls, value: Any) -> Any:
+    def _closed(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
         if value == "closed":
             return cls.model_construct(backend=None)
-        return other_form(value, "closed, or {backend: NAME}")
+        return read(other_form(value, "closed, or {backend: NAME}"))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
