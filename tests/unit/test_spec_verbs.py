@@ -16,6 +16,7 @@ from routegen.compile import compile_text
 from routegen.spec.schema import json_schema
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "two-engines" / "routes.yaml"
+STARTER = resources.files("routegen").joinpath("starter", "routes.yaml").read_text(encoding="utf-8")
 MAIN = "from routegen.cli import main; main()"
 
 
@@ -42,8 +43,13 @@ def test_init_writes_a_file_that_validates(tmp_path: Path) -> None:
 
 
 def test_what_init_writes_is_the_two_engines_example_with_more_comments() -> None:
-    starter = resources.files("routegen").joinpath("starter", "routes.yaml").read_text(encoding="utf-8")
-    assert compile_text(starter, "starter") == compile_text(EXAMPLE.read_text(), "example")
+    assert compile_text(STARTER, "starter") == compile_text(EXAMPLE.read_text(), "example")
+
+
+def test_the_defaults_that_init_shows_in_comments_are_the_defaults() -> None:
+    shown = re.sub(r"^  # (?=\w+: )", "  ", STARTER, flags=re.MULTILINE)
+    assert shown.count("\n  # ") < STARTER.count("\n  # ")
+    assert compile_text(shown, "starter") == compile_text(STARTER, "starter")
 
 
 def test_init_leaves_a_file_that_exists_alone(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class FailureSpec(Model):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _closed(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+    def _closed(cls, value: Any, read: ModelWrapValidatorHandler[FailureSpec]) -> FailureSpec:
         if value == "closed":
             return cls.model_construct(backend=None)
         return read(other_form(value, "closed, or {backend: NAME}"))
