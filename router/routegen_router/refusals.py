@@ -40,9 +40,10 @@ def model_not_found(model: str, available: Sequence[str]) -> Reject:
 
 def unknown_value(value: str, allowed: Sequence[str], param: str, rule: str) -> Reject:
     """400: the value at ``param`` names nothing. The design's own field has a code of its own."""
-    code = "unknown_inference_server" if param == "inference_server" else "unknown_value"
     message = f"{quote(value)} is not a value that this gateway knows; {_choices('allowed', allowed)}"
-    return Reject(400, code, message, param, rule)
+    if param == "inference_server":
+        return Reject(400, "unknown_inference_server", message, param, rule)
+    return Reject(400, "unknown_value", message, param, rule)
 
 
 def engine_model_mismatch(value: str, model: str | None, possible: Sequence[str], param: str, rule: str) -> Reject:

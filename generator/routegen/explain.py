@@ -1,0 +1,196 @@
+"""What a gateway would do with one request, and why: the router's own code, run on paper.
+
+Pure: the plan, what is known of the engines and a request in, a report out. The request goes through the same
+:class:`~routegen_router.stream.Stream` that a router drives, so that the report can't disagree with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from routegen.emit.router_config import router_config
+from routegen.knowledge import BackendKnowledge, Knowledge
+from routegen.plan import Plan
+from routegen.problems import UserError
+from routegen_router import config as contract
+from routegen_router.admission import Admission
+from routegen_router.body import MODEL
+from routegen_router.config import Config, FieldPath, sources
+from routegen_router.decide import Draw, Step
+from routegen_router.stream import Answer, Body, Continue, Headers, Policy, Routed, Stream
+
+PASSTHROUGH: Final = "passthrough"
+"""The rule named for a request that the gateway sends on unread."""
+_LIKENESS: Final = 0.8
+"""From how much likeness on (:func:`difflib.get_close_matches`) a name counts as misspelt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as a client sends it."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the client gets from the gateway; where ``status`` is ``None``, the engine's own answer."""
+
+    status: int | None
+    headers: Mapping[str, str]
+    """Those that the gateway adds, or all of its own answer's."""
+    body: Any
+    """The JSON document of the gateway's own answer; ``None`` for an engine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What would happen to a request, and why."""
+
+    method: str
+    path: str
+    origin: str
+    """Where the knowledge of engines comes from."""
+    registry: tuple[BackendKnowledge, ...]
+    candidates: tuple[str, ...]
+    """The backends that serve the model; empty where the chain wasn't reached."""
+    steps: tuple[Step, ...]
+    not_reached: tuple[str, ...]
+    """The rules after the one that ended the chain."""
+    backend: str | None
+    """Where the request goes; ``None`` where the gateway answers itself."""
+    rule: str | None
+    """What decided or rejected."""
+    code: str | None
+    """The error's code, where it is refused."""
+    reply: Reply
+    warnings: tuple[str, ...]
+    """What looks like a mistake in the request."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Where the choice was random: backend -> its share of requests like this one."""
+        return dict(self.steps[-1].shares) if self.steps else {}
+
+
+def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> Report:
+    """Say what would happen to ``request``.
+
+    :param draw: randomness for splits.
+    """
+    config = checked_config(plan)
+    headers, dropped = _as_forwarded(plan, request)
+    trace: list[Step] = []
+    passed_by = _passthrough(plan, request)
+    if passed_by is not None:
+        outcome: Routed | Answer = Routed(passed_by, PASSTHROUGH)
+    else:
+        outcome = _run(config, knowledge, replace(request, headers=headers), draw, trace)
+    return Report(
+        method=request.method,
+        path=request.path,
+        origin=knowledge.origin,
+        registry=knowledge.backends,
+        candidates=trace[0].candidates if trace else (),
+        steps=tuple(trace),
+        # The first step is the model's, then each rule leaves one.
+        not_reached=tuple(rule.name for rule in config.rules[max(len(trace) - 1, 0) :]),
+        backend=outcome.backend if isinstance(outcome, Routed) else None,
+        rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
+        code=None if isinstance(outcome, Routed) else outcome.code,
+        reply=_reply(plan, outcome),
+        warnings=(*dropped, *_misspelt(config, request)),
+    )
+
+
+def checked_config(plan: Plan) -> Config:
+    """The router's configuration, as a router would load it.
+
+    :raises UserError: a router would refuse it.
+    """
+    try:
+        return contract.load(contract.dump(router_config(plan)), origin=plan.name)
+    except contract.ConfigError as error:
+        raise UserError(str(error)) from error
+
+
+def _run(config: Config, knowledge: Knowledge, request: Request, draw: Draw, trace: list[Step]) -> Routed | Answer:
+    """Drive the router's own stream, as a gateway in BUFFERED mode does."""
+    stream = Stream(Policy(config), lambda: knowledge.view, draw, Admission(config.max_inflight_bytes))
+    own = [(":method", request.method), (":path", request.path)]
+    if request.body and not any(name == "content-length" for name, _ in request.headers):
+        own.append(("content-length", str(len(request.body))))
+    reply = stream.on_headers(Headers((*own, *request.headers), end_of_stream=not request.body))
+    if isinstance(reply, Continue):
+        return stream.on_body(Body(request.body, end_of_stream=True), trace)
+    return reply
+
+
+def _reply(plan: Plan, outcome: Routed | Answer) -> Reply:
+    if isinstance(outcome, Routed):
+        return Reply(None, {plan.routing_header: outcome.backend}, None)
+    return Reply(outcome.status, dict(outcome.headers), json.loads(outcome.body))
+
+
+def _as_forwarded(plan: Plan, request: Request) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The headers that reach the router, and what became of the others."""
+    kept, warnings = [], []
+    for name, value in ((name.lower(), value) for name, value in request.headers):
+        if name == plan.routing_header:
+            warnings.append(f"{name}: the gateway removes this header from every request; only the router sets it")
+        elif "_" in name:
+            warnings.append(f"{name}: the gateway drops headers with underscores")
+        else:
+            kept.append((name, value))
+    return tuple(kept), tuple(warnings)
+
+
+def _passthrough(plan: Plan, request: Request) -> str | None:
+    """The backend of the passthrough entry that takes the request past the router."""
+    path = request.path.partition("?")[0]
+    if request.method == "POST" and path in plan.paths:
+        return None
+    for entry in plan.passthrough:
+        prefix = entry.path.removesuffix("/*")
+        under = entry.path.endswith("/*") and path.startswith(prefix + "/")
+        if entry.method == request.method and (path == prefix or under):
+            return entry.backend
+    return None
+
+
+def _misspelt(config: Config, request: Request) -> Iterator[str]:
+    """Names in the request that look like ones that rules read, and aren't."""
+    read = {source.header for rule in config.rules for source in sources(rule) if source.header is not None}
+    yield from _lookalikes("header", [name.lower() for name, _ in request.headers], read)
+    fields = {MODEL} | {source.body for rule in config.rules for source in sources(rule) if source.body}
+    try:
+        document = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        return
+    yield from _misspelt_fields(document, (), fields)
+
+
+def _misspelt_fields(document: Any, above: FieldPath, fields: set[FieldPath]) -> Iterator[str]:
+    if not isinstance(document, dict):
+        return
+    depth = len(above)
+    known = {path[depth] for path in fields if len(path) > depth and path[:depth] == above}
+    yield from _lookalikes("field", document, known, ".".join((*above, "")))
+    for key in known & document.keys():
+        yield from _misspelt_fields(document[key], (*above, key), fields)
+
+
+def _lookalikes(what: str, names: Iterable[str], known: set[str], prefix: str = "") -> Iterator[str]:
+    folded = {name.lower().replace("-", "_"): name for name in known}
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name.lower().replace("-", "_"), folded, 1, _LIKENESS)
+            if close:
+                yield f'the {what} "{prefix}{name}" is read by no rule; did you mean "{prefix}{folded[close[0]]}"?'
