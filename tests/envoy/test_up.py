@@ -143,6 +143,28 @@ def test_changes_are_taken_over_and_mistakes_refused_without_a_failed_request(ro
     assert list(load.answers) == ["200"]
 
 
+def test_a_stream_ends_well_though_its_backend_is_removed_meanwhile(routes: Path) -> None:
+    good = routes.read_text()
+    routes.write_text(good.replace("  rules:", "    slow: {endpoints: ['127.0.0.1:1']}\n  rules:"))
+    command = [sys.executable, "-m", "routegen.mock_engine", "--port", "0", "--tpot", "0.1", "--answer-tokens", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
+        try:
+            assert engine.stdout is not None
+            url = engine.stdout.readline().split(" at ")[1].strip()
+            with up("-f", str(routes), "--mock-engines", "--engine", f"slow={url}") as running:
+                connection = http.client.HTTPConnection(running.ready(), timeout=PATIENCE)
+                body = json.dumps({"inference_server": "slow", "stream": True, **HELLO})
+                connection.request("POST", "/v1/chat/completions", body)
+                answer = connection.getresponse()
+                answer.readline()
+                routes.write_text(good)
+                running.says("taken over; backends: vllm, sglang$")
+                assert answer.read().endswith(b"data: [DONE]\n\n")
+                connection.close()
+        finally:
+            engine.terminate()
+
+
 def test_one_ctrl_c_ends_everything_and_leaves_no_process_and_no_file() -> None:
     with up("-f", str(TWO_ENGINES), "--mock-engines") as running:
         running.ready()

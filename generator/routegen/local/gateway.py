@@ -78,11 +78,11 @@ class LocalGateway:
         :raises UserError: something stands in the way; it says what to do.
         """
         plan = self._local(plan)
-        documents = await self.envoy.render(plan)
         self._files.write_router_config(config_of(plan))
-        self._children.append(await self.router.start())
-        await self._while_alive(self.router.listening())
+        self._children.append(await self.router.start())  # takes a moment, as rendering does
+        documents = await self._while_alive(self.envoy.render(plan))
         self._children.append(await self.envoy.start(documents))
+        await self._while_alive(self.router.listening())
         await self._while_alive(self.envoy.ready())
         self._plan = plan
 

@@ -90,6 +90,8 @@ class _Up:
         """The plan in routes.yaml with its engines where they are on this machine."""
         plan = await asyncio.to_thread(pipeline.read_plan, self.options.source)
         urls = dict(self.options.engines)
+        if self.gateway is not None:  # a backend that the file no longer has may come back
+            urls = {name: url for name, url in urls.items() if name in {backend.name for backend in plan.backends}}
         if self.options.mock_engines:
             urls |= await self.mocks.start(tuple(backend for backend in plan.backends if backend.name not in urls))
         return place(plan, urls)
