@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
+from routegen.compile import compile_text
 from routegen.positions import read_documents
 from routegen.spec.schema import json_schema
 
@@ -78,6 +80,29 @@ def test_every_short_form_is_valid(text: str) -> None:
 )
 def test_a_mistake_is_underlined_where_it_is(text: str, where: str) -> None:
     assert where in _errors(_spec(text))
+
+
+def test_every_default_can_be_written_out() -> None:
+    minimal: dict[str, Any] = {
+        "apiVersion": "routegen/v1alpha1",
+        "kind": "InferenceRoutes",
+        "metadata": {"name": "x"},
+        "spec": {"backends": {"a": {"endpoints": ["10.0.0.1:80"]}}},
+    }
+    full = minimal | {"spec": _defaults(SCHEMA["$defs"]["Spec"]) | minimal["spec"]}
+    assert set(full["spec"]["router"]) == {"image", "replicas", "resources", "addresses", "maxInflightBytes", "failure"}
+    assert compile_text(json.dumps(full), "full") == compile_text(json.dumps(minimal), "minimal")
+
+
+def _defaults(definition: dict[str, Any]) -> dict[str, Any]:
+    """What a mapping holds if nothing is written."""
+    found = {}
+    for key, entry in definition["properties"].items():
+        if "default" in entry:
+            found[key] = entry["default"]
+        elif key not in definition.get("required", []) and "properties" in _resolved(entry):
+            found[key] = _defaults(_resolved(entry))
+    return found
 
 
 def test_every_key_is_described() -> None:
