@@ -16,7 +16,7 @@ from .metrics import BY_KEY
 
 _MARKS: Final = {"ok": "ok", "note": "note", "unknown": "unknown", "fail": "FAIL"}
 _STYLES: Final = {"ok": "green", "note": "yellow", "unknown": "yellow", "fail": "bold red"}
-_WIDTH: Final = 132
+_WIDTH: Final = 160
 
 
 def show(analysis: Analysis, console: Console | None = None) -> None:

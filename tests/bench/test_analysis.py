@@ -1,0 +1,159 @@
+"""From records to everything that a report shows, the checks included."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from routegen.bench.analysis import Analysis, analyse
+from routegen.bench.records import Block, Comparison, Part, Recorded, Request
+from support.bench_runs import DESIGN, make_run, measure
+
+SMALL = msgspec.structs.replace(DESIGN, requests=4)
+
+
+def levels(analysis: Analysis, check: str) -> set[str]:
+    return {found.level for found in analysis.checks if found.id == check}
+
+
+def changed(recorded: Recorded, arm: str, **fields: object) -> Recorded:
+    """The same run, with these fields in every request of ``arm``."""
+    requests = tuple(
+        msgspec.structs.replace(request, **fields) if request.arm == arm else request for request in recorded.requests
+    )
+    return Recorded(recorded.run, requests, recorded.blocks, recorded.samples)
+
+
+def failing(recorded: Recorded, arm: str, every: int) -> Recorded:
+    """The same run, in which every so-many-th request of ``arm`` was reset."""
+    requests: list[Request] = []
+    for number, request in enumerate(recorded.requests):
+        hit = request.arm == arm and number % every == 0
+        requests.append(msgspec.structs.replace(request, error="reset") if hit else request)
+    return Recorded(recorded.run, tuple(requests), recorded.blocks, recorded.samples)
+
+
+def test_a_slower_engine_is_named_with_the_size_of_the_difference() -> None:
+    found = analyse(measure(make_run("a", "b"), slower={"b": 1.15}))
+    assert found.valid
+    (compared,) = found.compared
+    assert compared.comparison == Comparison(base="a", other="b", question="engines")
+    assert compared.primary.outcome == "base better"
+    assert compared.primary.difference == pytest.approx(0.15, abs=0.05)
+    assert {effect.metric for effect in compared.others} >= {"ttft", "tpot", "request_rate", "goodput"}
+
+
+def test_the_same_records_always_give_the_same_analysis() -> None:
+    recorded = measure(make_run("a", "b", "c", design=SMALL))
+    assert analyse(recorded) == analyse(recorded)
+
+
+def test_the_control_gives_the_noise_floor_of_its_base() -> None:
+    found = analyse(measure(make_run("a", "b", design=SMALL, control=True)))
+    engines, control = found.compared
+    assert control.comparison.question == "control"
+    assert engines.primary.floor_from == "control"
+    assert control.primary.floor_from == "signs"
+
+
+def test_a_control_that_differs_is_said() -> None:
+    found = analyse(measure(make_run("a", "b", design=SMALL, control=True), slower={"a again": 1.5}))
+    assert levels(found, "control") == {"note"}
+    assert found.compared[0].primary.outcome == "inconclusive", "half as much again is the noise here"
+
+
+def test_of_three_engines_each_is_held_against_the_first_under_holm() -> None:
+    found = analyse(measure(make_run("a", "b", "c", design=SMALL), slower={"b": 1.2}))
+    b, c = found.compared
+    assert (b.comparison.other, c.comparison.other) == ("b", "c")
+    assert b.primary.p is not None
+    assert b.primary.p_adjusted == pytest.approx(2 * b.primary.p)
+
+
+def test_percentiles_are_given_only_where_the_sample_supports_them() -> None:
+    few = analyse(measure(make_run("a", "b", design=SMALL)))  # 80 requests an arm
+    figure = few.arms[0].figure("e2e")
+    assert figure is not None
+    assert [found.value is not None for found in figure.percentiles] == [True, True, True, False]
+    assert figure.percentiles[-1].needs == 299
+
+
+def test_an_interrupted_run_is_reported_up_to_its_last_complete_block() -> None:
+    whole = measure(make_run("a", "b", design=SMALL), slower={"b": 1.3})
+    cut = analyse(Recorded(whole.run, whole.requests, whole.blocks[:9], ()))
+    assert cut.blocks == 9
+    assert levels(cut, "blocks") == {"note"}
+    assert cut.compared[0].primary.difference is not None
+    assert cut.compared[0].primary.outcome == "inconclusive", "nobody is called better with fewer than 20 blocks"
+    assert (cut.compared[0].primary.blocks_more or 0) >= 11
+
+
+def test_a_run_without_a_complete_block_has_an_empty_analysis() -> None:
+    whole = measure(make_run("a", "b", design=SMALL))
+    found = analyse(Recorded(whole.run, whole.requests, (), ()))
+    assert found.arms == ()
+    assert found.compared[0].primary.pairs == ()
+
+
+def test_a_block_is_measured_once_however_often_it_was_tried() -> None:
+    whole = measure(make_run("a", "b", design=SMALL))
+    again = tuple(msgspec.structs.replace(request, session=1) for request in whole.requests if request.block == 3)
+    part = Part(arms=("a",), started=0.0, ended=1.0)
+    others = (block for block in whole.blocks if block.block != 3)
+    blocks = (*others, Block(session=1, block=3, parts=(part,)))
+    found = analyse(Recorded(whole.run, whole.requests + again, blocks, ()))
+    assert found.arms[0].requests == 80
+    assert levels(found, "sessions") == {"note"}
+
+
+def test_a_run_in_which_all_is_well_passes_every_check() -> None:
+    assert {check.level for check in analyse(measure(make_run("a", "b"))).checks} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "check", "level"),
+    [
+        ({"prompt_tokens": 140}, "prompt-tokens", "fail"),
+        ({"prompt_tokens": None}, "prompt-tokens", "unknown"),
+        ({"completion_tokens": 9}, "completion-tokens", "fail"),
+        ({"completion_tokens": None}, "completion-tokens", "unknown"),
+        ({"cached_tokens": 100}, "cache", "fail"),
+        ({"cached_tokens": 32}, "cache", "ok"),
+        ({"cached_tokens": None}, "cache", "unknown"),
+        ({"done_marker": False}, "done", "note"),
+        ({"scheduled": -10.0}, "client", "fail"),
+    ],
+)
+def test_what_makes_a_comparison_unfair_is_found(fields: dict[str, object], check: str, level: str) -> None:
+    found = analyse(changed(measure(make_run("a", "b", design=SMALL)), "b", **fields))
+    assert level in levels(found, check)
+    assert found.valid is (level != "fail")
+
+
+def test_answers_of_other_lengths_are_no_fault_where_engines_may_stop() -> None:
+    run = make_run("a", "b", design=msgspec.structs.replace(SMALL, ignore_eos=False))
+    found = analyse(changed(measure(run), "b", completion_tokens=9))
+    assert levels(found, "completion-tokens") == {"note"}
+
+
+def test_warm_prompts_must_be_found_in_the_cache() -> None:
+    run = make_run("a", "b", design=msgspec.structs.replace(SMALL, cache="warm"))
+    assert levels(analyse(measure(run)), "cache") == {"fail"}
+    warm = changed(changed(measure(run), "a", cached_tokens=112), "b", cached_tokens=112)
+    assert levels(analyse(warm), "cache") == {"ok"}
+
+
+@pytest.mark.parametrize(("every", "level"), [(5, "fail"), (250, "note")])
+def test_failed_requests_are_counted_by_kind(every: int, level: str) -> None:
+    found = analyse(failing(measure(make_run("a", "b")), "b", every))
+    assert level in levels(found, "errors")
+    assert found.arms[1].errors.keys() == {"reset"}
+    assert found.arms[0].errors == {}
+
+
+@pytest.mark.parametrize(("backend", "level"), [(None, "unknown"), ("a", "ok")])
+def test_answers_through_a_gateway_must_name_their_backend(backend: str | None, level: str) -> None:
+    run = make_run("a", "b", design=SMALL)
+    arms = (msgspec.structs.replace(run.arms[0], via="gateway", inference_server="a"), run.arms[1])
+    recorded = changed(measure(msgspec.structs.replace(run, arms=arms)), "a", backend=backend)
+    assert levels(analyse(recorded), "backend") == {level}

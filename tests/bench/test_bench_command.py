@@ -1,0 +1,173 @@
+"""``routegen bench`` as users call it: what it refuses, what it prints, what it ends with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from routegen.bench import records
+from routegen.bench.analysis import analyse
+from routegen.cli import cli
+from routegen.commands.bench import INTERRUPTED, INVALID, WORSE, exit_code
+from routegen.problems import UserError
+from support.bench_runs import DESIGN, make_run, measure
+
+SMALL = ("--requests", "2", "--warmup", "2", "--concurrency", "2", "--input-tokens", "40", "--output-tokens", "4")
+
+
+def bench(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["bench", *arguments])
+
+
+def write(folder: Path, recorded: records.Recorded) -> None:
+    records.create(folder, recorded.run)
+    records.append(folder, recorded.requests)
+    records.append(folder, recorded.blocks)
+
+
+@pytest.fixture(scope="module")
+def engines() -> Iterator[dict[str, str]]:
+    """Two mock engines in processes of their own; name -> address."""
+    started = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "routegen.mock_engine", "--personality", name, "--port", "0", "--ttft", "0.01"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("vllm", "sglang")
+    }
+    try:
+        yield {
+            name: process.stdout.readline().split()[-1]
+            for name, process in started.items()
+            if process.stdout is not None
+        }
+    finally:
+        for process in started.values():
+            process.terminate()
+            process.wait(10)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--primary", "speed"], 'unknown metric "speed"; known: e2e, ttft'),
+        (["--rate", "5", "--concurrency", "2"], "--rate (open loop) and --concurrency (closed loop) exclude"),
+        (["--requests", "4", "--concurrency", "8"], "--requests 4 a block can't keep 8 in flight"),
+        (["--warmup", "4", "--concurrency", "8"], "--warmup 4 can't warm up 8 requests at once"),
+        (["--slo", "ttft=fast"], '"fast" is not a number of seconds'),
+        (["--slo", "latency=1"], "give ttft, tpot or e2e"),
+        (["--primary", "goodput"], "--primary goodput needs a limit"),
+        (["--margin", "3"], "3 is not between 0 and 100 %"),
+        (["--margin", "much"], "neither a percentage (3%) nor a share"),
+        (["--url", "vllm"], '"vllm" is not NAME=VALUE'),
+        (["--url", "a=127.0.0.1:8001"], '"127.0.0.1:8001" is not an address such as http://'),
+        (["--url", "a=http://me:secret@host:1"], "a password would be recorded"),
+        (["--url", "a=http://127.0.0.1:1", "--engine", "a"], "add -f routes.yaml"),
+        (["--resume", "RUN", "--blocks", "1"], "20 blocks are measured already"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_with_a_reason(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    write(tmp_path / "run", measure(make_run("a", "b", design=msgspec.structs.replace(DESIGN, requests=1))))
+    found = bench(*(str(tmp_path / "run") if argument == "RUN" else argument for argument in arguments))
+    assert message in found.stderr.replace("\n", " ")
+    assert found.exit_code == 2
+    assert found.stdout == ""
+
+
+def test_an_engine_that_is_not_there_is_named() -> None:
+    found = bench("--url", "a=http://127.0.0.1:9", "--url", "b=http://127.0.0.1:9")
+    assert isinstance(found.exception, UserError)
+    assert "a does not answer at http://127.0.0.1:9" in str(found.exception)
+
+
+def test_a_model_that_an_engine_does_not_serve_is_named(engines: dict[str, str], tmp_path: Path) -> None:
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    found = bench(*urls, "--model", "gold", "-o", str(tmp_path / "run"))
+    assert 'vllm does not serve the model "gold"; it serves: mock-model' in str(found.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_measures_every_block_and_reports_it(engines: dict[str, str], tmp_path: Path) -> None:
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    found = bench(*urls, *SMALL, "--blocks", "6", "-o", str(tmp_path / "run"))
+    assert "sglang beside vllm (engines)" in found.stdout
+    assert "n too small: needs 299" in found.stdout
+    assert "block 6 of 6: vllm" in found.stderr
+    assert found.exit_code in {0, INVALID}, "a busy machine may fail the client's check"
+    recorded = records.read(tmp_path / "run")
+    assert (len(recorded.done), recorded.run.arms[0].model) == (6, "mock-model")
+
+    again = bench("--resume", str(tmp_path / "run"), "--blocks", "8")
+    assert "block 8 of 8: vllm" in again.stderr
+    assert len(records.read(tmp_path / "run").done) == 8
+
+
+def test_ctrl_c_reports_what_was_measured_and_says_how_to_go_on(engines: dict[str, str], tmp_path: Path) -> None:
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    process = subprocess.Popen(
+        [
+            Path(sys.executable).with_name("routegen"),
+            "bench",
+            *urls,
+            *SMALL,
+            "--blocks",
+            "100000",
+            "-o",
+            str(tmp_path / "run"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("block 8 of"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert "of 100000 blocks, 2 requests per arm and block" in out
+    assert f"go on with: routegen bench --resume {tmp_path / 'run'}" in err
+    assert len(records.read(tmp_path / "run").done) >= 8
+
+
+def test_a_report_is_made_again_from_the_folder_alone(tmp_path: Path) -> None:
+    write(tmp_path, measure(make_run("a", "b", control=True), slower={"b": 1.2}))
+    found = bench("report", str(tmp_path))
+    assert found.exit_code == 0
+    assert "a better: b beside a, end to end +" in found.stdout
+    assert "measured by the control" in found.stdout
+    assert found.stdout == bench("report", str(tmp_path)).stdout
+
+
+def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
+    records.create(tmp_path, make_run("a", "b"))
+    assert "No block is complete" in bench("report", str(tmp_path)).stdout
+
+
+def test_the_exit_code_tells_invalid_worse_and_interrupted_apart() -> None:
+    small = msgspec.structs.replace(DESIGN, requests=8)
+    run = make_run("a", "b", design=small)
+    slower, faster = (analyse(measure(run, slower={"b": factor})) for factor in (1.3, 0.7))
+    assert exit_code(slower, complete=True, fail_if_worse=False) == 0
+    assert exit_code(slower, complete=True, fail_if_worse=True) == WORSE
+    assert exit_code(faster, complete=True, fail_if_worse=True) == 0
+    assert exit_code(slower, complete=False, fail_if_worse=True) == INTERRUPTED
+    recorded = measure(run)
+    broken = tuple(msgspec.structs.replace(request, error="reset") for request in recorded.requests)
+    invalid = analyse(records.Recorded(run, broken, recorded.blocks, ()))
+    assert exit_code(invalid, complete=True, fail_if_worse=True) == INVALID
