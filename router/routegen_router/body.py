@@ -63,8 +63,8 @@ class BodyReader:
     def __init__(self, config: Config) -> None:
         routing = _routing_fields(config)
         self._seen = _Seen()
-        conditions = {source.body for rule in config.rules for source in sources(rule) if source.body} - routing
-        self._top = _Level((), sorted(routing | conditions), routing, self._seen)
+        self._conditions = {source.body for rule in config.rules for source in sources(rule) if source.body} - routing
+        self._top = _Level((), sorted(routing | self._conditions), routing, self._seen)
         self._strict = msgspec.json.Decoder(self._top.strict)
 
     def read(self, raw: bytes) -> Fields:
@@ -99,7 +99,9 @@ class BodyReader:
         try:
             try:
                 top = self._strict.decode(raw)
-                values = self._seen.strings | dict(self._top.booleans(top))
+                values = self._seen.strings
+                if self._conditions:
+                    values.update(self._top.booleans(top))
             except msgspec.ValidationError:
                 self._seen.check()
                 msgspec.json.decode(raw, type=msgspec.Raw)  # the rest of it might not be JSON at all

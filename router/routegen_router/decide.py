@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Final, Literal
 
 from .choice import Group, rendezvous, shares, weighted
@@ -29,6 +30,8 @@ MODEL: Final = "model"
 END: Final = "end"
 """The name of a trace's last step where the chain's end decided."""
 
+Why = Callable[[], str]
+"""A reason, put into words only where a trace is wanted."""
 Draw = Callable[[], float]
 """Gives a random number in [0, 1)."""
 
@@ -101,15 +104,15 @@ class _Run:
         """The candidates: the backends that serve the request's model."""
         model = self.facts.model
         if model is None:
-            self._note(MODEL, "started", "the request names no model")
+            self._note(MODEL, "started", lambda: "the request names no model")
             return None
         serving = self.view.serving(model)
         if serving:
             self.candidates = serving
-            self._note(MODEL, "started", f"these serve {quote(model)}")
+            self._note(MODEL, "started", lambda: f"these serve {quote(model)}")
             return None
         if config.models.unknown == "allow":
-            self._note(MODEL, "started", f"nobody is known to serve {quote(model)}, and unknown models are allowed")
+            self._note(MODEL, "started", lambda: f"nobody is known to serve {quote(model)}; unknown models are allowed")
             return None
         self.candidates = ()
         return self._reject(
@@ -118,9 +121,9 @@ class _Run:
 
     def apply(self, rule: Rule) -> Decision | None:
         """Run one rule; a decision ends the chain."""
-        failed = next((test for test in rule.when if not _holds(test, self.facts)), None)
-        if failed is not None:
-            return self._pass(rule, f"{_describe(failed)} does not hold")
+        for test in rule.when:
+            if not _holds(test, self.facts):
+                return self._pass(rule, partial(_unmet, test))
         match rule:
             case Prefer():
                 return self._prefer(rule)
@@ -134,26 +137,27 @@ class _Run:
     def finish(self) -> Decision:
         """The chain has ended without a decision."""
         if len(self.candidates) == 1:
-            self._note(END, "decided", "one candidate is left")
+            self._note(END, "decided", lambda: "one candidate is left")
             return Route(self.candidates[0], self.chose or ONLY_CANDIDATE)
         if self.chose is None:
             return self._reject(END, Reject(400, "no_route", "No rule chose an engine for this request."))
         alive = self._alive(self.candidates)
         self.candidates = (alive[int(self.draw() * len(alive))],)
-        self._note(END, "decided", f"evenly among what {self.chose} left", dict.fromkeys(alive, 1 / len(alive)))
+        even = dict.fromkeys(alive, 1 / len(alive))
+        self._note(END, "decided", lambda: f"evenly among what {self.chose} left", even)
         return Route(self.candidates[0], self.chose)
 
     def _prefer(self, rule: Prefer) -> Decision | None:
         wanted = {name for group in rule.names for name in self.view.bearing(group)}
         left = tuple(name for name in self.candidates if name in wanted and name in self.view.alive)
         if not left:
-            return self._pass(rule, f"none of {', '.join(rule.names)} is a candidate that answers")
-        return self._narrow(rule, left, f"prefers {', '.join(rule.names)}")
+            return self._pass(rule, lambda: f"none of {', '.join(rule.names)} is a candidate that answers")
+        return self._narrow(rule, left, lambda: f"prefers {', '.join(rule.names)}")
 
     def _lookup(self, rule: Lookup) -> Decision | None:
         value = _read(rule.source, self.facts)
         if value is None:
-            return self._pass(rule, f"{rule.source} is absent")
+            return self._pass(rule, lambda: f"{rule.source} is absent")
         param = _param(rule.source)
         name = _translate(rule, value)
         named = self.view.bearing(name) if name is not None else ()
@@ -161,23 +165,23 @@ class _Run:
             if name is not None and not self.view.owners_complete:
                 return self._reject(rule.name, registry_incomplete(param, rule.name))
             if rule.on_unknown == "next":
-                return self._pass(rule, f"{quote(value)} names nothing")
+                return self._pass(rule, lambda: f"{quote(value)} names nothing")
             allowed = tuple(pattern for pattern, _ in rule.values) or self.view.bearable
             return self._reject(rule.name, unknown_value(value, allowed, param, rule.name))
         left = tuple(name for name in self.candidates if name in named)
         if left:
-            return self._narrow(rule, left, f"{rule.source} is {quote(value)}")
+            return self._narrow(rule, left, lambda: f"{rule.source} is {quote(value)}")
         if self.facts.model is not None and not all(self.view.known[name].answered for name in named):
             return self._reject(rule.name, registry_incomplete(param, rule.name))
         if rule.on_mismatch == "next":
-            return self._pass(rule, f"{quote(value)} names no candidate")
+            return self._pass(rule, lambda: f"{quote(value)} names no candidate")
         reject = engine_model_mismatch(value, self.facts.model, self.candidates, param, rule.name)
         return self._reject(rule.name, reject)
 
     def _split(self, rule: Split) -> Decision | None:
         groups = self._groups(rule)
         if not groups:
-            return self._pass(rule, "no candidate has a weight here")
+            return self._pass(rule, lambda: "no candidate has a weight here")
         key = _read(rule.sticky_by, self.facts) if rule.sticky_by is not None else None
         weights = [(name, weight) for name, weight, _ in groups]
         bearers = {name: backends for name, _, backends in groups}
@@ -191,7 +195,7 @@ class _Run:
         self.candidates = (backend,)
         if self.trace is not None:
             why = "by weight" if key is None else f"by weight, sticky by {rule.sticky_by}"
-            self._note(rule.name, "decided", why, shares(groups) if key is None else {})
+            self._note(rule.name, "decided", lambda: why, shares(groups) if key is None else {})
         return Route(backend, rule.name)
 
     def _groups(self, rule: Split) -> list[Group]:
@@ -206,23 +210,23 @@ class _Run:
                 return groups
         return []
 
-    def _narrow(self, rule: Rule, left: tuple[str, ...], why: str) -> Route | None:
+    def _narrow(self, rule: Rule, left: tuple[str, ...], why: Why) -> Route | None:
         self.candidates, self.chose = left, rule.name
         decided = len(left) == 1
         self._note(rule.name, "decided" if decided else "narrowed", why)
         return Route(left[0], rule.name) if decided else None
 
-    def _pass(self, rule: Rule, why: str) -> Decision | None:
+    def _pass(self, rule: Rule, why: Why) -> Decision | None:
         self._note(rule.name, "passed", why)
         return None
 
     def _reject(self, step: str, reject: Reject) -> Reject:
-        self._note(step, "rejected", reject.message)
+        self._note(step, "rejected", lambda: reject.message)
         return reject
 
-    def _note(self, step: str, outcome: Outcome, why: str, shares: Mapping[str, float] | None = None) -> None:
+    def _note(self, step: str, outcome: Outcome, why: Why, shares: Mapping[str, float] | None = None) -> None:
         if self.trace is not None:
-            self.trace.append(Step(step, outcome, why, self.candidates, shares or {}))
+            self.trace.append(Step(step, outcome, why(), self.candidates, shares or {}))
 
     def _alive(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Those whose engines answer, or all where none does."""
@@ -254,5 +258,5 @@ def _param(source: Source) -> str:
     return ".".join(source.body) if source.body is not None else source.header or ""
 
 
-def _describe(test: Condition) -> str:
-    return f"when {test.source or test.attribute}: {test.pattern}"
+def _unmet(test: Condition) -> str:
+    return f"when {test.source or test.attribute}: {test.pattern} does not hold"

@@ -234,8 +234,8 @@ class Stream:
         config = self._policy.config
         if ended:
             return rejection(refusals.no_body())
-        encodings = self._headers.get("content-encoding", "").lower().split(",")
-        if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
+        encodings = self._headers.get("content-encoding")
+        if encodings is not None and set(map(str.strip, encodings.lower().split(","))) - {"", "identity"}:
             return rejection(refusals.unsupported_encoding())
         length = self._headers.get("content-length", "")
         known = length.isascii() and length.isdigit()
