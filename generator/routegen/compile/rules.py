@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from routegen.compile.chain import check_chain
+from routegen.compile.fields import check_fields
 from routegen.compile.names import Findings
 from routegen.compile.units import field_path
 from routegen.plan import Condition, Lookup, Prefer, Refuse, Rule, Source, Split
@@ -17,6 +18,7 @@ def compile_rules(spec: Spec, findings: Findings) -> tuple[Rule, ...]:
     if spec.rules is None:
         return default_rules(tuple(spec.backends))
     check_chain(spec, findings)
+    check_fields(spec, findings)
     names = _rule_names(spec.rules)
     return tuple(_rule(name, rule) for name, rule in zip(names, spec.rules, strict=True))
 
