@@ -24,7 +24,8 @@ ADMIN: Final = "127.0.0.1:9901"
 LIVE: Final = "live"
 """The folder, inside the watched one, that Envoy reads from: a symbolic link that is renamed into place."""
 
-_MAX_CONNECTIONS: Final = 50_000
+MAX_CONNECTIONS: Final = 50_000
+"""Clients' connections, all listeners together; more are closed at once."""
 
 
 def static(plan: Plan, *, admin: str = ADMIN) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _overload_manager() -> overload.OverloadManager:
 
     Bodies need no guard here: the router admits them by their declared size before Envoy has read them.
     """
-    limit = connections.DownstreamConnectionsConfig(max_active_downstream_connections=_MAX_CONNECTIONS)
+    limit = connections.DownstreamConnectionsConfig(max_active_downstream_connections=MAX_CONNECTIONS)
     return overload.OverloadManager(
         refresh_interval=seconds(0.25),
         resource_monitors=[

@@ -7,6 +7,8 @@ Envoy's "response code details", which hold the router's error text.
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
@@ -27,45 +29,38 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     undecided = _without_header(plan.routing_header)
     nowhere = _flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
     failed = _flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
+    too_large = f"The request body is larger than this gateway accepts ({plan.max_body_bytes} bytes)."
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=_from_router()),
-            _mapper(
-                _status(413),
-                "request_too_large",
-                f"The request body is larger than this gateway accepts ({plan.max_body_bytes} bytes).",
-            ),
-            _mapper(_status(404), "not_found", "This gateway does not serve that path or method."),
-            _mapper(_status(504), "gateway_timeout", "The router or the engine took too long to answer."),
-            _mapper(_overloaded(), "gateway_overloaded", "The gateway is overloaded; try again later."),
-            _mapper(_all(_status(503), undecided, nowhere), "route_not_set", "No engine was chosen for this request."),
-            _mapper(_all(_status(503), failed), "engine_unavailable", "The chosen engine can't be reached."),
-            _mapper(_status(503), "router_unavailable", "The gateway's router can't be reached or failed."),
-            _mapper(_status(500, _AT_LEAST), "internal_error", "The gateway failed to handle the request."),
-            _mapper(_status(400, _AT_LEAST), "bad_request", "The gateway refused the request."),
+            _mapper(413, "request_too_large", too_large),
+            _mapper(404, "not_found", "This gateway does not serve that path or method."),
+            _mapper(504, "gateway_timeout", "The router or the engine took too long to answer."),
+            _mapper(503, "route_not_set", "No engine was chosen for this request.", undecided, nowhere),
+            _mapper(503, "engine_unavailable", "The chosen engine can't be reached.", failed),
+            _mapper(503, "router_unavailable", "The gateway's router can't be reached or failed."),
+            _mapper(500, "internal_error", "The gateway failed to handle the request.", op=_AT_LEAST),
+            _mapper(400, "bad_request", "The gateway refused the request.", op=_AT_LEAST),
         ]
     )
 
 
-def _mapper(condition: accesslog.AccessLogFilter, code: str, message: str) -> hcm.ResponseMapper:
-    kind = "server_error" if code in _SERVER_ERRORS else "invalid_request_error"
-    error = {"message": message.replace("%", "%%"), "type": kind, "param": None, "code": code}
-    body = core.SubstitutionFormatString(
-        json_format=Struct.from_dict({"error": error}), content_type="application/json"
+def _mapper(
+    status: int,
+    code: str,
+    message: str,
+    *conditions: accesslog.AccessLogFilter,
+    op: accesslog.ComparisonFilterOp = _EQUAL,
+) -> hcm.ResponseMapper:
+    """Give replies of this status, where all ``conditions`` hold too, this error as their body."""
+    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return hcm.ResponseMapper(
+        filter=_all(_status(status, op), *conditions) if conditions else _status(status, op),
+        body_format_override=core.SubstitutionFormatString(
+            json_format=Struct.from_dict({"error": error}), content_type="application/json"
+        ),
     )
-    return hcm.ResponseMapper(filter=condition, body_format_override=body)
-
-
-_SERVER_ERRORS = frozenset(
-    {
-        "gateway_timeout",
-        "gateway_overloaded",
-        "route_not_set",
-        "engine_unavailable",
-        "router_unavailable",
-        "internal_error",
-    }
-)
 
 
 def _from_router() -> accesslog.AccessLogFilter:
@@ -82,7 +77,7 @@ def _from_router() -> accesslog.AccessLogFilter:
     )
 
 
-def _status(status: int, op: accesslog.ComparisonFilterOp = _EQUAL) -> accesslog.AccessLogFilter:
+def _status(status: int, op: accesslog.ComparisonFilterOp) -> accesslog.AccessLogFilter:
     value = core.RuntimeUInt32(default_value=status, runtime_key=f"routegen.local_reply.{status}")
     return accesslog.AccessLogFilter(
         status_code_filter=accesslog.StatusCodeFilter(comparison=accesslog.ComparisonFilter(op=op, value=value))
@@ -92,10 +87,6 @@ def _status(status: int, op: accesslog.ComparisonFilterOp = _EQUAL) -> accesslog
 def _flags(*flags: str) -> accesslog.AccessLogFilter:
     """Match any of these response flags; none given: any flag at all."""
     return accesslog.AccessLogFilter(response_flag_filter=accesslog.ResponseFlagFilter(flags=list(flags)))
-
-
-def _overloaded() -> accesslog.AccessLogFilter:
-    return _flags("OM")
 
 
 def _without_header(name: str) -> accesslog.AccessLogFilter:
