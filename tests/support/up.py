@@ -22,8 +22,8 @@ from typing import Any
 TWO_ENGINES = Path(__file__).parents[2] / "examples" / "two-engines" / "routes.yaml"
 ROUTEGEN = (sys.executable, "-c", "from routegen.cli import main; main()")
 """The command, without a search for its script."""
-PATIENCE = 30.0
-"""Seconds; nothing here takes more than two or three on an idle machine."""
+PATIENCE = 60.0
+"""Seconds; on an idle machine nothing here takes more than three."""
 
 
 @dataclass

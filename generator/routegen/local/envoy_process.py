@@ -18,7 +18,7 @@ from routegen.problems import UserError
 from routegen.text import to_yaml
 
 START_TIMEOUT: Final = 30.0
-TAKE_OVER_TIMEOUT: Final = 15.0
+TAKE_OVER_TIMEOUT: Final = 30.0
 """Seconds; a new cluster is used after its first health check, which may take 10."""
 BOOTSTRAP: Final = "envoy.yaml"
 

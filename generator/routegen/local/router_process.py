@@ -18,7 +18,7 @@ from routegen.plan import Plan
 from routegen.problems import UserError
 from routegen_router.status import RegistryStatus
 
-TIMEOUT: Final = 15.0
+TIMEOUT: Final = 30.0
 """Seconds that starting or reloading may take."""
 
 
