@@ -74,7 +74,8 @@ def gpus(engine: Engine) -> Gpus:
         return found
     if items(engine.get("resources", "claims")):
         return Gpus("claim", resource, count, nvidia, cuda)
-    if on_cpu(engine) or str(nvidia.value).lower() in {"none", "void"}:
+    hidden = nvidia.state == "set" and str(nvidia.value).strip().lower() in _NOTHING
+    if on_cpu(engine) or hidden:
         return Gpus("cpu", resource, count, nvidia, cuda)
     if found.indices:
         return Gpus("pinned", resource, Fact("set", Fraction(len(found.indices)), found.pin.place), nvidia, cuda)

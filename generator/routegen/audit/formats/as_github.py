@@ -13,10 +13,10 @@ def render(report: Report) -> str:
     """One line a finding, then the table and the summary as plain lines of the log."""
     lines = [_line(finding) for finding in report.findings]
     for compared in report.compared:
-        lines.append(f"{compared.pair.first.title} and {compared.pair.second.title}:")
-        lines += [f"  {row.resource}: {row.state} ({row.why})" for row in compared.rows]
-    lines += [f"suppressed {one.finding.rule.id}: {one.reason}" for one in report.suppressed]
-    return "\n".join(line.replace("\r", " ") for line in [*lines, summary(report)]) + "\n"
+        lines.append(_plain(f"{compared.pair.first.title} and {compared.pair.second.title}:"))
+        lines += [_plain(f"- {row.resource}: {row.state} ({row.why})") for row in compared.rows]
+    lines += [_plain(f"suppressed {one.finding.rule.id}: {one.reason}") for one in report.suppressed]
+    return "\n".join([*lines, summary(report)]) + "\n"
 
 
 def _line(finding: Finding) -> str:
@@ -28,6 +28,11 @@ def _line(finding: Finding) -> str:
     text = f"{finding.message}\n{values}\n{finding.rule.why}\nfix:\n{finding.fix}"
     stated = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     return f"::{_COMMANDS[finding.severity]} {stated}::{_data(text)}"
+
+
+def _plain(text: str) -> str:
+    """One line, whatever is in the text: a line break could begin another command."""
+    return " ".join(text.split())
 
 
 def _data(text: str) -> str:
