@@ -6,8 +6,9 @@ Gateway's policies, and Envoy's order of things (early header removal, first mat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -51,12 +52,18 @@ class Answered:
 
 
 Outcome = Forwarded | Answered
-Decide = Callable[[Request], str | None]
-"""The router: the backend's name, or ``None`` for a refusal."""
 
 
-class Stopped(Exception):  # noqa: N818 - the router's state, not an error of the test
-    """Raised by a router that can't be reached."""
+class Fault(Enum):
+    """What a router may do instead of deciding."""
+
+    REFUSES = "answers the client itself"
+    STOPPED = "can't be reached"
+    SILENT = "ends its stream without an answer, which Envoy takes for consent"
+
+
+Router = str | Fault
+"""What the router does with a request: decides for the backend of that name, or something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class SimulatedGateway:
     documents: tuple[Document, ...]
     routing_header: str
 
-    def handle(self, request: Request, decide: Decide) -> Outcome:
+    def handle(self, request: Request, router: Router) -> Outcome:
         """What becomes of a request."""
         for clients in self._kind("ClientTrafficPolicy"):
             for name in clients["spec"]["headers"]["earlyRequestHeaders"]["remove"]:
@@ -76,21 +83,15 @@ class SimulatedGateway:
             return Answered("nobody")
         policy = self._extension(found[0])
         if policy is not None:
-            try:
-                decided = decide(request) if self._is_read(request) else None
-            except Stopped:
-                if not policy["spec"]["extProc"][0]["failOpen"]:
-                    return Answered("gateway")
-            else:
-                if decided is None:
+            match router:
+                case Fault.REFUSES:
                     return Answered("router")
-                request = request.with_header(self.routing_header, decided)
-                found = self._match(request) or found
+                case Fault.STOPPED if not policy["spec"]["extProc"][0]["failOpen"]:
+                    return Answered("gateway")
+                case str():
+                    request = request.with_header(self.routing_header, router)
+                    found = self._match(request) or found
         return self._act(request, found[1])
-
-    def _is_read(self, request: Request) -> bool:
-        """Whether the router decides; what else reaches it, it answers itself."""
-        return request.method == "POST"
 
     def _kind(self, kind: str) -> Iterable[Document]:
         return (document for document in self.documents if document["kind"] == kind)

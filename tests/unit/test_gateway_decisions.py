@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +12,8 @@ from routegen.emit.router_config import router_config
 from routegen.targets.envoy_gateway import render
 from routegen_router.decide import Facts, Route, decide
 from routegen_router.models import Snapshot
-from support.gateway_api import Answered, Forwarded, Request, SimulatedGateway, Stopped
-from support.plans import PATHS, plans
+from support.gateway_api import Answered, Fault, Forwarded, Request, SimulatedGateway
+from support.plans import PATHS, plans, with_gateway, with_router
 
 HEADER = "x-inference-server"
 
@@ -23,76 +25,87 @@ def gateway(plan: ir.Plan) -> SimulatedGateway:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[ir.Plan, Request, Facts, float]:
-    """A plan, a request to one of its paths, what its body says, and the router's random number."""
+def cases(draw: st.DrawFn) -> tuple[ir.Plan, Facts, float]:
+    """A plan, what a request to one of its paths says, and the router's random number."""
     plan = draw(plans())
-    names = [backend.name for backend in plan.backends]
-    value = st.sampled_from([*names, "vllm", "sglang", "nobody"])
-    forged = draw(st.lists(st.tuples(st.sampled_from([HEADER, "X-Inference-Server"]), value), max_size=2))
-    engine = draw(st.none() | value)
-    headers = [*forged, *([("x-engine", engine)] if engine is not None else [])]
-    request = Request("POST", draw(st.sampled_from(plan.paths)), tuple(headers))
-    field = draw(st.none() | value)
+    value = st.sampled_from([*(backend.name for backend in plan.backends), "vllm", "sglang", "nobody"])
+    field, header = draw(st.none() | value), draw(st.none() | value)
     facts = Facts(
-        path=request.path,
+        path=draw(st.sampled_from(plan.paths)),
         model=draw(st.none() | st.sampled_from(["llama", "qwen", "mistral", "gpt"])),
         fields={} if field is None else {("inference_server",): field},
-        headers={} if engine is None else {"x-engine": engine},
+        headers={} if header is None else {"x-engine": header},
     )
-    return plan, request, facts, draw(st.floats(0, 1, exclude_max=True))
+    return plan, facts, draw(st.floats(0, 1, exclude_max=True))
+
+
+def requests(plan: ir.Plan, path: str) -> Iterator[Request]:
+    """One without a routing header, and one with every header that a client may think of."""
+    names = [backend.name for backend in plan.backends]
+    yield Request("POST", path)
+    for name in (*names, "nobody", ""):
+        yield Request("POST", path, (("X-Inference-Server", name),))
+        yield Request("POST", path, ((HEADER, name), (HEADER, names[0])))
+
+
+def service(plan: ir.Plan, name: str) -> tuple[tuple[str, str], ...]:
+    """How the backend of that name is referred to."""
+    reach = plan.backend(name).reach
+    assert isinstance(reach, ir.ServiceRef)
+    return (("Service", reach.name),)
 
 
 @given(cases())
-def test_a_request_reaches_the_backend_that_was_decided_and_no_other(
-    case: tuple[ir.Plan, Request, Facts, float],
-) -> None:
-    plan, request, facts, point = case
+def test_a_request_reaches_the_backend_that_was_decided_and_no_other(case: tuple[ir.Plan, Facts, float]) -> None:
+    plan, facts, point = case
     config = router_config(plan)
     decision = decide(facts, config, Snapshot.of(config), lambda: point)
-    decided = decision.backend if isinstance(decision, Route) else None
-    outcome = gateway(plan).handle(request, lambda _: decided)
-    if decided is None:
-        assert outcome == Answered("router")
-    else:
-        reach = plan.backend(decided).reach
-        assert isinstance(reach, ir.ServiceRef)
-        assert outcome == Forwarded((("Service", reach.name),), (decided,), decided)
+    at_work = gateway(plan)
+    for request in requests(plan, facts.path):
+        if isinstance(decision, Route):
+            name = decision.backend
+            assert at_work.handle(request, name) == Forwarded(service(plan, name), (name,), name)
+        else:
+            assert at_work.handle(request, Fault.REFUSES) == Answered("router")
 
 
-@given(cases())
-def test_without_a_router_a_request_goes_where_the_operator_said_whatever_the_client_says(
-    case: tuple[ir.Plan, Request, Facts, float],
-) -> None:
-    plan, request, _, _ = case
+@given(plans(), st.data())
+def test_without_a_decision_a_request_goes_where_the_operator_said(plan: ir.Plan, data: st.DataObject) -> None:
+    plan = with_gateway(plan, create=True)
+    at_work, fallback = gateway(plan), plan.router.failure_backend
+    for request in requests(plan, data.draw(st.sampled_from(plan.paths))):
+        stopped, silent = at_work.handle(request, Fault.STOPPED), at_work.handle(request, Fault.SILENT)
+        if fallback is None:
+            assert (stopped, silent) == (Answered("gateway"), Answered("compare-route-not-set"))
+        else:
+            assert stopped == silent == Forwarded(service(plan, fallback), (), None)
 
-    def stopped(_: Request) -> str | None:
-        raise Stopped
 
-    outcome = gateway(plan).handle(request, stopped)
-    fallback = plan.router.failure_backend
-    if fallback is None:
-        assert outcome == Answered("gateway")
-    elif plan.gateway.create:
-        reach = plan.backend(fallback).reach
-        assert isinstance(reach, ir.ServiceRef)
-        assert outcome == Forwarded((("Service", reach.name),), (), None)
+@given(plans(), st.data())
+def test_on_somebody_elses_gateway_a_stopped_router_lets_nothing_through(plan: ir.Plan, data: st.DataObject) -> None:
+    plan = with_router(with_gateway(plan, create=False), failure_backend=None)
+    at_work = gateway(plan)
+    for request in requests(plan, data.draw(st.sampled_from(plan.paths))):
+        assert at_work.handle(request, Fault.STOPPED) == Answered("gateway")
 
 
 @given(plans(), PATHS | st.sampled_from(["/", "/metrics", "/v1/models", "/v1/models/a/b", "/v1/modelsx", "/tokenize"]))
 def test_nothing_but_paths_and_passthrough_reaches_an_engine(plan: ir.Plan, path: str) -> None:
-    for method in ("GET", "POST", "DELETE"):
+    at_work = gateway(plan)
+    for method in ("GET", "HEAD", "POST", "DELETE"):
         if method == "POST" and path in plan.paths:
             continue
-        request = Request(method, path, ((HEADER, plan.backends[0].name),))
-        outcome = gateway(plan).handle(request, lambda _: None)
-        opened = [entry for entry in plan.passthrough if entry.method == method and _opens(entry.path, path)]
-        if path in {"/v1/models", "/v1/models/a/b"} and method == "GET" and not opened:
+        outcome = at_work.handle(Request(method, path, ((HEADER, plan.backends[0].name),)), Fault.REFUSES)
+        if f"{path}/".startswith("/v1/models/") and method in {"GET", "HEAD"}:
             assert outcome == Answered("router")
-        elif not opened:
+            continue
+        opened = [entry for entry in plan.passthrough if entry.method == method and _opens(entry.path, path)]
+        if opened:
+            assert isinstance(outcome, Forwarded)
+            assert outcome.refs in [service(plan, entry.backend) for entry in opened]
+            assert (outcome.request_headers, outcome.named) == ((), None)
+        else:
             assert outcome == Answered("compare-not-found" if plan.gateway.create else "nobody")
-        elif isinstance(outcome, Forwarded):
-            assert outcome.request_headers == ()
-            assert outcome.named is None
 
 
 def _opens(pattern: str, path: str) -> bool:
