@@ -6,11 +6,14 @@ is ever passed there, and an exception's own text, which may quote what it was r
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
 
 import msgspec
 
@@ -18,13 +21,37 @@ Format = Literal["json", "text"]
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-def configure(level: str, style: Format) -> None:
+def configure(level: str, style: Format) -> LineHandler:
     """Log to stderr: routegen's loggers from ``level`` on, libraries' from ``warning`` on."""
-    handler = logging.StreamHandler(sys.stderr)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(line_buffering=False)  # the handler says when to write
+    handler = LineHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     logging.getLogger("routegen").setLevel(level.upper())
+    return handler
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines as they come, or those of a batch at once."""
+
+    _held = False
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Within it lines are collected; at its end they are written. Batches are not nested."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected, unless there is more to come."""
+        if not self._held:
+            super().flush()
 
 
 class JsonFormatter(logging.Formatter):

@@ -15,11 +15,11 @@ import grpc
 
 from . import wire
 from .admission import Admission
-from .metrics import Metrics
+from .journal import Journal
 from .poller import Registry
-from .stream import BUFFERED, Answer, Body, Continue, Headers, Policy, Reply, Routed, Stream, Trailers
+from .stream import BUFFERED, Answer, Body, Continue, Headers, Policy, Reply, Stream, Trailers
 
-LARGE_BYTES: Final = 1024 * 1024
+LARGE_BYTES: Final = 4 * 1024 * 1024
 """Longer messages are read in a worker thread. Each pass over a body still holds Python's lock, at about a third of a
 millisecond a megabyte, but other streams get their turn between the passes."""
 READERS: Final = 2
@@ -43,8 +43,14 @@ class Active:
 class Processor:
     """Decides requests. Lives on one event loop."""
 
-    def __init__(self, current: Callable[[], Active], admission: Admission, metrics: Metrics) -> None:
-        self._current, self._admission, self._metrics = current, admission, metrics
+    def __init__(
+        self, current: Callable[[], Active], admission: Admission, journal: Journal, failed: Callable[[], None]
+    ) -> None:
+        """Prepare.
+
+        :param failed: called when a stream ends with an error.
+        """
+        self._current, self._admission, self._journal, self._failed = current, admission, journal, failed
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -71,7 +77,7 @@ class Processor:
             problem = "internal error; the router's log says more"
         finally:
             stream.close()
-        self._metrics.failed()
+        self._failed()
         await context.abort(grpc.StatusCode.INTERNAL, problem)
 
     async def _decide(self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes]) -> bool:
@@ -91,7 +97,9 @@ class Processor:
             took = time.perf_counter() - began
             await context.write(answer)
             if not isinstance(reply, Continue):
-                self._record(stream, reply, took, request_id)
+                self._journal.add(reply, took, stream.body_bytes, request_id)
+                if isinstance(reply, Answer) and reply.fault is not None:
+                    _log.error("the gateway is set up wrongly", extra={"fields": {"fault": reply.fault}})
                 return True
         return False
 
@@ -102,27 +110,6 @@ class Processor:
         except asyncio.CancelledError:
             await asyncio.wait([work])  # the stream must not be closed under the thread's hands
             raise
-
-    def _record(self, stream: Stream, reply: Routed | Answer, seconds: float, request_id: str) -> None:
-        """Count and log a decision."""
-        self._metrics.decided(reply, seconds, stream.body_bytes)
-        if isinstance(reply, Answer) and reply.fault is not None:
-            _log.error("the gateway is set up wrongly", extra={"fields": {"fault": reply.fault}})
-        if not _log.isEnabledFor(logging.INFO):
-            return
-        if isinstance(reply, Routed):
-            fields: dict[str, object] = {"outcome": "routed", "backend": reply.backend, "rule": reply.rule}
-        else:
-            fields = {"outcome": "rejected" if reply.code else "answered", "status": reply.status}
-            if reply.code is not None:
-                fields["code"] = reply.code
-            if "rule" in reply.metadata:
-                fields["rule"] = reply.metadata["rule"]
-        fields["milliseconds"] = round(seconds * 1000, 3)
-        fields["body_bytes"] = stream.body_bytes
-        if request_id:
-            fields["request_id"] = request_id
-        _log.info("decision", extra={"fields": fields})
 
 
 def _step(stream: Stream, message: bytes) -> tuple[wire.Event, Reply]:

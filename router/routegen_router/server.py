@@ -19,6 +19,7 @@ from . import addresses, logs
 from .addresses import StartError
 from .config import ConfigError
 from .health import Health
+from .journal import Journal
 from .live import Live
 from .metrics import Metrics
 from .processor import Processor
@@ -54,12 +55,12 @@ def run(options: Options) -> None:
 
     :raises StartError: it can't start.
     """
-    logs.configure(options.log_level, options.log_format)
+    lines = logs.configure(options.log_level, options.log_format)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(options))
+        runner.run(_serve(options, lines))
 
 
-async def _serve(options: Options) -> None:
+async def _serve(options: Options, lines: logs.LineHandler) -> None:
     metrics, health = Metrics(), Health()
     registry_changed = asyncio.Event()
     try:
@@ -67,7 +68,8 @@ async def _serve(options: Options) -> None:
     except ConfigError as error:
         raise StartError(str(error)) from error
     metrics.look_up(lambda: live.current.registry, lambda: live.admission.in_flight, lambda: health.serving)
-    processor = Processor(lambda: live.current, live.admission, metrics)
+    journal = Journal(metrics, lines.batch)
+    processor = Processor(lambda: live.current, live.admission, journal, metrics.failed)
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _on_signals(stopping, hurry, live)
 
@@ -94,6 +96,7 @@ async def _serve(options: Options) -> None:
             await asyncio.wait_for(hurry.wait(), options.drain_seconds)
         health.close()
         await server.stop(GRACE)
+        journal.flush()
         running[0].cancel()
     if status is not None:
         status.close()

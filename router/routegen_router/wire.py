@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -47,14 +48,17 @@ def read(message: bytes) -> tuple[Event, Protocol | None]:
         request = pb.ProcessingRequest.FromString(message)
     except DecodeError as error:
         raise WireError("not a ProcessingRequest") from error
-    protocol = _protocol(request.protocol_config) if request.HasField("protocol_config") else None
+    protocol = None
+    if request.HasField("protocol_config"):
+        announced = request.protocol_config
+        protocol = _protocol(announced.request_body_mode, announced.send_body_without_waiting_for_header_response)
     if request.observability_mode:
         return Unexpected("observability_mode"), protocol
     kind = request.WhichOneof("request")
     if kind == "request_headers":
         headers = request.request_headers
-        pairs = tuple((pair.key, pair.raw_value or pair.value) for pair in headers.headers.headers)
-        return Headers(pairs, headers.end_of_stream), protocol
+        pairs = [(pair.key, pair.raw_value or pair.value) for pair in headers.headers.headers]
+        return Headers(tuple(pairs), headers.end_of_stream), protocol
     if kind == "request_body":
         return Body(request.request_body.body, request.request_body.end_of_stream), protocol
     if kind == "request_trailers":
@@ -105,11 +109,10 @@ SERVICE_UNKNOWN: Final = _health(health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
 _CONTINUE: Final = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
 
 
-def _protocol(config: pb.ProtocolConfiguration) -> Protocol:
-    number = config.request_body_mode
-    known = number in pb.ProcessingMode.BodySendMode.values()
-    mode = pb.ProcessingMode.BodySendMode.Name(number) if known else str(number)
-    return Protocol(mode, config.send_body_without_waiting_for_header_response)
+@lru_cache(maxsize=64)
+def _protocol(mode: pb.ProcessingMode.BodySendMode, send_body_without_waiting: bool) -> Protocol:
+    known = mode in pb.ProcessingMode.BodySendMode.values()
+    return Protocol(pb.ProcessingMode.BodySendMode.Name(mode) if known else str(mode), send_body_without_waiting)
 
 
 def _routed(reply: Routed, routing_header: str) -> bytes:

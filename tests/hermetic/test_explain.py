@@ -36,20 +36,17 @@ def routes(folder: Path, *ports: int) -> Path:
 
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """As a user runs it."""
     routegen = Path(sys.executable).with_name("routegen")
     return subprocess.run(
-        [routegen, "explain", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [routegen, "explain", *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def report(*arguments: str, stdin: str = "") -> dict[str, Any]:
-    done = run(*arguments, "--json", stdin=stdin)
-    assert done.returncode == 0, done.stderr
+    """Its JSON, from within this process."""
+    done = CliRunner().invoke(cli, ["explain", *arguments, "--json"], input=stdin, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import grpc
 import pytest
 
 from routegen_router.admission import Admission
+from routegen_router.journal import Journal
 from routegen_router.metrics import Metrics
 from routegen_router.poller import Registry
 from routegen_router.processor import Active, Processor
@@ -26,8 +29,9 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
     policy.reader = Broken()  # type: ignore[assignment]
     active = Active(policy, Registry(settings, None, lambda: None), Replies("x-inference-server"))
     admission, metrics = Admission(settings.max_inflight_bytes), Metrics()
+    journal = Journal(metrics, contextlib.nullcontext)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Processor(lambda: active, admission, metrics).handler(),))
+    server.add_generic_rpc_handlers((Processor(lambda: active, admission, journal, metrics.failed).handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -37,8 +37,10 @@ def get(router: RouterProcess, path: str, method: str = "GET") -> tuple[int, str
             return error.code, error.read().decode()
 
 
-def metrics(router: RouterProcess) -> dict[str, float]:
-    """Every sample: name with labels -> value."""
+def metrics(router: RouterProcess, decided: int = 0) -> dict[str, float]:
+    """Every sample: name with labels -> value; once ``decided`` decisions are counted, which takes a moment."""
+    counted = f"routegen_decision_seconds_count {decided}.0"
+    wait_for(lambda: counted in get(router, "/metrics")[1], f"{decided} decisions to be counted")
     lines = [line for line in get(router, "/metrics")[1].splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
@@ -55,7 +57,7 @@ def test_decisions_are_counted_by_rule_backend_and_outcome(tmp_path: Path) -> No
         say(router, {"inference_server": "unheard-of"})
         say(router, b"{")
         asyncio.run(talk(router.address, headers("GET", "/v1/models", end=True)))
-        found = metrics(router)
+        found = metrics(router, decided=7)
     assert {name: value for name, value in found.items() if name.startswith("routegen_decisions_total")} == {
         'routegen_decisions_total{backend="vllm",outcome="routed",rule="all-vllm"}': 3,
         'routegen_decisions_total{backend="sglang",outcome="routed",rule="by-server"}': 1,
@@ -79,7 +81,7 @@ def test_clients_make_no_labels(tmp_path: Path) -> None:
             say(router, {"inference_server": f"made-up-{number}"})
             say(router, {"model": f"made-up-{number}"})
             asyncio.run(talk(router.address, headers("GET", f"/made-up-{number}", end=True)))
-        found = metrics(router)
+        found = metrics(router, decided=60)
     assert not [name for name in found if "made-up" in name]
     assert found['routegen_rejections_total{code="not_found"}'] == 20
 
@@ -186,7 +188,7 @@ def test_each_decision_is_one_line_of_json(tmp_path: Path) -> None:
     assert first.pop("milliseconds") > 0
     assert first == {
         "level": "info",
-        "logger": "routegen.processor",
+        "logger": "routegen.decisions",
         "message": "decision",
         "outcome": "rejected",
         "status": 400,

@@ -1,0 +1,92 @@
+"""Tells decisions: counts them and logs a line for each, in batches.
+
+One at a time, between two requests, this would cost as much as deciding does: each time the code has to come back into
+the processor's caches, and each line is a system call that hands Python's lock to another thread. A batch pays once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final, NamedTuple
+
+from .metrics import Metrics
+from .stream import Answer, Routed
+
+INTERVAL: Final = 0.1
+"""Seconds that a decision may wait to be told."""
+MOST: Final = 1000
+"""Decisions that may wait."""
+
+_log = logging.getLogger("routegen.decisions")
+
+
+class Decided(NamedTuple):
+    """One request's decision."""
+
+    at: float
+    """When, in Unix seconds."""
+    reply: Routed | Answer
+    seconds: float
+    """From the last message's arrival until the reply was made."""
+    body_bytes: int
+    request_id: str
+    """Envoy's id of the request; empty where it isn't forwarded."""
+
+
+class Journal:
+    """Lives on one event loop."""
+
+    def __init__(self, metrics: Metrics, batch: Callable[[], AbstractContextManager[None]]) -> None:
+        """Start empty.
+
+        :param batch: within it, log lines are collected and written at once.
+        """
+        self._metrics, self._batch = metrics, batch
+        self._waiting: list[Decided] = []
+
+    def add(self, reply: Routed | Answer, seconds: float, body_bytes: int, request_id: str) -> None:
+        """Note a decision; it is told within :data:`INTERVAL`."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(INTERVAL, self.flush)
+        self._waiting.append(Decided(time.time(), reply, seconds, body_bytes, request_id))
+        if len(self._waiting) >= MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell all that waits now."""
+        waiting, self._waiting = self._waiting, []
+        for decided in waiting:
+            self._metrics.decided(decided.reply, decided.seconds, decided.body_bytes)
+        if _log.isEnabledFor(logging.INFO):
+            with self._batch():
+                for decided in waiting:
+                    _log.handle(_record(decided))
+
+
+def _record(decided: Decided) -> logging.LogRecord:
+    """The log's record, dated when the decision was made."""
+    record = _log.makeRecord(_log.name, logging.INFO, "", 0, "decision", (), None)
+    record.created = decided.at
+    record.fields = _fields(decided)
+    return record
+
+
+def _fields(decided: Decided) -> dict[str, object]:
+    reply = decided.reply
+    if isinstance(reply, Routed):
+        fields: dict[str, object] = {"outcome": "routed", "backend": reply.backend, "rule": reply.rule}
+    else:
+        fields = {"outcome": "rejected" if reply.code else "answered", "status": reply.status}
+        if reply.code is not None:
+            fields["code"] = reply.code
+        if "rule" in reply.metadata:
+            fields["rule"] = reply.metadata["rule"]
+    fields["milliseconds"] = round(decided.seconds * 1000, 3)
+    fields["body_bytes"] = decided.body_bytes
+    if decided.request_id:
+        fields["request_id"] = decided.request_id
+    return fields
