@@ -69,9 +69,6 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
         lb_endpoint.endpoint.health_check_config = endpoint.EndpointHealthCheckConfig(hostname=host)
     made.health_checks = [_engine_health_check()]
     made.outlier_detection = _engine_outlier_detection()
-    made.upstream_connection_options = cluster.UpstreamConnectionOptions(
-        tcp_keepalive=core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
-    )
     if backend.tls is not None:
         made.transport_socket = upstream_tls(backend.tls, tuple(host for host, _ in hosts(backend)))
     return made
@@ -125,10 +122,9 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
     """
     addresses = [parse_address(text) for text in plan.router.addresses]
     protocol = upstreams.HttpProtocolOptions(
+        # No HTTP/2 keepalive: a gRPC server closes connections on which it is pinged more than once in five minutes.
         explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
-            http2_protocol_options=core.Http2ProtocolOptions(
-                connection_keepalive=core.KeepaliveSettings(interval=seconds(30), timeout=seconds(5))
-            )
+            http2_protocol_options=core.Http2ProtocolOptions()
         )
     )
     made = _cluster(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=protocol)
@@ -161,8 +157,8 @@ def _cluster(
 
     The panic threshold of 1 % means: any healthy endpoint is used alone, and all of them where none is.
     """
-    resolve = any(map(needs_dns, addresses))
-    if resolve and any(address.pipe is not None for address in addresses):
+    resolve, pipes = any(map(needs_dns, addresses)), any(address.pipe is not None for address in addresses)
+    if resolve and pipes:
         raise UserError("spec.router.addresses: unix: addresses can't stand beside DNS names; use IP addresses")
     kinds, families = cluster.ClusterDiscoveryType, cluster.ClusterDnsLookupFamily
     endpoints = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address)) for address in addresses]
@@ -170,6 +166,7 @@ def _cluster(
     limits = cluster.CircuitBreakersThresholds(
         max_connections=_MANY, max_pending_requests=_MANY, max_requests=_MANY, max_retries=1000
     )
+    keepalive = core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
     return cluster.Cluster(
         name=name,
         type=kinds.STRICT_DNS if resolve else kinds.STATIC,
@@ -179,6 +176,7 @@ def _cluster(
         common_lb_config=cluster.ClusterCommonLbConfig(healthy_panic_threshold=envoy_type.Percent(value=1)),
         typed_extension_protocol_options=options,
         circuit_breakers=cluster.CircuitBreakers(thresholds=[limits]),
+        upstream_connection_options=None if pipes else cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive),
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]
         ),
