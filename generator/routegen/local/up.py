@@ -17,7 +17,7 @@ from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place
 from routegen.local.examples import curl_lines
 from routegen.local.gateway import LocalGateway
-from routegen.local.watch import changes
+from routegen.local.watch import changes, content
 from routegen.plan import Plan
 from routegen.problems import InputError, UserError
 from routegen_router.models import is_glob
@@ -56,12 +56,15 @@ class _Up:
         self.options = options
         self.mocks = MockEngines()
         self.gateway: LocalGateway | None = None
+        self.taken: bytes | None = None
+        """The content of routes.yaml before it was first read."""
         self.engines: dict[str, BackendStatus] = {}
         """As they were when somebody was last told."""
 
     async def run(self) -> None:
         self._end_on_signals()
         async with self.mocks:
+            self.taken = content(Path(self.options.source))
             plan = await self._read()
             gateway = self.gateway = LocalGateway(
                 port=self.options.port, admin_port=self.options.admin_port, on_access=_say_access, on_trouble=_warn
@@ -99,7 +102,7 @@ class _Up:
     async def _watch_file(self, gateway: LocalGateway) -> None:
         if self.options.source == pipeline.STDIN:
             await asyncio.Event().wait()  # there is nothing to watch
-        async for _ in changes(Path(self.options.source)):
+        async for _ in changes(Path(self.options.source), self.taken):
             try:
                 await gateway.take_over(await self._read())
             except InputError as error:

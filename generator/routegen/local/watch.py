@@ -10,21 +10,24 @@ from typing import Final
 INTERVAL: Final = 0.2
 
 
-async def changes(file: Path) -> AsyncGenerator[None, None]:
+async def changes(file: Path, taken: bytes | None) -> AsyncGenerator[None, None]:
     """Yield whenever the file's content has changed, or it has gone or come, and has then stayed so for a moment.
 
     Contents are compared: that notices an editor's rename as well as a write in place, and takes no half-written file.
+
+    :param taken: the content to compare with first, from :func:`content`.
     """
-    taken = seen = _read(file)
+    seen = taken
     while True:
         await asyncio.sleep(INTERVAL)
-        before, seen = seen, _read(file)
+        before, seen = seen, content(file)
         if seen == before and seen != taken:
             taken = seen
             yield
 
 
-def _read(file: Path) -> bytes | None:
+def content(file: Path) -> bytes | None:
+    """What is in the file; ``None`` where it can't be read."""
     try:
         return file.read_bytes()
     except OSError:
