@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routegen import plan as ir
@@ -55,6 +55,7 @@ def service(plan: ir.Plan, name: str) -> tuple[tuple[str, str], ...]:
     return (("Service", reach.name),)
 
 
+@settings(max_examples=50)
 @given(cases())
 def test_a_request_reaches_the_backend_that_was_decided_and_no_other(case: tuple[ir.Plan, Facts, float]) -> None:
     plan, facts, point = case
@@ -69,6 +70,7 @@ def test_a_request_reaches_the_backend_that_was_decided_and_no_other(case: tuple
             assert at_work.handle(request, Fault.REFUSES) == Answered("router")
 
 
+@settings(max_examples=50)
 @given(plans(), st.data())
 def test_without_a_decision_a_request_goes_where_the_operator_said(plan: ir.Plan, data: st.DataObject) -> None:
     plan = with_gateway(plan, create=True)
@@ -81,6 +83,7 @@ def test_without_a_decision_a_request_goes_where_the_operator_said(plan: ir.Plan
             assert stopped == silent == Forwarded(service(plan, fallback), (), None)
 
 
+@settings(max_examples=50)
 @given(plans(), st.data())
 def test_on_somebody_elses_gateway_a_stopped_router_lets_nothing_through(plan: ir.Plan, data: st.DataObject) -> None:
     plan = with_router(with_gateway(plan, create=False), failure_backend=None)
@@ -89,6 +92,7 @@ def test_on_somebody_elses_gateway_a_stopped_router_lets_nothing_through(plan: i
         assert at_work.handle(request, Fault.STOPPED) == Answered("gateway")
 
 
+@settings(max_examples=50)
 @given(plans(), PATHS | st.sampled_from(["/", "/metrics", "/v1/models", "/v1/models/a/b", "/v1/modelsx", "/tokenize"]))
 def test_nothing_but_paths_and_passthrough_reaches_an_engine(plan: ir.Plan, path: str) -> None:
     at_work = gateway(plan)
