@@ -68,7 +68,9 @@ class BodyReader:
         self._strict = msgspec.json.Decoder(self._top.strict)
 
     def read(self, raw: bytes) -> Fields:
-        """Find the fields that rules read. Takes about a third of a millisecond a megabyte.
+        """Find the fields that rules read.
+
+        Takes about a third of a millisecond a megabyte, for text that isn't ASCII two to three times that.
 
         :raises BodyError: ``invalid_json``, ``invalid_request_body`` (not an object), ``duplicate_field``, or
             ``invalid_type`` (something other than a string or ``null`` where a rule's value should be).
