@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,3 +134,13 @@ def test_any_number_of_replicas_can_be_moved_one_at_a_time(replicas: int) -> Non
     _, _, deployment, budget = made(with_router(TWO_ENGINES, replicas=replicas))
     assert deployment["spec"]["replicas"] == replicas
     assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_the_pod_fits_the_image() -> None:
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    _, _, deployment, _ = made(TWO_ENGINES)
+    security = pod(deployment)["securityContext"]
+    assert f"USER {security['runAsUser']}:{security['runAsGroup']}\n" in dockerfile
+    (container,) = pod(deployment)["containers"]
+    exposed = " ".join(str(port["containerPort"]) for port in container["ports"])
+    assert f"EXPOSE {exposed}\n" in dockerfile
