@@ -14,7 +14,7 @@ from routegen import plan as ir
 from routegen.emit.router_config import router_config
 from routegen.emit.router_deployment import router_documents, unverifiable
 from routegen_router import config
-from routegen_router.__main__ import _parser
+from routegen_router.__main__ import parser
 from support.plans import SGLANG, TWO_ENGINES, VLLM, plans, with_router
 
 POLLED = "https://vllm-svc.inference.svc.cluster.local:8443/v1/models"
@@ -62,7 +62,7 @@ def test_what_is_no_configuration_is_no_other_config_map() -> None:
 def test_the_router_takes_the_arguments_that_it_is_given() -> None:
     _, service, deployment, _ = made(TWO_ENGINES)
     (container,) = pod(deployment)["containers"]
-    arguments = _parser().parse_args(container["args"])
+    arguments = parser().parse_args(container["args"])
     mount = container["volumeMounts"][0]["mountPath"]
     assert str(arguments.config) == f"{mount}/router.json"
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
