@@ -62,7 +62,7 @@ def engines() -> Iterator[dict[str, str]]:
     ("arguments", "message"),
     [
         (["--primary", "speed"], 'unknown metric "speed"; known: e2e, ttft'),
-        (["--rate", "5", "--concurrency", "2"], "--rate (open loop) and --concurrency (closed loop) exclude"),
+        (["--rate", "5", "--concurrency", "2"], "--rate (open loop) excludes --concurrency"),
         (["--requests", "4", "--concurrency", "8"], "--requests 4 a block can't keep 8 in flight"),
         (["--warmup", "4", "--concurrency", "8"], "--warmup 4 can't warm up 8 requests at once"),
         (["--slo", "ttft=fast"], '"fast" is not a number of seconds'),

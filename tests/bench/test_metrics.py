@@ -53,10 +53,10 @@ def test_a_formula_gives_what_its_text_says(key: str, expected: list[float]) -> 
     assert values(key, FAST, SLOW, FAILED) == pytest.approx(expected)
 
 
-def test_steady_tokens_are_those_that_came_up_to_the_last_sending() -> None:
+def test_steady_tokens_are_those_between_the_first_answers_end_and_the_last_sending() -> None:
     last = request(2.0, 0.5, 1.0, tokens=2)
-    # all 5 of the first; one of the second's three chunks by 1.0 + 0.4 and one by 1.8; none of the last's
-    assert values("steady_token_rate", FAST, SLOW, last) == pytest.approx([(5 + 9 * 2 / 3) / 2.0])
+    # from 0.3 to 2.0: none of the first, which ended then; two of the second's three chunks; none of the last's
+    assert values("steady_token_rate", FAST, SLOW, last) == pytest.approx([9 * 2 / 3 / 1.7])
 
 
 def test_there_is_no_steady_state_when_all_was_sent_before_the_first_answer() -> None:

@@ -115,21 +115,24 @@ class _Session:
     async def _drive(self, arm: str, block: int, jobs: Sequence[Job], started: float) -> list[Request]:
         load, client = self.run.design.load, self.clients[arm]
         if load.concurrency is not None:
-            return await self._closed(client, jobs, load.concurrency, started)
+            return await self._closed(client, jobs, load.concurrency, load.ramp, started)
         return await self._open(client, jobs, arrivals(self.run.design, block, len(jobs)), started)
 
-    async def _closed(self, client: Client, jobs: Sequence[Job], concurrency: int, started: float) -> list[Request]:
+    async def _closed(
+        self, client: Client, jobs: Sequence[Job], concurrency: int, ramp: float, started: float
+    ) -> list[Request]:
         """Keep ``concurrency`` requests in flight: a worker sends its next when its last has ended."""
         waiting, found = iter(jobs), list[Request]()
 
-        async def work() -> None:
-            free = started
+        async def work(number: int) -> None:
+            free = started + ramp * number / concurrency
+            await asyncio.sleep(free - self.clock.now())
             for job in waiting:
                 request = await client.send(job, free)
                 free = self.clock.now()
                 found.append(self._told(request))
 
-        await asyncio.gather(*(work() for _ in range(min(concurrency, len(jobs)))))
+        await asyncio.gather(*(work(number) for number in range(min(concurrency, len(jobs)))))
         return found
 
     async def _open(self, client: Client, jobs: Sequence[Job], due: Sequence[float], started: float) -> list[Request]:

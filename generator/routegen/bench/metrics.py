@@ -111,17 +111,18 @@ def _token_rate(cell: Cell) -> float | None:
 
 
 def _steady_token_rate(cell: Cell) -> float | None:
-    """Tokens that arrived up to the last sending; an answer's tokens are spread evenly over its chunks.
+    """Tokens that arrived between the first answer's end and the last sending, while all workers are busy.
 
-    None where everything was sent before the first answer ended: there was no steady state.
+    An answer's tokens are spread evenly over its chunks. None where everything was sent before the first answer ended:
+    there was no steady state.
     """
-    start = min(request.sent for request in cell.requests)
+    start = min(map(_ended, cell.requests))
     until = max(request.sent for request in cell.requests)
-    if until <= min(map(_ended, cell.requests)) or any(request.completion_tokens is None for request in cell.good):
+    if until <= start or any(request.completion_tokens is None for request in cell.good):
         return None
     tokens = 0.0
     for request in cell.good:
-        arrived = sum(request.sent + chunk <= until for chunk in request.chunks)
+        arrived = sum(start < request.sent + chunk <= until for chunk in request.chunks)
         tokens += (request.completion_tokens or 0) * arrived / max(len(request.chunks), 1)
     return tokens / (until - start)
 
@@ -173,7 +174,7 @@ METRICS: Final = tuple(
             "Output tokens, steady",
             "tokens/s",
             "higher",
-            "tokens that arrived up to the last sending / (last sending - first sending)",
+            "tokens between the first answer's end and the last sending / that time",
             None,
             _steady_token_rate,
         ),

@@ -48,6 +48,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["closed", "constant", "poisson"]
     concurrency: int | None = None
     """Closed loop: this many requests in flight, each worker's next sent when its last has ended."""
+    ramp: float = 0.0
+    """Closed loop: seconds over which the workers' first requests are spread; 0: all at once, which keeps requests of
+    one length in step with each other."""
     rate: float | None = None
     """Open loop: requests per second, sent when they are due whatever the engine does."""
 

@@ -106,9 +106,9 @@ def _load(options: Mapping[str, Any]) -> Load:
         concurrency = options["concurrency"] or CONCURRENCY
         if options["requests"] < concurrency:
             raise UsageError(f"--requests {options['requests']} a block can't keep {concurrency} in flight")
-        return Load(kind="closed", concurrency=concurrency)
-    if options["concurrency"] is not None:
-        raise UsageError("--rate (open loop) and --concurrency (closed loop) exclude each other")
+        return Load(kind="closed", concurrency=concurrency, ramp=options["ramp"])
+    if options["concurrency"] is not None or options["ramp"]:
+        raise UsageError("--rate (open loop) excludes --concurrency and --ramp (closed loop)")
     return Load(kind=options["arrivals"], rate=options["rate"])
 
 

@@ -64,6 +64,7 @@ class _Share(click.ParamType[float]):
 @click.option("--mode", type=click.Choice(["solo", "together", "interference"]), default="solo", show_default=True)
 @click.option("--control", is_flag=True, help="Measure the first engine against itself too: the noise floor.")
 @click.option("--concurrency", type=click.IntRange(1), help="Closed loop: requests in flight. Default: 8.")
+@click.option("--ramp", type=click.FloatRange(0), default=0.0, help="Seconds over which its first requests are spread.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Open loop: requests a second.")
 @click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
 @click.option("--blocks", type=click.IntRange(1), help="Default: 20, the least that gets a verdict.")
