@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from routegen import explain, knowledge
 from support import corpus
 from support.corpus import LIMIT, MIB, Case, Request, exactly, variants
 from support.gateway import Gateway, Reply, gateway
@@ -88,10 +90,11 @@ async def test_every_request_arrives_where_it_must_byte_for_byte(setting: Settin
     routes = (EXAMPLES / setting.example / "routes.yaml").read_text()
     with gateway(routes, setting.models) as running:
         replies = await _send_all(running, setting.requests)
+        known = await asyncio.to_thread(knowledge.polled, explain.checked_config(running.plan))
         problems = [
             f"{request.tag} {request.framing} h2={request.http2} {request.case}: {problem}"
             for request, reply in zip(setting.requests, replies, strict=True)
-            for problem in _problems(running, request, reply)
+            for problem in _problems(running, known, request, reply)
         ]
     assert not problems, "\n".join(problems[:20])
     _assert_splits_reach_everyone(setting.requests, replies)
@@ -109,7 +112,7 @@ async def _send_all(running: Gateway, requests: Iterable[Request]) -> list[Reply
         return list(await asyncio.gather(*(one(request) for request in requests)))
 
 
-def _problems(running: Gateway, request: Request, reply: Reply) -> Iterable[str]:
+def _problems(running: Gateway, known: knowledge.Knowledge, request: Request, reply: Reply) -> Iterable[str]:
     """What is wrong with what came of ``request``."""
     allowed = (request.case.expect,) if isinstance(request.case.expect, str) else request.case.expect
     came = outcome(reply)
@@ -131,6 +134,12 @@ def _problems(running: Gateway, request: Request, reply: Reply) -> Iterable[str]
             yield f"the engine saw the routing header as {received.header('x-inference-server')}"
         if received.header("x_inference_server"):
             yield "the engine saw the routing header with underscores"
+    told = explain.explain(
+        running.plan, known, explain.Request("POST", request.case.path, request.headers, request.body), random.random
+    )
+    explained = told.backend or f"{told.reply.status} {told.code}"
+    if explained not in allowed:
+        yield f"explain says {explained}"
 
 
 def _assert_splits_reach_everyone(requests: Iterable[Request], replies: Iterable[Reply]) -> None:
