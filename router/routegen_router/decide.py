@@ -182,10 +182,11 @@ class _Run:
         groups = self._groups(rule)
         if not groups:
             return self._pass(rule, lambda: "no candidate has a weight here")
+        # An empty value is no key: it would tie everybody who sends one to a single backend.
         key = _read(rule.sticky_by, self.facts) if rule.sticky_by is not None else None
         weights = [(name, weight) for name, weight, _ in groups]
         bearers = {name: backends for name, _, backends in groups}
-        if key is not None:
+        if key:
             # In two steps, so that a backend which stops answering moves its own keys to others of its name only.
             name = rendezvous(key, weights)
             backend = rendezvous(f"{name}\0{key}", [(bearer, 1) for bearer in bearers[name]])
@@ -194,8 +195,8 @@ class _Run:
             backend = bearers[name][int(self.draw() * len(bearers[name]))]
         self.candidates = (backend,)
         if self.trace is not None:
-            why = "by weight" if key is None else f"by weight, sticky by {rule.sticky_by}"
-            self._note(rule.name, "decided", lambda: why, shares(groups) if key is None else {})
+            why = f"by weight, sticky by {rule.sticky_by}" if key else "by weight"
+            self._note(rule.name, "decided", lambda: why, {} if key else shares(groups))
         return Route(backend, rule.name)
 
     def _groups(self, rule: Split) -> list[Group]:

@@ -116,10 +116,11 @@ def test_a_backend_named_like_its_owner_takes_no_more_than_its_part() -> None:
     assert counts[Route("other", "s")] / 4000 == pytest.approx(0.25, abs=0.025)
 
 
-def test_without_a_key_the_choice_is_random_by_weight() -> None:
+@pytest.mark.parametrize("key", [None, ""])
+def test_without_a_key_the_choice_is_random_by_weight(key: str | None) -> None:
     points = iter(step % 997 / 997 for step in range(10**9))
     known = view(GIVEN)
-    counts = Counter(decide(facts(), GIVEN, known, lambda: next(points)) for _ in range(4000))
+    counts = Counter(decide(facts(header=key), GIVEN, known, lambda: next(points)) for _ in range(4000))
     assert counts[Route("s", "s")] / 4000 == pytest.approx(0.3, abs=0.02)
     assert counts[Route("n", "s")] / 4000 == pytest.approx(0.2, abs=0.02)
 
