@@ -21,8 +21,10 @@ from support.crd_schema import with_defaults, wrong_shapes
 
 BUILT_IN = {
     ("v1", "ConfigMap"): "V1ConfigMap",
+    ("v1", "PersistentVolumeClaim"): "V1PersistentVolumeClaim",
     ("v1", "Service"): "V1Service",
     ("apps/v1", "Deployment"): "V1Deployment",
+    ("batch/v1", "Job"): "V1Job",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
 }
 """(apiVersion, kind) -> the type of the ``kubernetes`` package."""
