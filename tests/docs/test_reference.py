@@ -10,6 +10,9 @@ import click
 import pytest
 
 from routegen.cli import VERBS, cli
+from routegen_router.metrics import Metrics
+from routegen_router.poller import Registry
+from support.router import router_config
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -42,6 +45,15 @@ def test_every_error_code_is_documented() -> None:
     used -= {"router_misconfigured"}  # what an operator sees who attached the router by hand, wrongly
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", (DOCS / "errors.md").read_text(), re.MULTILINE))
     assert documented == used | {"invalid_json", "invalid_request_body", "invalid_type", "duplicate_field"}
+
+
+def test_every_metric_is_documented() -> None:
+    """What a router exports, and docs/metrics.md lists."""
+    metrics = Metrics()
+    metrics.look_up(lambda: Registry(router_config(), None, lambda: None), lambda: 0, lambda: True)
+    exported = set(re.findall(r"^# TYPE (routegen_\w+)", metrics.render().decode(), re.MULTILINE))
+    documented = set(re.findall(r"^\| `(routegen_\w+)` \|", (DOCS / "metrics.md").read_text(), re.MULTILINE))
+    assert documented == exported
 
 
 def test_every_link_in_the_docs_leads_somewhere() -> None:
