@@ -141,7 +141,7 @@ def gateway(urls: Mapping[str, str]) -> Iterator[str]:
         url = f"http://127.0.0.1:{port}"
         for attempt in range(200):
             try:
-                preflight.find_model({"gateway": url}, MODEL)
+                preflight.find_model(arms.from_urls({"gateway": url}, MODEL), MODEL)
                 break
             except UserError:
                 if attempt == 199:  # noqa: PLR2004 - the last of them

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
 
 from routegen.problems import UserError
 
+from .records import Arm
+
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class _Backend(msgspec.Struct):
+    name: str
 
 
 class _Model(msgspec.Struct):
     id: str
+    backends: list[_Backend] | None = None
+    """What the router's list says of the backends that serve it; engines' own lists don't."""
+
+    def served_by(self, backend: str | None) -> bool:
+        return self.backends is None or backend is None or any(found.name == backend for found in self.backends)
 
 
 class _Models(msgspec.Struct):
     data: list[_Model]
 
 
-def find_model(urls: Mapping[str, str], wanted: str | None, key: str | None = None) -> str:
-    """The model to measure: ``wanted``, else the only one that every address serves.
+def find_model(arms: Sequence[Arm], wanted: str | None, key: str | None = None) -> str:
+    """The model to measure: ``wanted``, else the only one that every arm's engine serves.
 
-    :param urls: arm -> address.
-    :raises UserError: an address doesn't answer or doesn't serve ``wanted``, or the choice is not clear.
+    :param key: the API key.
+    :raises UserError: an address doesn't answer, an engine doesn't serve ``wanted``, or the choice is not clear.
     """
-    served = asyncio.run(_ask(urls, {"authorization": f"Bearer {key}"} if key else {}))
+    served = asyncio.run(_ask(arms, {"authorization": f"Bearer {key}"} if key else {}))
     if wanted is not None:
         for name, models in served.items():
             if models and wanted not in models:
@@ -40,20 +52,23 @@ def find_model(urls: Mapping[str, str], wanted: str | None, key: str | None = No
     return common[0]
 
 
-async def _ask(urls: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Sequence[str]]:
+async def _ask(arms: Sequence[Arm], headers: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    """Arm -> models."""
     async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as http:
-        answers = await asyncio.gather(*(_models(http, name, url) for name, url in urls.items()))
-    return dict(zip(urls, answers, strict=True))
+        answers = await asyncio.gather(*(_models(http, arm) for arm in arms))
+    return {arm.name: models for arm, models in zip(arms, answers, strict=True)}
 
 
-async def _models(http: aiohttp.ClientSession, name: str, url: str) -> Sequence[str]:
-    """The ids that ``GET /v1/models`` lists; none where it isn't served."""
+async def _models(http: aiohttp.ClientSession, arm: Arm) -> Sequence[str]:
+    """The ids that ``GET /v1/models`` lists for the arm's engine; none where it isn't served."""
+    url = arm.url.rstrip("/") + "/v1/models"
     try:
-        async with http.get(url.rstrip("/") + "/v1/models") as response:
-            if response.status != 200:  # noqa: PLR2004 - OK
+        async with http.get(url) as response:
+            if response.status != HTTPStatus.OK:
                 return ()
-            return [model.id for model in msgspec.json.decode(await response.read(), type=_Models).data]
+            listed = msgspec.json.decode(await response.read(), type=_Models).data
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise UserError(f"{name} does not answer at {url} ({type(error).__name__}); is it running?") from error
+        raise UserError(f"{arm.name} does not answer at {arm.url} ({type(error).__name__}); is it running?") from error
     except msgspec.MsgspecError as error:
-        raise UserError(f"{name}: {url}/v1/models is not a list of models: {error}") from error
+        raise UserError(f"{arm.name}: {url} is not a list of models: {error}") from error
+    return [model.id for model in listed if model.served_by(arm.inference_server)]

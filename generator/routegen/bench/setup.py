@@ -44,7 +44,7 @@ def start(options: Mapping[str, Any]) -> Path:
     arms = _arms(options, urls, "")
     # checked before anything is asked of the engines, so that mistakes show at once
     lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
-    model = find_model({arm.name: arm.url for arm in arms}, options["model"], key)
+    model = find_model(arms, options["model"], key)
     arms = [msgspec.structs.replace(arm, model=model) for arm in arms]
     layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")

@@ -1,0 +1,64 @@
+"""The bench through a real Envoy and the real router: every arm reaches its own engine, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from routegen.bench import records
+from routegen.bench.analysis import Analysis, analyse
+from routegen.cli import cli
+from support.gateway import Gateway, gateway
+
+ROUTES = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: compare}
+spec:
+  gateway: {target: envoy}
+  backends:
+    vllm: {endpoints: [127.0.0.1:8001], ownedBy: vllm}
+    sglang: {endpoints: [127.0.0.1:8002], ownedBy: sglang}
+"""
+SIZE = ("--blocks", "2", "--requests", "4", "--warmup", "2", "--concurrency", "2", "--output-tokens", "4")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Gateway]:
+    with gateway(ROUTES, {"vllm": ["both", "one"], "sglang": ["both"]}) as started:
+        yield started
+
+
+def bench(running: Gateway, folder: Path, *arguments: str) -> Analysis:
+    running.forget()
+    routes = folder / "routes.yaml"
+    routes.write_text(ROUTES)
+    address = ("--gateway", f"http://127.0.0.1:{running.port}")
+    urls = [part for name, engine in running.engines.items() for part in ("--url", f"{name}={engine.url}")]
+    command = ["bench", "-f", str(routes), *address, *urls, *SIZE, "-o", str(folder / "run"), *arguments]
+    found = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert found.stdout.startswith("2 of 2 blocks"), found.stderr
+    return analyse(records.read(folder / "run"))
+
+
+def test_each_arm_reaches_the_engine_that_it_names(running: Gateway, tmp_path: Path) -> None:
+    found = bench(running, tmp_path)
+    assert [arm.arm.model for arm in found.arms] == ["both", "both"], "the only model that both serve"
+    assert running.reached() == {"vllm": 2 + 2 * 4, "sglang": 2 + 2 * 4}
+    assert [check.level for check in found.checks if check.id == "backend"] == ["ok", "ok"]
+    assert all(
+        request.backend == request.arm and request.error is None
+        for request in records.read(tmp_path / "run").measured()
+    )
+
+
+def test_both_ways_say_what_the_gateway_costs(running: Gateway, tmp_path: Path) -> None:
+    found = bench(running, tmp_path, "--way", "both")
+    questions = [compared.comparison.question for compared in found.compared]
+    assert questions == ["engines", "engines", "overhead", "overhead"]
+    assert [arm.arm.name for arm in found.arms] == ["vllm", "vllm direct", "sglang", "sglang direct"]
+    assert all(not arm.errors for arm in found.arms)
+    assert running.reached() == {"vllm": 2 * 10, "sglang": 2 * 10}
