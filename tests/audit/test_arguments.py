@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from routegen.audit.engine import Engine
 from routegen.audit.engines import NAMES, kinds, parse_version
 from routegen.audit.findings import Fact
 from routegen.audit.reading import parse_manifests
-from routegen.audit.workloads import Engine, find_engines
+from routegen.audit.workloads import find_engines
 
 VLLM = "vllm/vllm-openai:v0.11.0"
 SGLANG = "lmsysorg/sglang:v0.5.3"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from routegen.audit.engine import Engine, preset_fact
 from routegen.audit.findings import Fact
 from routegen.audit.quantities import quantity
 from routegen.audit.reading import items, mapping
-from routegen.audit.workloads import Engine, preset_fact
 
 Section = Literal["requests", "limits"]
 

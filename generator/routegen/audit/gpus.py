@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact
 from routegen.audit.quantities import quantity
 from routegen.audit.reading import items, mapping
-from routegen.audit.workloads import Engine
 
-Way = Literal["cpu", "plugin", "claim", "pinned", "all"]
+Way = Literal["cpu", "plugin", "claim", "pinned", "all", "unknown"]
 
 _GPU_RESOURCE = re.compile(r"[\w.-]+/(?:.*gpu.*|mig-.*|gaudi|neuron.*|tpu|npu)", re.IGNORECASE)
 _NOTHING = {"none", "void", ""}
@@ -28,7 +28,8 @@ class Gpus:
     """What one engine gets."""
 
     way: Way
-    """``cpu``: none; ``plugin``, ``claim``: what it requests; ``pinned``: by index, unaccounted; ``all``: every one."""
+    """``cpu``: none; ``plugin``, ``claim``: what it requests; ``pinned``: by index, unaccounted; ``all``: every one
+    that its image sees; ``unknown``: the input doesn't tell."""
     resource: Fact
     """Such as ``nvidia.com/gpu``; ``None``: nothing is requested."""
     count: Fact
@@ -72,21 +73,26 @@ def gpus(engine: Engine) -> Gpus:
     found = Gpus("plugin", resource, count, nvidia, cuda)
     if resource.value is not None:
         return found
-    if items(engine.get("resources", "claims")):
+    if items(engine.get("resources", "claims")) or _managed_claim(engine):
         return Gpus("claim", resource, count, nvidia, cuda)
     hidden = nvidia.state == "set" and str(nvidia.value).strip().lower() in _NOTHING
     if on_cpu(engine) or hidden:
         return Gpus("cpu", resource, count, nvidia, cuda)
     if found.indices:
         return Gpus("pinned", resource, Fact("set", Fraction(len(found.indices)), found.pin.place), nvidia, cuda)
-    return Gpus("all", resource, count, nvidia, cuda)
+    return Gpus("all" if resource.known and nvidia.known else "unknown", resource, count, nvidia, cuda)
+
+
+def _managed_claim(engine: Engine) -> bool:
+    """Whether KServe makes a DRA claim for the pods (its annotation for managed DRA)."""
+    return bool(engine.manifest.get("metadata", "annotations", "serving.kserve.io/exp-dra-device-class"))
 
 
 def on_cpu(engine: Engine) -> bool:
     """Whether the engine runs on the CPU: its device, its image's name, or vLLM's CPU settings say so."""
     device = engine.option("device")
     image = str(engine.get("image") or "").lower()
-    named = re.search(r"(?:^|[-_/:.])cpu(?:$|[-_/:.@])", image) is not None
+    named = re.search(r"(?:^|[-_/:.])(?:cpu|xeon)(?:$|[-_/:.@])", image) is not None
     return device.value == "cpu" or named or engine.variable("VLLM_CPU_KVCACHE_SPACE").state == "set"
 
 
@@ -105,6 +111,12 @@ def _requested(engine: Engine) -> tuple[Fact, Fact]:
         if number is None:
             return Fact("set", name, place), Fact("unknown", None, place, f'"{amount}" is not a quantity')
         if number > 0:
-            return Fact("set", name, place), Fact("set", number, place)
-    place = engine.place("resources")
-    return Fact("default", None, place), Fact("default", None, place)
+            return Fact("set", name, place), Fact("set", number * _pods(engine), place)
+    nothing = engine.fact("resources", "limits", "nvidia.com/gpu")
+    return nothing, nothing
+
+
+def _pods(engine: Engine) -> int:
+    """How many pods make one replica: the size of a LeaderWorkerSet's groups, taken to be alike."""
+    size = engine.manifest.get("spec", "leaderWorkerTemplate", "size")
+    return size if isinstance(size, int) and engine.manifest.kind == "LeaderWorkerSet" else 1

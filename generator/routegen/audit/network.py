@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact
 from routegen.audit.pairs import Pair, selects
 from routegen.audit.reading import Manifest, items, mapping
-from routegen.audit.workloads import Engine
 
 
 def engine_port(engine: Engine) -> Fact:

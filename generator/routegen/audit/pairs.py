@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.findings import Fact
 from routegen.audit.reading import Manifest, items, mapping
-from routegen.audit.workloads import KSERVE, Engine, workload_engines
+from routegen.audit.workloads import workload_engines
 from routegen.plan import Plan as RoutesPlan
 from routegen.plan import PoolRef, ServiceRef
 from routegen.problems import UserError

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact
 from routegen.audit.pairs import Pair, selects
 from routegen.audit.reading import dig, items, mapping
-from routegen.audit.workloads import Engine
 
 HOSTNAME = "kubernetes.io/hostname"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from routegen.audit.engine import KSERVE, KSERVE_MODEL_DIR, Engine
 from routegen.audit.findings import Fact, Place
 from routegen.audit.reading import items, mapping
-from routegen.audit.workloads import KSERVE, KSERVE_MODEL_DIR, Engine
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact, Finding
 from routegen.audit.reading import mapping
-from routegen.audit.workloads import Engine
 
 PREFIX = "ignore.routegen/"
 """``ignore.routegen/FAIR071: why`` in the metadata of the workload."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from routegen.audit.amounts import amount, qos
+from routegen.audit.engine import Engine
 from routegen.audit.gpus import gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import Placement, placement
@@ -18,7 +19,6 @@ from routegen.audit.reading import items
 from routegen.audit.rules.network import host_port
 from routegen.audit.rules.storage import claim_access, shared_cache
 from routegen.audit.storage import locate
-from routegen.audit.workloads import Engine
 
 State = Literal["isolated", "shared", "conflicting", "cannot tell"]
 
@@ -52,7 +52,7 @@ def table(pair: Pair) -> tuple[Row, ...]:
 
 def _on_node(where: Placement, answer: tuple[State, str]) -> tuple[State, str]:
     """What holds on one node can't be told where the nodes are not known."""
-    if where.nodes == "unknown":
+    if where.nodes == "unknown" and answer[0] != "cannot tell":
         return "cannot tell", f"{where.why}; on one node: {answer[0]}, {answer[1]}"
     return answer
 
@@ -61,7 +61,7 @@ def _gpu(pair: Pair) -> tuple[State, str]:
     first, second = gpus(pair.first), gpus(pair.second)
     ways = {first.way, second.way}
     if "cpu" in ways:
-        return "isolated", "at most one of the two uses a GPU"
+        return "isolated", "neither engine uses a GPU" if ways == {"cpu"} else "only one engine uses a GPU"
     if first.way == second.way == "pinned":
         if common := first.indices & second.indices:
             return "conflicting", f"both are pinned to GPU {', '.join(sorted(common))}"
@@ -78,6 +78,8 @@ def _gpu(pair: Pair) -> tuple[State, str]:
         return "conflicting", "an engine sees every GPU of its node (NVIDIA_VISIBLE_DEVICES=all)"
     if "all" in ways:
         return "cannot tell", "an engine neither requests a GPU nor names one, so its image decides what it sees"
+    if "unknown" in ways:
+        return "cannot tell", "the input doesn't say which GPU an engine gets"
     return "cannot tell", "one engine requests its GPU, the other takes one by index; it may be the same"
 
 
@@ -95,6 +97,8 @@ def _gpu_memory(pair: Pair, gpu: Row) -> tuple[State, str]:
 
 def _memory(pair: Pair) -> tuple[State, str]:
     limits = [amount(engine, "limits", "memory") for engine, _ in pair.each()]
+    if not all(limit.known for limit in limits):
+        return "cannot tell", "a memory limit is not in the input"
     if all(limit.value is not None for limit in limits):
         return "shared", f"limited to {limits[0].shown} and {limits[1].shown}; the page cache is common"
     return "shared", "without a limit on both, one can take what the other needs"
@@ -102,6 +106,8 @@ def _memory(pair: Pair) -> tuple[State, str]:
 
 def _cpu(pair: Pair) -> tuple[State, str]:
     limits = [amount(engine, "limits", "cpu") for engine, _ in pair.each()]
+    if not all(limit.known for limit in limits):
+        return "cannot tell", "a CPU limit is not in the input"
     classes = [qos(engine).value for engine, _ in pair.each()]
     if not all(limit.value is not None for limit in limits):
         return "shared", "without a limit on both, one can take what the other needs; set CPU requests and limits"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Finding, Place, Severity
 from routegen.audit.report import Compared, Report
-from routegen.audit.workloads import Engine
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away; new fields don't raise it."""

@@ -9,6 +9,8 @@ from routegen.audit.pairs import Pair
 from routegen.audit.rules.checks import env_yaml, option_unequal, unequal
 
 _LEFT_OPEN = (
+    "model",
+    "revision",
     "context_length",
     "dtype",
     "quantization",

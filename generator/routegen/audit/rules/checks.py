@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact, Hit, compare
 from routegen.audit.pairs import Pair
-from routegen.audit.workloads import Engine
 
 
 def unequal(pair: Pair, facts: tuple[Fact, Fact], what: str, fix: str) -> Iterator[Hit]:

@@ -23,7 +23,9 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM", "RAY
 def _missing(pair: Pair, name: str, *, both_sections: bool) -> Iterator[Hit]:
     for engine, other in pair.each():
         own, theirs = ([amount(one, "requests", name), amount(one, "limits", name)] for one in (engine, other))
-        lacks = [word for word, fact in zip(("request", "limit"), own, strict=True) if fact.value is None]
+        lacks = [
+            word for word, fact in zip(("request", "limit"), own, strict=True) if fact.known and fact.value is None
+        ]
         if lacks and (both_sections or "limit" in lacks):
             index = 1 if "limit" in lacks else 0
             yield Hit(f"{engine.name} has no {name} {' and no '.join(lacks)}", (own[index], theirs[index]), _RESOURCES)

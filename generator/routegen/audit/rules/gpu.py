@@ -192,11 +192,11 @@ def count_differs(pair: Pair) -> Iterator[Hit]:
     why="An engine that has more GPUs than it uses wastes them, one that has fewer doesn't start.",
 )
 def count_against_parallelism(pair: Pair) -> Iterator[Hit]:
-    """The requested GPUs differ from tensor x pipeline x data parallelism. Not for multi-node workloads."""
+    """The requested GPUs differ from tensor x pipeline x data parallelism. Of a LeaderWorkerSet all pods count."""
     for engine, _ in pair.each():
         own = gpus(engine)
         degrees = [engine.option(f"{kind}_parallel") for kind in ("tensor", "pipeline", "data")]
-        one_pod = engine.manifest.kind != "LeaderWorkerSet" and not mapping(engine.manifest.get("spec", "worker"))
+        one_pod = not mapping(engine.manifest.get("spec", "worker"))
         if own.way != "plugin" or not own.count.known or not all(fact.known for fact in degrees) or not one_pod:
             continue
         uses = degrees[0].value * degrees[1].value * degrees[2].value

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.gpus import gpus, on_cpu
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.rules.checks import option_unequal
-from routegen.audit.workloads import Engine
 
 _SAME_TOKENS = (
     'args: ["--num-gpu-blocks-override=2048", "--block-size=16"]  # vLLM: 2048 x 16 = 32768 tokens\n'

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.audit.engine import Engine, split_image
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.rules.checks import unequal
-from routegen.audit.workloads import Engine, split_image
 
 _MOVING = {"", "latest", "nightly", "main", "master", "dev", "edge", "stable"}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.audit.engine import KSERVE, KSERVE_PORT, Engine
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number, services
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.reading import items, mapping
 from routegen.audit.rules.checks import argument, unequal
-from routegen.audit.workloads import KSERVE, KSERVE_PORT, Engine
 
 _ENGINE_TYPE = "llm-d.ai/engine-type"
 _LOOPBACK = ("127.", "localhost", "::1")
@@ -31,7 +31,7 @@ def service_port(pair: Pair) -> Iterator[Hit]:
     """
     for engine, _ in pair.each():
         listens = engine_port(engine)
-        if not listens.known or len(engine.pod_get("containers") or []) > 1:
+        if not listens.known or not engine.alone:
             continue
         fix = f"args: [{argument(engine, 'port', KSERVE_PORT)}]"
         if engine.manifest.kind == KSERVE and listens.value != KSERVE_PORT:
@@ -80,7 +80,7 @@ def loopback(pair: Pair) -> Iterator[Hit]:
     for engine, other in pair.each():
         facts = (engine.option("host"), other.option("host"))
         host = str(facts[0].value or "")
-        if facts[0].known and host.startswith(_LOOPBACK) and len(engine.pod_get("containers") or []) == 1:
+        if facts[0].known and host.startswith(_LOOPBACK) and engine.alone:
             message = f"{engine.name} listens on {facts[0].shown}"
             yield Hit(message, facts, f"args: [{argument(engine, 'host', '0.0.0.0')}]")  # noqa: S104 - advice for pods
 
@@ -223,10 +223,7 @@ def sidecars(pair: Pair) -> Iterator[Hit]:
     """
     facts = []
     for engine, _ in pair.each():
-        extra = max(0, len(items(engine.pod_get("containers"))) - 1)
-        starts = [mapping(container) for container in items(engine.pod_get("initContainers"))]
-        extra += sum(container.get("restartPolicy") == "Always" for container in starts)
-        facts.append(Fact("set", extra, engine.manifest.place(*engine.pod, "containers")))
+        facts.append(Fact("set", engine.sidecars, engine.manifest.place(*engine.pod, "containers")))
     if pair.first.manifest is not pair.second.manifest:
         yield from unequal(pair, (facts[0], facts[1]), "the number of sidecars", "# the same sidecars in both")
 

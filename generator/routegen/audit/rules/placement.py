@@ -10,6 +10,8 @@ from routegen.audit.placement import HOSTNAME, anti_affine, placement, required_
 from routegen.audit.reading import items
 from routegen.audit.rules.checks import unequal
 
+_HARDWARE = ("gpu", "nvidia", "amd.", "instance-type", "machine", "accelerator")
+"""Words in the names of node labels that are about hardware."""
 _SAME_NODE = (
     "# in both pods, which then find each other whatever the node's name:\n"
     "labels: {comparison: engines}\n"
@@ -31,7 +33,8 @@ def one_node(pair: Pair) -> Iterator[Hit]:
     """Nothing proves that both pods run on the same node, or they are held to different ones.
 
     Proof is: the same `nodeName`, host name in `nodeSelector` or required node affinity; required pod affinity by
-    host name from one to the other; or an input with a single Node. Different nodes are fine where the measuring tool
+    host name from one to the other; or an input with a single Node. Where a label holds both to one kind of
+    GPU or machine, what is left is information. Different nodes are fine where the measuring tool
     swaps the engines between them.
     """
     where = placement(pair)
@@ -39,7 +42,24 @@ def one_node(pair: Pair) -> Iterator[Hit]:
         yield Hit(f"the engines run on different nodes: {where.why}", where.facts, _SAME_NODE)
     elif where.nodes == "unknown":
         message = f"cannot tell whether the engines run on one node: {where.why}"
-        yield Hit(message, where.facts, _SAME_NODE, unknown=True)
+        facts = where.facts
+        if kind := _common_hardware(pair):
+            message += f", only to one kind ({kind})"
+            facts = (_any_node(facts[0], kind), _any_node(facts[1], kind))
+        yield Hit(message, facts, _SAME_NODE, unknown=True)
+
+
+def _any_node(fact: Fact, kind: str) -> Fact:
+    return Fact("unknown", None, fact.place, f"{kind}, any node", token=kind)
+
+
+def _common_hardware(pair: Pair) -> str:
+    """A label about the nodes' hardware that both engines require with one value."""
+    first, second = required_labels(pair.first), required_labels(pair.second)
+    for name in sorted(first.keys() & second.keys()):
+        if any(word in name for word in _HARDWARE) and first[name].value == second[name].value:
+            return f"{name}: {first[name].value}"
+    return ""
 
 
 @rule(
@@ -57,10 +77,9 @@ def node_labels(pair: Pair) -> Iterator[Hit]:
     first, second = required_labels(pair.first), required_labels(pair.second)
     if placement(pair).nodes == "same":
         return
-    words = ("gpu", "nvidia", "amd.", "instance-type", "machine", "accelerator")
     for name in sorted((first.keys() | second.keys()) - {HOSTNAME}):
         one, other = first.get(name), second.get(name)
-        if (one is None or other is None) and not any(word in name for word in words):
+        if (one is None or other is None) and not any(word in name for word in _HARDWARE):
             continue
         empty = pair.first.pod_fact("nodeSelector", name), pair.second.pod_fact("nodeSelector", name)
         facts = (one or empty[0], other or empty[1])
@@ -103,7 +122,7 @@ def tolerations(pair: Pair) -> Iterator[Hit]:
     for engine, _ in pair.each():
         found = engine.pod_fact("tolerations")
         texts = sorted(str(entry) for entry in items(found.value) if ".com/gpu" not in str(entry))
-        facts.append(Fact(found.state, texts or None, found.place))
+        facts.append(Fact(found.state, texts or None, found.place) if found.known else found)
     yield from unequal(pair, (facts[0], facts[1]), "the list of tolerations", "tolerations: []  # the same in both")
 
 

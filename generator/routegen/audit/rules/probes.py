@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number
 from routegen.audit.pairs import Pair
 from routegen.audit.reading import mapping
 from routegen.audit.rules.checks import unequal
-from routegen.audit.workloads import KSERVE, Engine
 
 _PROBES = (
     "startupProbe: {httpGet: {path: /health, port: 8000}, periodSeconds: 10, failureThreshold: 60}\n"
@@ -92,7 +92,7 @@ def probe_port(pair: Pair) -> Iterator[Hit]:
     """
     for engine, _ in pair.each():
         listens = engine_port(engine)
-        if not listens.known or len(engine.pod_get("containers") or []) > 1:
+        if not listens.known or not engine.alone:
             continue
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             for way in ("httpGet", "tcpSocket"):

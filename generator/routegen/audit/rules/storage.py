@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.reading import items
 from routegen.audit.rules.checks import env_yaml, unequal
 from routegen.audit.storage import Location, hub_cache, locate, model
-from routegen.audit.workloads import Engine
 
 _READ_ONLY = (
     "# download the model once beforehand (a Job), then in both:\n"

@@ -1,0 +1,79 @@
+"""Manifests in the shapes that public charts and samples have: no finding that an engineer would laugh at.
+
+Each directory under ``shapes/`` was read by eye, finding by finding. What is listed here is what remained, and each is
+a true statement about the manifests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from routegen.audit.reading import read_manifests
+from routegen.audit.report import Report, audit
+
+SHAPES = Path(__file__).parent / "shapes"
+NO_NODE_NO_DIGEST = {"FAIR030", "FAIR071"}
+SIZED_BY_DEFAULT = {"FAIR015", "FAIR063", "FAIR064"}
+VERSION_UNKNOWN = {"FAIR060", "FAIR068", "FAIR069"}
+EXPECTED = {
+    "helm-list": {"FAIR015", "FAIR051", "FAIR064"} | NO_NODE_NO_DIGEST,
+    "kserve-base-refs": {"FAIR073"} | NO_NODE_NO_DIGEST,
+    "kserve-cpu": {"FAIR051", "FAIR063", "FAIR064", "FAIR070"} | VERSION_UNKNOWN | NO_NODE_NO_DIGEST,
+    "kserve-dra": {"FAIR051"} | NO_NODE_NO_DIGEST,
+    "kserve-samples": {"FAIR051", "FAIR055"} | NO_NODE_NO_DIGEST,
+    "llm-d": {"FAIR022", "FAIR051", "FAIR098"} | SIZED_BY_DEFAULT | VERSION_UNKNOWN | NO_NODE_NO_DIGEST,
+    "plain-deployments": {"FAIR021", "FAIR024", "FAIR028", "FAIR051"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
+    "statefulsets": {"FAIR050"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
+}
+
+
+def _report(name: str) -> Report:
+    return audit(read_manifests([str(SHAPES / name)]))
+
+
+def test_every_shape_is_looked_at() -> None:
+    assert {directory.name for directory in SHAPES.iterdir()} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shape_has_these_findings_and_no_others(name: str) -> None:
+    assert {finding.rule.id for finding in _report(name).findings} == EXPECTED[name]
+
+
+def test_only_what_is_proven_is_an_error() -> None:
+    errors = {
+        (name, finding.rule.id)
+        for name in EXPECTED
+        for finding in _report(name).findings
+        if finding.severity.word == "error"
+    }
+    assert errors == {("plain-deployments", "FAIR021")}
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu"),
+    [
+        ("helm-list", "isolated"),
+        ("kserve-base-refs", "cannot tell"),
+        ("kserve-cpu", "isolated"),
+        ("kserve-dra", "isolated"),
+        ("llm-d", "isolated"),
+    ],
+)
+def test_the_gpu_row_follows_the_way_that_gpus_are_asked_for(name: str, gpu: str) -> None:
+    assert _report(name).compared[0].rows[0].state == gpu
+
+
+def test_settings_from_a_config_map_reach_a_shell_script() -> None:
+    [compared] = _report("helm-list").compared
+    for engine in (compared.pair.first, compared.pair.second):
+        assert engine.option("context_length").value == 8192
+        assert engine.option("max_sequences").value == 128
+        assert engine.option("model").value == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+def test_a_router_is_not_taken_for_an_engine() -> None:
+    [compared] = _report("helm-list").compared
+    assert {compared.pair.first.name, compared.pair.second.name} == {"stack-vllm", "stack-sglang"}
