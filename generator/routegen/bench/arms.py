@@ -28,7 +28,9 @@ class Layout:
 
 def from_urls(urls: Mapping[str, str], model: str) -> list[Arm]:
     """Arms that go straight to the engines at these addresses."""
-    return [Arm(name=name, engine=name, url=url, model=model, via="direct") for name, url in urls.items()]
+    return [
+        Arm(name=name, engine=name, url=url, model=model, via="direct", engine_url=url) for name, url in urls.items()
+    ]
 
 
 def from_plan(
@@ -59,12 +61,13 @@ def from_plan(
                     via="gateway",
                     inference_server=backend.name,
                     routing_header=plan.routing_header,
+                    engine_url=urls.get(backend.name) or _address_if_any(backend),
                 )
             )
         if way != "gateway":
             name = f"{backend.name} direct" if way == "both" else backend.name
             url = urls.get(backend.name) or address(backend)
-            arms.append(Arm(name=name, engine=backend.name, url=url, model=model, via="direct"))
+            arms.append(Arm(name=name, engine=backend.name, url=url, model=model, via="direct", engine_url=url))
     return arms
 
 
@@ -85,6 +88,13 @@ def address(backend: Backend) -> str:
             )
     scheme = "http" if backend.tls is None else "https"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _address_if_any(backend: Backend) -> str | None:
+    try:
+        return address(backend)
+    except UserError:
+        return None  # an arm through the gateway works without it
 
 
 def lay_out(arms: Sequence[Arm], *, mode: Mode, control: bool, cache: str) -> Layout:

@@ -22,6 +22,7 @@ class _Backend(msgspec.Struct):
 
 class _Model(msgspec.Struct):
     id: str
+    max_model_len: int | None = None
     backends: list[_Backend] | None = None
     """What the router's list says of the backends that serve it; engines' own lists don't."""
 
@@ -39,7 +40,7 @@ def find_model(arms: Sequence[Arm], wanted: str | None, key: str | None = None) 
     :param key: the API key.
     :raises UserError: an address doesn't answer, an engine doesn't serve ``wanted``, or the choice is not clear.
     """
-    served = asyncio.run(_ask(arms, {"authorization": f"Bearer {key}"} if key else {}))
+    served = asyncio.run(_ask(arms, _headers(key)))
     if wanted is not None:
         for name, models in served.items():
             if models and wanted not in models:
@@ -52,23 +53,53 @@ def find_model(arms: Sequence[Arm], wanted: str | None, key: str | None = None) 
     return common[0]
 
 
+def find_max_lengths(arms: Sequence[Arm], key: str | None = None) -> dict[str, int]:
+    """Arm -> the longest sequence that its engine takes for the arm's model; without engines that don't tell.
+
+    vLLM and SGLang list it with their models, as ``max_model_len``.
+    """
+    return asyncio.run(_ask_lengths(arms, _headers(key)))
+
+
+async def _ask_lengths(arms: Sequence[Arm], headers: Mapping[str, str]) -> dict[str, int]:
+    known = [(arm, arm.engine_url) for arm in arms if arm.engine_url is not None]
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as http:
+        answers = await asyncio.gather(
+            *(_models(http, arm.name, url) for arm, url in known),
+            return_exceptions=True,  # an engine that only the gateway reaches tells nothing here
+        )
+    return {
+        arm.name: model.max_model_len
+        for (arm, _), answer in zip(known, answers, strict=True)
+        if not isinstance(answer, BaseException)
+        for model in answer
+        if model.id == arm.model and model.max_model_len is not None
+    }
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
 async def _ask(arms: Sequence[Arm], headers: Mapping[str, str]) -> dict[str, Sequence[str]]:
     """Arm -> models."""
     async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as http:
-        answers = await asyncio.gather(*(_models(http, arm) for arm in arms))
-    return {arm.name: models for arm, models in zip(arms, answers, strict=True)}
+        answers = await asyncio.gather(*(_models(http, arm.name, arm.url) for arm in arms))
+    return {
+        arm.name: [model.id for model in models if model.served_by(arm.inference_server)]
+        for arm, models in zip(arms, answers, strict=True)
+    }
 
 
-async def _models(http: aiohttp.ClientSession, arm: Arm) -> Sequence[str]:
-    """The ids that ``GET /v1/models`` lists for the arm's engine; none where it isn't served."""
-    url = arm.url.rstrip("/") + "/v1/models"
+async def _models(http: aiohttp.ClientSession, name: str, address: str) -> Sequence[_Model]:
+    """What ``GET /v1/models`` lists; nothing where it isn't served."""
+    url = address.rstrip("/") + "/v1/models"
     try:
         async with http.get(url) as response:
             if response.status != HTTPStatus.OK:
                 return ()
-            listed = msgspec.json.decode(await response.read(), type=_Models).data
+            return msgspec.json.decode(await response.read(), type=_Models).data
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise UserError(f"{arm.name} does not answer at {arm.url} ({type(error).__name__}); is it running?") from error
+        raise UserError(f"{name} does not answer at {address} ({type(error).__name__}); is it running?") from error
     except msgspec.MsgspecError as error:
-        raise UserError(f"{arm.name}: {url} is not a list of models: {error}") from error
-    return [model.id for model in listed if model.served_by(arm.inference_server)]
+        raise UserError(f"{name}: {url} is not a list of models: {error}") from error

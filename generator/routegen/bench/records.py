@@ -112,6 +112,10 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """The arm that this one repeats as the A/A control."""
     together: bool = False
     """Loaded while the slot's other arms are loaded too."""
+    engine_url: str | None = None
+    """The engine's own address, whose ``/metrics`` is sampled; ``None`` where only the gateway's is known."""
+    max_length: int | None = None
+    """``max_model_len`` of the engine's ``GET /v1/models``: prompt and answer together, in tokens."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

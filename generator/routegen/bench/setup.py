@@ -19,7 +19,7 @@ from .arms import Way, from_plan, from_urls, lay_out
 from .checks import LEAST_BLOCKS
 from .conduct import new_run
 from .metrics import COMPARED
-from .preflight import find_model
+from .preflight import find_max_lengths, find_model
 from .records import Arm, Design, Load, Slo
 
 CONFIDENCE = 0.95
@@ -46,6 +46,8 @@ def start(options: Mapping[str, Any]) -> Path:
     lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     model = find_model(arms, options["model"], key)
     arms = [msgspec.structs.replace(arm, model=model) for arm in arms]
+    lengths = find_max_lengths(arms, key)
+    arms = [msgspec.structs.replace(arm, max_length=lengths.get(arm.name)) for arm in arms]
     layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     records.create(folder, new_run(design, layout, options["api_key_env"]))

@@ -50,6 +50,35 @@ def outcome(compared: Compared, effect: Effect) -> str:
             return f"inconclusive (+{effect.blocks_more} blocks)" if effect.blocks_more else "inconclusive"
 
 
+def plain(analysis: Analysis, compared: Compared) -> str:
+    """The answer to one comparison for somebody who reads only one sentence."""
+    comparison, effect = compared.comparison, compared.primary
+    base, other = comparison.base, comparison.other
+    what = BY_KEY[effect.metric].title.lower()
+    margin, differs = f"{100 * analysis.run.design.margin:g} %", effect.outcome.endswith("better")
+    if effect.difference is None:
+        return f"Too few blocks to compare {other} with {base}."
+    match comparison.question:
+        case "control" if differs:
+            return f"The control differs from {base}, which it repeats: not only the engines are measured here."
+        case "control":
+            return f"{base} agrees with itself within {100 * (effect.floor or 0):.1f} %: that is the noise."
+    if effect.outcome == "inconclusive":
+        return f"No verdict on {other} beside {base} yet."
+    match comparison.question, differs:
+        case "engines", False:
+            return f"{base} and {other} are equivalent: in {what} they differ by less than {margin}."
+        case "engines", True:
+            better, worse = (base, other) if effect.outcome == "base better" else (other, base)
+            return f"{better} is better than {worse}: {other} has {change(effect.difference)} {what}."
+        case "overhead", _:
+            cause = f"The gateway in front of {other}"
+        case _:
+            cause = f"Loading the other engines beside {base}"
+    size = f"by {change(effect.difference)}" if differs else f"by less than {margin}"
+    return f"{cause} changes {what} {size}."
+
+
 def headline(analysis: Analysis, compared: Compared) -> str:
     """The answer to one comparison in a sentence or two."""
     comparison, effect, design = compared.comparison, compared.primary, analysis.run.design
