@@ -73,6 +73,14 @@ def dig(value: Any, path: Iterable[str | int]) -> Any:
     return value
 
 
+_YES = {"y", "yes", "on", "true"}
+
+
+def is_on(value: Any) -> bool:
+    """Whether ``value`` is true for kubectl, which still reads YAML 1.1: ``yes`` and ``on`` are booleans there."""
+    return value is True or (isinstance(value, str) and value.lower() in _YES)
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """``value`` where it is a mapping, else an empty one: manifests may hold anything anywhere."""
     return value if isinstance(value, Mapping) else {}

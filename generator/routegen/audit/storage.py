@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from routegen.audit.engine import KSERVE, KSERVE_MODEL_DIR, Engine
 from routegen.audit.findings import Fact, Place
-from routegen.audit.reading import items, mapping
+from routegen.audit.reading import is_on, items, mapping
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -64,7 +64,7 @@ def locate(engine: Engine, path: str) -> Location | None:
         longest = len(at.parts)
         rest = PurePosixPath(str(mount.get("subPath") or "")) / PurePosixPath(path).relative_to(at)
         volume, claim, forced = _volume(engine, str(mount.get("name", "")))
-        read_only = mount.get("readOnly") is True or forced
+        read_only = is_on(mount.get("readOnly")) or forced
         place = engine.place("volumeMounts", index)
         inner = str(rest).strip("/.")
         if volume.startswith("host "):
@@ -131,11 +131,11 @@ def _volume(engine: Engine, name: str) -> tuple[str, str, bool]:
             continue
         if claim := mapping(volume.get("persistentVolumeClaim")):
             claim_name = str(claim.get("claimName", ""))
-            return f"claim {claim_name}", claim_name, claim.get("readOnly") is True
+            return f"claim {claim_name}", claim_name, is_on(claim.get("readOnly"))
         if host := mapping(volume.get("hostPath")):
             return f"host {host.get('path', '')}", "", False
         if nfs := mapping(volume.get("nfs")):
-            return f"nfs {nfs.get('server', '')}:{nfs.get('path', '')}", "", nfs.get("readOnly") is True
+            return f"nfs {nfs.get('server', '')}:{nfs.get('path', '')}", "", is_on(nfs.get("readOnly"))
         read_only = any(kind in volume for kind in ("configMap", "secret", "projected", "downwardAPI", "image"))
         return f"{engine.manifest.title}: {name}", "", read_only
     return f"{engine.manifest.title}: {name}", "", False

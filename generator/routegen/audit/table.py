@@ -15,7 +15,7 @@ from routegen.audit.engine import Engine
 from routegen.audit.gpus import gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import Placement, placement
-from routegen.audit.reading import items
+from routegen.audit.reading import is_on, items
 from routegen.audit.rules.network import host_port
 from routegen.audit.rules.storage import claim_access, shared_cache
 from routegen.audit.storage import locate
@@ -69,7 +69,7 @@ def _gpu(pair: Pair) -> tuple[State, str]:
         return "isolated", f"pinned to GPU {indices[0]} and GPU {indices[1]}"
     if first.shared or second.shared:
         return "shared", "a GPU is requested in slices of time"
-    if any(engine.get("securityContext", "privileged") is True for engine, _ in pair.each()):
+    if any(is_on(engine.get("securityContext", "privileged")) for engine, _ in pair.each()):
         return "cannot tell", "a privileged container sees every GPU of its node"
     if ways <= {"plugin", "claim"}:
         mig = "mig" in f"{first.resource.value}{second.resource.value}"

@@ -10,7 +10,7 @@ from routegen.audit.gpus import gpu_requests, gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.quantities import quantity
-from routegen.audit.reading import mapping
+from routegen.audit.reading import is_on, mapping
 from routegen.audit.rules.checks import env_yaml, unequal
 
 _REQUEST = "resources:\n  requests: {nvidia.com/gpu: 1}\n  limits: {nvidia.com/gpu: 1}"
@@ -166,7 +166,7 @@ def privileged(pair: Pair) -> Iterator[Hit]:
     """The engine's container has `securityContext.privileged: true`."""
     for engine, other in pair.each():
         facts = (engine.fact("securityContext", "privileged"), other.fact("securityContext", "privileged"))
-        if facts[0].value is True:
+        if is_on(facts[0].value):
             yield Hit(f"{engine.name} is privileged", facts, "securityContext: {privileged: false}")
 
 

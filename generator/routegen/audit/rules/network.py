@@ -9,7 +9,7 @@ from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number, services
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
-from routegen.audit.reading import items, mapping
+from routegen.audit.reading import is_on, items, mapping
 from routegen.audit.rules.checks import argument, unequal
 
 _ENGINE_TYPE = "llm-d.ai/engine-type"
@@ -106,7 +106,7 @@ def _host_ports(engine: Engine) -> dict[int, Fact]:
     found: dict[int, Fact] = {}
     network = engine.pod_fact("hostNetwork")
     listens = engine_port(engine)
-    if network.value is True and listens.known:
+    if is_on(network.value) and listens.known:
         found[listens.value] = listens
     for index, entry in enumerate(items(engine.get("ports"))):
         port = mapping(entry).get("hostPort")

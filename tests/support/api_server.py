@@ -1,0 +1,105 @@
+"""A stand-in for a Kubernetes API server over real HTTP: discovery, and lists of the objects that it is given."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+PLURALS = {
+    "ConfigMap": ("v1", "configmaps", True),
+    "Node": ("v1", "nodes", False),
+    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims", True),
+    "Pod": ("v1", "pods", True),
+    "Service": ("v1", "services", True),
+    "Deployment": ("apps/v1", "deployments", True),
+    "StatefulSet": ("apps/v1", "statefulsets", True),
+    "LLMInferenceService": ("serving.kserve.io/v1alpha2", "llminferenceservices", True),
+}
+"""Kind -> API version, plural, namespaced. Other kinds are unknown to this cluster."""
+
+
+@contextmanager
+def api_server(objects: Sequence[Mapping[str, Any]], *, forbidden: Sequence[str] = ()) -> Iterator[str]:
+    """The URL of a server that lists ``objects``, and answers 403 for the kinds in ``forbidden``."""
+    answers = _answers(objects, forbidden)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get(self.path.partition("?")[0].rstrip("/"), (404, {"kind": "Status", "code": 404}))
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def kubeconfig(url: str, file: Path) -> Path:
+    """A kubeconfig with one context, ``test``, for the server at ``url``."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
+    }
+    file.write_text(json.dumps(config), encoding="utf-8")
+    return file
+
+
+def _answers(objects: Sequence[Mapping[str, Any]], forbidden: Sequence[str]) -> dict[str, tuple[int, Any]]:
+    groups = sorted({version for version, _, _ in PLURALS.values() if "/" in version})
+    answers: dict[str, tuple[int, Any]] = {
+        "/version": (200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}),
+        "/api": (200, {"kind": "APIVersions", "versions": ["v1"]}),
+        "/apis": (200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(version) for version in groups]}),
+    }
+    for version in ("v1", *groups):
+        root = _root(version)
+        resources = [
+            {"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]}
+            for kind, (own, plural, namespaced) in PLURALS.items()
+            if own == version
+        ]
+        answers[root] = (200, {"kind": "APIResourceList", "groupVersion": version, "resources": resources})
+    spaces = {one["metadata"].get("namespace") for one in objects} - {None}
+    for kind, (version, plural, namespaced) in PLURALS.items():
+        own = [{key: value for key, value in one.items() if key not in {"kind", "apiVersion"}} for one in objects
+               if one["kind"] == kind]  # fmt: skip
+        paths = {f"{_root(version)}/{plural}": own}
+        for space in spaces if namespaced else ():
+            inside = [one for one in own if one["metadata"].get("namespace") == space]
+            paths[f"{_root(version)}/namespaces/{space}/{plural}"] = inside
+        for path, items in paths.items():
+            listing = {"kind": f"{kind}List", "apiVersion": version, "metadata": {}, "items": items}
+            answers[path] = (403, {"kind": "Status", "code": 403}) if kind in forbidden else (200, listing)
+    return answers
+
+
+def _group(version: str) -> dict[str, Any]:
+    name, _, own = version.partition("/")
+    entry = {"groupVersion": version, "version": own}
+    return {"name": name, "versions": [entry], "preferredVersion": entry}
+
+
+def _root(version: str) -> str:
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
