@@ -57,7 +57,7 @@ class Headers:
 class Body:
     """The request's whole body."""
 
-    data: bytes
+    data: bytes | memoryview
     end_of_stream: bool
     """False where request trailers follow; the body is whole all the same."""
 
@@ -205,7 +205,7 @@ class Stream:
         if self._reservation is not None:
             self._reservation.release()
 
-    def _decide(self, data: bytes, trace: list[Step] | None) -> Route | Reject:
+    def _decide(self, data: bytes | memoryview, trace: list[Step] | None) -> Route | Reject:
         """Read a body and run the chain."""
         if len(data) > self._policy.config.max_body_bytes:
             return refusals.too_large(self._policy.config.max_body_bytes)

@@ -22,16 +22,16 @@ REPLACEMENT: Final = "\ufffd"
 """What :func:`without_lone_surrogates` puts in a lone surrogate's place."""
 
 
-def first_invalid_byte(raw: bytes) -> int | None:
+def first_invalid_byte(raw: bytes | memoryview) -> int | None:
     """The position of the first byte that isn't UTF-8, or ``None``. Takes constant memory."""
-    if raw.isascii():
-        return None
     decoder = codecs.getincrementaldecoder("utf-8")()
-    view = memoryview(raw)
     for start in range(0, len(raw), _SLICE):
+        part = bytes(raw[start : start + _SLICE])
         pending = len(decoder.getstate()[0])
+        if not pending and part.isascii():
+            continue
         try:
-            decoder.decode(view[start : start + _SLICE], final=start + _SLICE >= len(raw))
+            decoder.decode(part, final=start + _SLICE >= len(raw))
         except UnicodeDecodeError as error:
             return start - pending + error.start
     return None
