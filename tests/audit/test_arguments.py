@@ -205,5 +205,11 @@ def test_the_data_of_an_engine_is_consistent(name: str) -> None:
 def test_both_engines_know_the_same_options_but_for_their_own_ways_of_sizing_the_cache() -> None:
     only_one = set(kinds()["vllm"].options) ^ set(kinds()["sglang"].options)
     assert only_one == {
-        "kv_cache_bytes", "kv_cache_blocks", "block_size", "kv_cache_tokens", "deterministic", "first_gpu"
-    }  # fmt: skip
+        "block_size",
+        "data_parallel_here",
+        "deterministic",
+        "dp_attention",
+        "kv_cache_blocks",
+        "kv_cache_bytes",
+        "kv_cache_tokens",
+    }

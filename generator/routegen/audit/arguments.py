@@ -90,6 +90,12 @@ def parse(kind: EngineKind, words: tuple[Word, ...]) -> tuple[dict[str, Given], 
         if entry is None:
             given |= _abbreviated(kind, name, word)
             continue
+        while entry[0].type == "list" and value is not None and position < len(words):
+            if _is_flag(words[position].text):
+                break
+            unknown = value.unknown or words[position].unknown
+            value = Word(f"{value.text} {words[position].text}", unknown, value.source)
+            position += 1
         given[entry[0].name] = _given(entry[0], entry[1], value, word)
     return given, rest_unknown
 

@@ -150,7 +150,7 @@ class Engine:
         word = self.line.variables.get(name) or self.environment.words.get(name)
         if word is None:
             reason, place = self.environment.open, self.place("env")
-            return self._unknown(place, reason) if reason else Fact("default", None, place)
+            return Fact("unknown", None, place, reason, whole=True) if reason else Fact("default", None, place)
         place = self.place("env", word.source, "value") if word.source >= 0 else self.place("envFrom")
         return self._unknown(place, word.unknown) if word.unknown else Fact("set", word.text, place)
 

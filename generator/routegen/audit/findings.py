@@ -56,7 +56,7 @@ class Fact:
     text: str = ""
     """How the value is written, where that reads better than the value."""
     whole: bool = False
-    """The engine's command as a whole can't be read; one finding says so for all its facts."""
+    """The engine's command or environment as a whole can't be read; one finding says so for all its facts."""
 
     @property
     def known(self) -> bool:

@@ -27,6 +27,8 @@ class Placement:
 def placement(pair: Pair) -> Placement:
     """Same node, different nodes, or cannot tell."""
     facts = (node(pair.first), node(pair.second))
+    if pair.first.manifest is pair.second.manifest:
+        return Placement("same", "they are containers of one pod", facts)
     if all(fact.value is not None for fact in facts):
         if facts[0].value == facts[1].value:
             return Placement("same", f"both are held to the node {facts[0].value}", facts)

@@ -40,7 +40,8 @@ class Option:
     on: tuple[str, ...]
     off: tuple[str, ...]
     type: str
-    """``str``, ``size`` (a whole number, ``32k`` allowed), ``float``, ``presence`` (given at all?) or ``bool``."""
+    """``str``, ``list`` (of words), ``size`` (a whole number, ``32k`` allowed), ``float``, ``presence`` (given at all?)
+    or ``bool``."""
     same: Mapping[str, str]
     """Spellings of one value, so that two engines' words can be compared."""
     defaults: tuple[Default, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.pairs import Pair
@@ -48,9 +49,13 @@ def prefix_caching(pair: Pair) -> Iterator[Hit]:
     why="Tensor, pipeline and data parallelism trade latency for throughput.",
 )
 def parallelism(pair: Pair) -> Iterator[Hit]:
-    """Tensor, pipeline or data parallelism differs; for LLMInferenceServices also by `spec.parallelism`."""
+    """Tensor, pipeline or data parallelism differs, or only one LLMInferenceService has `spec.prefill`."""
     for kind in ("tensor", "pipeline", "data"):
         yield from option_unequal(pair, f"{kind}_parallel", f"{kind} parallelism", 1)
+    prefill = [engine.manifest.fact("spec", "prefill") for engine, _ in pair.each() if engine.preset]
+    if len(prefill) == 2:  # noqa: PLR2004 - both
+        facts = [Fact(fact.state, fact.value is not None, fact.place) for fact in prefill]
+        yield from unequal(pair, (facts[0], facts[1]), "prefill in pods of its own", "# spec.prefill in both, or none")
 
 
 @rule(
@@ -121,7 +126,7 @@ def parsers(pair: Pair) -> Iterator[Hit]:
     """
     for name, what in (("tool_call_parser", "a tool-call parser"), ("reasoning_parser", "a reasoning parser")):
         told = pair.option(name)
-        facts = [Fact(f.state, f.value != "none" if f.known else None, f.place, f.note, whole=f.whole) for f in told]
+        facts = [replace(fact, value=fact.value != "none") if fact.known else fact for fact in told]
         yield from unequal(pair, (facts[0], facts[1]), what, f"# --{name.replace('_', '-')} in both, or in none")
 
 
@@ -181,10 +186,15 @@ def unreadable(pair: Pair) -> Iterator[Hit]:
     """The command depends on something that is not in the input, or starts no engine that is known here.
 
     Such as a variable from a Secret, the output of a command, an `if` in the start script, or a `--config` file.
-    Options that are given plainly are still compared; for all others this is the one finding.
+    Options that are given plainly are still compared; for all others this is the one finding. Variables from an
+    `envFrom` that the input doesn't hold are information: mostly it is a token.
     """
     for engine, _ in pair.each():
         facts = {name: engine.option(name) for name in _LEFT_OPEN}
+        if reason := engine.environment.open:
+            fact = Fact("unknown", None, engine.place("envFrom"), reason, token="environment")  # noqa: S106 - no secret
+            fix = "# put the object that it comes from into the input, or list the variables in `env`"
+            yield Hit(f"cannot tell the environment of {engine.name}: {reason}", (fact,), fix, unknown=True)
         open_ones = [name.replace("_", " ") for name, fact in facts.items() if fact.whole]
         if open_ones:
             fact = next(fact for fact in facts.values() if fact.whole)
@@ -222,7 +232,7 @@ def deterministic(pair: Pair) -> Iterator[Hit]:
         told, variable = engine.option("deterministic"), engine.variable("VLLM_BATCH_INVARIANT")
         on = told.value is True or str(variable.value) == "1"
         place = variable.place if variable.state == "set" else told.place
-        facts.append(Fact("set", on, place))
+        facts.append(Fact("set", on, place) if on or not told.whole else told)
     fix = f"{env_yaml('VLLM_BATCH_INVARIANT', '1')}  # vLLM; SGLang: --enable-deterministic-inference"
     yield from unequal(pair, (facts[0], facts[1]), "deterministic inference", fix)
 

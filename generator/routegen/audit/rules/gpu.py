@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.gpus import gpu_requests, gpus
 from routegen.audit.pairs import Pair
@@ -192,19 +194,36 @@ def count_differs(pair: Pair) -> Iterator[Hit]:
     why="An engine that has more GPUs than it uses wastes them, one that has fewer doesn't start.",
 )
 def count_against_parallelism(pair: Pair) -> Iterator[Hit]:
-    """The requested GPUs differ from tensor x pipeline x data parallelism. Of a LeaderWorkerSet all pods count."""
+    """The requested GPUs differ from tensor x pipeline x data parallelism. Of a LeaderWorkerSet all pods count.
+
+    Of vLLM's data parallelism only the part in this pod counts (`--data-parallel-size-local`). With SGLang's
+    `--enable-dp-attention` data parallelism uses the same GPUs as tensor parallelism. Engines that are told to run on
+    several nodes (`--nnodes`) are left out.
+    """
     for engine, _ in pair.each():
         own = gpus(engine)
-        degrees = [engine.option(f"{kind}_parallel") for kind in ("tensor", "pipeline", "data")]
-        one_pod = not mapping(engine.manifest.get("spec", "worker"))
-        if own.way != "plugin" or not own.count.known or not all(fact.known for fact in degrees) or not one_pod:
+        uses = _gpus_used(engine)
+        one_node = engine.option("node_count").value == 1 and not mapping(engine.manifest.get("spec", "worker"))
+        if own.way != "plugin" or not own.count.known or uses is None or not one_node:
             continue
-        uses = degrees[0].value * degrees[1].value * degrees[2].value
         if Fraction(uses) != own.count.value:
             fix = (
                 f"resources:\n  requests: {{{own.resource.value}: {uses}}}\n  limits: {{{own.resource.value}: {uses}}}"
             )
-            yield Hit(f"{engine.name} requests {own.count.value} GPU and uses {uses}", (own.count, degrees[0]), fix)
+            yield Hit(
+                f"{engine.name} requests {own.count.value} GPU and uses {uses}",
+                (own.count, engine.option("tensor_parallel")),
+                fix,
+            )
+
+
+def _gpus_used(engine: Engine) -> int | None:
+    """How many GPUs the engine is told to use in one replica; ``None`` where that can't be told."""
+    here = engine.option("data_parallel_here")
+    degrees = [engine.option("tensor_parallel"), engine.option("pipeline_parallel")]
+    if engine.option("dp_attention").value is not True:
+        degrees.append(here if here.state == "set" else engine.option("data_parallel"))
+    return math.prod(degree.value for degree in degrees) if all(degree.known for degree in degrees) else None
 
 
 @rule(

@@ -181,7 +181,7 @@ def remote_code(pair: Pair) -> Iterator[Hit]:
     why="A request that names the model reaches only one engine, so the two never get the same traffic.",
 )
 def served_name(pair: Pair) -> Iterator[Hit]:
-    """The values of `--served-model-name` differ.
+    """No name in `--served-model-name` is common to both.
 
     Where it is not set, the model is served under its own name or path; by KServe's preset as `spec.model.name`.
     """
@@ -191,7 +191,7 @@ def served_name(pair: Pair) -> Iterator[Hit]:
         if not told.known and told.token and engine.option("model").known:
             told = Fact("default", engine.option("model").value, found.fact.place, "the model's name")
         facts.append(told)
-    if all(fact.known for fact in facts) and facts[0].value == facts[1].value:
+    if all(fact.known for fact in facts) and set(str(facts[0].value).split()) & set(str(facts[1].value).split()):
         return
     fix = args_yaml(pair, "served_model_name", str(facts[0].value or "<name>"))
     yield from unequal(pair, (facts[0], facts[1]), "the served model name", fix)

@@ -89,12 +89,18 @@ def loopback(pair: Pair) -> Iterator[Hit]:
     "FAIR093",
     "network",
     Severity.ERROR,
-    title="Both engines take the same port of one node",
+    title="Both engines take the same port of one node or pod",
     why="The second pod can't be scheduled, or its server can't open its port.",
 )
 def host_port(pair: Pair) -> Iterator[Hit]:
-    """Both use one `hostPort`, or `hostNetwork` with one port, and run on one node, or may do so."""
+    """Both use one `hostPort`, or `hostNetwork` with one port, and run on one node, or may do so.
+
+    Or both are containers of one pod and listen on one port.
+    """
     nodes = placement(pair).nodes
+    ports = (engine_port(pair.first), engine_port(pair.second))
+    if pair.first.manifest is pair.second.manifest and ports[0].known and ports[0].value == ports[1].value:
+        yield Hit(f"both engines take port {ports[0].value} of their pod", ports, "# another --port for one of them")
     first, second = _host_ports(pair.first), _host_ports(pair.second)
     for port in sorted(first.keys() & second.keys()) if nodes != "different" else ():
         certain = nodes == "same"

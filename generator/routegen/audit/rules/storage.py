@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from routegen.audit.engine import Engine
 from routegen.audit.findings import Fact, Hit, Severity, rule
@@ -173,7 +174,7 @@ def offline(pair: Pair) -> Iterator[Hit]:
         hub, transformers = engine.variable("HF_HUB_OFFLINE"), engine.variable("TRANSFORMERS_OFFLINE")
         fact = hub if hub.state != "default" else transformers
         on = str(fact.value or "").upper() in {"1", "ON", "YES", "TRUE"}
-        facts.append(Fact(fact.state, on if fact.known else None, fact.place, fact.note))
+        facts.append(replace(fact, value=on) if fact.known else fact)
     yield from unequal(pair, (facts[0], facts[1]), "HF_HUB_OFFLINE", env_yaml("HF_HUB_OFFLINE", "1"))
 
 
