@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,8 +18,7 @@ from routegen.plan import Plan
 from routegen.problems import UserError
 from routegen_router import config as contract
 from routegen_router.admission import Admission
-from routegen_router.body import MODEL
-from routegen_router.config import Config, FieldPath, sources
+from routegen_router.config import Config, FieldPath
 from routegen_router.decide import Draw, Step
 from routegen_router.stream import Answer, Body, Continue, Headers, Policy, Routed, Stream
 
@@ -167,17 +166,16 @@ def _passthrough(plan: Plan, request: Request) -> str | None:
 
 def _misspelt(config: Config, request: Request) -> Iterator[str]:
     """Names in the request that look like ones that rules read, and aren't."""
-    read = {source.header for rule in config.rules for source in sources(rule) if source.header is not None}
-    yield from _lookalikes("header", [name.lower() for name, _ in request.headers], read)
-    fields = {MODEL} | {source.body for rule in config.rules for source in sources(rule) if source.body}
+    names = [name.lower() for name, _ in request.headers]
+    yield from _lookalikes("header", names, contract.read_headers(config))
     try:
         document = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
         return
-    yield from _misspelt_fields(document, (), fields)
+    yield from _misspelt_fields(document, (), contract.read_fields(config))
 
 
-def _misspelt_fields(document: Any, above: FieldPath, fields: set[FieldPath]) -> Iterator[str]:
+def _misspelt_fields(document: Any, above: FieldPath, fields: Collection[FieldPath]) -> Iterator[str]:
     if not isinstance(document, dict):
         return
     depth = len(above)
@@ -187,7 +185,7 @@ def _misspelt_fields(document: Any, above: FieldPath, fields: set[FieldPath]) ->
         yield from _misspelt_fields(document[key], (*above, key), fields)
 
 
-def _lookalikes(what: str, names: Iterable[str], known: set[str], prefix: str = "") -> Iterator[str]:
+def _lookalikes(what: str, names: Iterable[str], known: Collection[str], prefix: str = "") -> Iterator[str]:
     folded = {name.lower().replace("-", "_"): name for name in known}
     for name in names:
         if name not in known:

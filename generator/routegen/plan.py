@@ -215,19 +215,6 @@ class Plan:
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
 
-    @property
-    def rule_headers(self) -> tuple[str, ...]:
-        """The request headers that rules read, sorted: what the gateway must forward to the router."""
-        found = set()
-        for rule in self.rules:
-            sources = [test.source for test in rule.when]
-            if isinstance(rule, Lookup):
-                sources.append(rule.source)
-            if isinstance(rule, Split):
-                sources.append(rule.sticky_by)
-            found |= {source.header for source in sources if source is not None and source.header is not None}
-        return tuple(sorted(found))
-
     def backend(self, name: str) -> Backend:
         """The backend called ``name``.
 

@@ -24,11 +24,10 @@ from typing import Any, Final
 
 import msgspec
 
-from .config import Config, FieldPath, Lookup, Split, sources
+from .config import MODEL, Config, FieldPath, Lookup, Split, read_fields
 from .refusals import Reject, duplicate_field, invalid_json, invalid_request_body, invalid_type
 from .unicode import REPLACEMENT, first_invalid_byte, without_lone_surrogates
 
-MODEL: Final[FieldPath] = ("model",)
 _NEVER: Final = secrets.token_hex(16)
 """An Enum needs a member; no client can guess this one."""
 _OBJECT: Final = re.compile(rb"[ \t\n\r]*\{")
@@ -63,7 +62,7 @@ class BodyReader:
     def __init__(self, config: Config) -> None:
         routing = _routing_fields(config)
         self._seen = _Seen()
-        self._conditions = {source.body for rule in config.rules for source in sources(rule) if source.body} - routing
+        self._conditions = read_fields(config) - routing
         self._top = _Level((), sorted(routing | self._conditions), routing, self._seen)
         self._strict = msgspec.json.Decoder(self._top.strict)
 

@@ -17,6 +17,9 @@ VERSION: Final = "routegen.router/v1"
 FieldPath = tuple[str, ...]
 """Object keys from the top of the body, such as ``("metadata", "engine")``."""
 
+MODEL: Final[FieldPath] = ("model",)
+"""The field that names the request's model."""
+
 
 class ConfigError(ValueError):
     """The configuration file can't be used; the text says what is wrong and where."""
@@ -136,7 +139,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rules: tuple[Rule, ...]
 
 
-def sources(rule: Rule) -> list[Source]:
+def _sources(rule: Rule) -> list[Source]:
     """Every place in a request that ``rule`` reads."""
     found = [test.source for test in rule.when]
     if isinstance(rule, Lookup):
@@ -144,6 +147,18 @@ def sources(rule: Rule) -> list[Source]:
     if isinstance(rule, Split):
         found.append(rule.sticky_by)
     return [source for source in found if source is not None]
+
+
+def read_headers(config: Config) -> frozenset[str]:
+    """The request headers that rules read, in lower case: what a gateway must forward to the router."""
+    found = (source.header for rule in config.rules for source in _sources(rule))
+    return frozenset(filter(None, found))
+
+
+def read_fields(config: Config) -> frozenset[FieldPath]:
+    """The fields of the body that rules read, and :data:`MODEL`, which is always read."""
+    found = (source.body for rule in config.rules for source in _sources(rule))
+    return frozenset({MODEL, *filter(None, found)})
 
 
 def load(data: bytes, *, origin: str = "config") -> Config:
@@ -177,9 +192,9 @@ def _problems(config: Config) -> list[str]:
     rules = [rule.name for rule in config.rules]
     problems += [f"rule {name!r} is listed twice" for name in sorted({n for n in rules if rules.count(n) > 1})]
     for rule in config.rules:
-        if any(bool(source.body) == bool(source.header) for source in sources(rule)):
+        if any(bool(source.body) == bool(source.header) for source in _sources(rule)):
             problems.append(f"rule {rule.name!r}: a source needs either a body field or a header")
-    problems += _field_problems({source.body for rule in config.rules for source in sources(rule) if source.body})
+    problems += _field_problems(read_fields(config))
     if config.max_inflight_bytes < config.max_body_bytes:
         problems.append(
             f"max_inflight_bytes is below max_body_bytes ({config.max_body_bytes}): no such body could pass"
@@ -187,10 +202,10 @@ def _problems(config: Config) -> list[str]:
     return problems
 
 
-def _field_problems(fields: set[FieldPath]) -> list[str]:
+def _field_problems(fields: frozenset[FieldPath]) -> list[str]:
     """What the reader of bodies can't do."""
     problems = []
-    for path in sorted(fields | {("model",)}):
+    for path in sorted(fields):
         name = ".".join(path)
         if any(not key.isprintable() or '"' in key or "\\" in key for key in path):
             problems.append(f"body field {name!r} holds a quote, a backslash or a control character")

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from . import answers, refusals
 from .admission import Admission, Reservation
 from .body import BodyError, BodyReader
-from .config import Config, sources
+from .config import Config, read_headers
 from .decide import Draw, Facts, Route, Step, decide
 from .models import Snapshot
 from .refusals import Reject
@@ -113,9 +113,7 @@ class Policy:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.reader = BodyReader(config)
-        self.headers: frozenset[str] = frozenset(
-            source.header for rule in config.rules for source in sources(rule) if source.header is not None
-        )
+        self.headers: frozenset[str] = read_headers(config)
         """The headers that rules read, in lower case."""
         self.wanted: frozenset[str] = self.headers | _OWN_HEADERS
 

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
+from routegen.emit.router_config import router_config
 from routegen.local import http
 from routegen.local.children import Child
 from routegen.local.workdir import Workdir
 from routegen.plan import Plan
 from routegen.problems import UserError
+from routegen_router.config import dump
 from routegen_router.status import RegistryStatus
 
 TIMEOUT: Final = 30.0
@@ -102,7 +104,4 @@ class RouterProcess:
 
 def config_of(plan: Plan) -> bytes:
     """The router's configuration file for ``plan``."""
-    from routegen.emit.router_config import router_config  # noqa: PLC0415 - beside its only use
-    from routegen_router.config import dump  # noqa: PLC0415 - as above
-
     return dump(router_config(plan))
