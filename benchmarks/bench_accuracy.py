@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from routegen.bench import analysis, arms, conduct, preflight, records
 from routegen.bench.records import Design, Load, Slo
@@ -45,7 +46,10 @@ class Told:
         return self.ttft + (TOKENS - 1) * self.tpot
 
     def expected(self, concurrency: int, requests: int, ramp: float) -> dict[str, float]:
-        """Every metric, from the formulas' text; the last worker starts late by most of the ramp."""
+        """Every metric, from the formulas' text; the last worker starts late by most of the ramp.
+
+        Not M08, the longest gap: nobody tells an engine how late its worst timer is.
+        """
         e2e = self.e2e
         window = ramp * (concurrency - 1) / concurrency + e2e * requests / concurrency
         return {
@@ -55,7 +59,6 @@ class Told:
             "chunk_gap": self.tpot,
             "e2e": e2e,
             "e2e_scheduled": e2e,
-            "longest_gap": self.tpot,
             "request_rate": requests / window,
             "token_rate": requests * TOKENS / window,
             "steady_token_rate": concurrency * TOKENS / e2e,
@@ -152,7 +155,7 @@ def gateway(urls: Mapping[str, str]) -> Iterator[str]:
 
 def accuracy(folder: Path) -> bool:
     """Print told, measured and deviation of every metric; whether all of them hold."""
-    fine = True
+    fine, late = True, list[float]()
     with contextlib.ExitStack() as stack:
         urls = {name: stack.enter_context(engine(name, told)) for name, told in ENGINES.items()}
         envoy = stack.enter_context(gateway(urls))
@@ -169,12 +172,18 @@ def accuracy(folder: Path) -> bool:
                     value = None if figure is None else figure.median
                     off = float("inf") if value is None else value / told - 1
                     bad = abs(off) > TOLERANCE
+                    if key == "ttft" and arm.arm.via == "direct":
+                        late.append((value or 0) - told)
                     fine = fine and not bad
                     print(
                         f"{concurrency:>7}  {arm.arm.name:<15}{key:<20}{told:>10.4f}{value or 0:>10.4f}{off:>+9.2%}"
                         f"{'  more than ' + format(TOLERANCE, '.0%') if bad else ''}"
                     )
                 fine = fine and not arm.errors
+    print(
+        f"\nstraight to an engine the first token was seen {median(late) * 1000:.1f} ms after it was due "
+        f"(at most {max(late) * 1000:.1f} ms), the engine's own timer included"
+    )
     return fine
 
 
