@@ -98,3 +98,67 @@ def test_a_place_is_the_line_of_the_value() -> None:
         (True, "float16"),
     ]
     assert finding.facts[0].place.path == "$.spec.containers[0].args[5]"
+
+
+SECRET = {"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+
+
+@pytest.mark.parametrize(
+    ("flag", "rule"),
+    [
+        ("model", "FAIR050"),
+        ("served-model-name", "FAIR059"),
+        ("dtype", "FAIR052"),
+        ("quantization", "FAIR053"),
+        ("kv-cache-dtype", "FAIR054"),
+        ("max-model-len", "FAIR055"),
+        ("tokenizer", "FAIR056"),
+        ("load-format", "FAIR057"),
+        ("trust-remote-code", "FAIR058"),
+        ("enable-prefix-caching", "FAIR060"),
+        ("tensor-parallel-size", "FAIR061"),
+        ("enforce-eager", "FAIR062"),
+        ("max-num-seqs", "FAIR063"),
+        ("max-num-batched-tokens", "FAIR064"),
+        ("chat-template", "FAIR065"),
+        ("tool-call-parser", "FAIR066"),
+        ("enable-log-requests", "FAIR068"),
+        ("generation-config", "FAIR069"),
+        ("enable-lora", "FAIR074"),
+        ("cpu-offload-gb", "FAIR018"),
+        ("host", "FAIR092"),
+        ("port", "FAIR083"),
+    ],
+)
+def test_an_argument_from_a_secret_is_never_ok(flag: str, rule: str, tmp_path: Path) -> None:
+    vllm, sglang = yaml.safe_load_all((CASES / "FAIR020" / "near-miss.yaml").read_text(encoding="utf-8"))
+    [container] = vllm["spec"]["containers"]
+    container["args"] = [one for one in container["args"] if not one.startswith(f"--{flag}=")] + [f"--{flag}=$(X)"]
+    container["env"] = [SECRET]
+    file = tmp_path / "secret.yaml"
+    file.write_text(yaml.safe_dump_all([vllm, sglang]), encoding="utf-8")
+    assert rule in {finding.rule.id for finding in _report(file).findings if finding.unknown}
+
+
+@pytest.mark.parametrize(
+    ("variable", "requested", "rule"),
+    [
+        ("NVIDIA_VISIBLE_DEVICES", True, "FAIR002"),
+        ("NVIDIA_VISIBLE_DEVICES", False, "FAIR004"),
+        ("CUDA_VISIBLE_DEVICES", True, "FAIR005"),
+        ("OMP_NUM_THREADS", True, "FAIR023"),
+        ("TOKENIZERS_PARALLELISM", True, "FAIR029"),
+        ("HF_HUB_OFFLINE", True, "FAIR045"),
+        ("VLLM_BATCH_INVARIANT", True, "FAIR075"),
+        ("HF_HOME", True, "FAIR040"),
+    ],
+)
+def test_a_variable_from_a_secret_is_never_ok(variable: str, requested: bool, rule: str, tmp_path: Path) -> None:
+    vllm, sglang = yaml.safe_load_all((CASES / "FAIR040" / "fires.yaml").read_text(encoding="utf-8"))
+    [container] = vllm["spec"]["containers"]
+    container["env"] = [{**SECRET, "name": variable}]
+    if not requested:
+        del container["resources"]["limits"]["nvidia.com/gpu"]
+    file = tmp_path / "secret.yaml"
+    file.write_text(yaml.safe_dump_all([vllm, sglang]), encoding="utf-8")
+    assert rule in {finding.rule.id for finding in _report(file).findings if finding.unknown}

@@ -73,6 +73,17 @@ def locate(engine: Engine, path: str) -> Location | None:
     return best
 
 
+def shared_volumes(engine: Engine) -> dict[str, bool]:
+    """The volumes that other pods can have too, and whether all mounts of each are read-only."""
+    found: dict[str, bool] = {}
+    for entry in items(engine.get("volumeMounts")):
+        path = mapping(entry).get("mountPath")
+        location = locate(engine, path) if isinstance(path, str) else None
+        if location is not None and location.shared:
+            found[location.volume] = found.get(location.volume, True) and location.read_only
+    return found
+
+
 def model(engine: Engine) -> Model:
     """The model that ``engine`` serves."""
     fact = engine.option("model")
@@ -93,16 +104,24 @@ def model(engine: Engine) -> Model:
 
 
 def hub_cache(engine: Engine) -> tuple[str, Fact]:
-    """The directory that Hugging Face's library caches in (huggingface_hub's rules), and the fact that says so."""
-    for name, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
+    """The directory that Hugging Face's library caches in (huggingface_hub's rules), and the fact that says so.
+
+    The directory is empty where the fact can't be told.
+    """
+    rules = (
+        ("HF_HUB_CACHE", ""),
+        ("HUGGINGFACE_HUB_CACHE", ""),
+        ("HF_HOME", "hub"),
+        ("XDG_CACHE_HOME", "huggingface/hub"),
+        ("HOME", ".cache/huggingface/hub"),
+    )
+    for name, below in rules:
         fact = engine.variable(name)
+        if not fact.known and not fact.whole:
+            return "", fact
         if fact.value:
             return str(PurePosixPath(str(fact.value)) / below), fact
-    base = engine.variable("XDG_CACHE_HOME")
-    if base.value:
-        return str(PurePosixPath(str(base.value)) / "huggingface/hub"), base
-    home = engine.variable("HOME")
-    return str(PurePosixPath(str(home.value or "/root")) / ".cache/huggingface/hub"), home
+    return "/root/.cache/huggingface/hub", fact
 
 
 def _from_kserve(engine: Engine, fact: Fact) -> bool:

@@ -6,19 +6,17 @@ shared (both use it, within bounds that the why names), conflicting (they can't 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from routegen.audit.amounts import amount, qos
-from routegen.audit.engine import Engine
 from routegen.audit.gpus import gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import Placement, placement
-from routegen.audit.reading import is_on, items
+from routegen.audit.reading import is_on
 from routegen.audit.rules.network import host_port
 from routegen.audit.rules.storage import claim_access, shared_cache
-from routegen.audit.storage import locate
+from routegen.audit.storage import shared_volumes
 
 State = Literal["isolated", "shared", "conflicting", "cannot tell"]
 
@@ -121,32 +119,15 @@ def _cpu(pair: Pair) -> tuple[State, str]:
 def _disk(pair: Pair, where: Placement) -> Row:
     for hit in claim_access.check(pair):
         return Row("disk", "cannot tell" if hit.unknown else "conflicting", hit.message)
-    common = sorted(_volumes(pair.first).keys() & _volumes(pair.second).keys())
+    common = sorted(shared_volumes(pair.first).keys() & shared_volumes(pair.second).keys())
     if not common:
         if where.nodes == "different":
             return Row("disk", "isolated", where.why)
         return Row("disk", *_on_node(where, ("shared", "the node's own disk: images and scratch space")))
-    read_only = all(_volumes(engine)[name] for engine, _ in pair.each() for name in common)
+    read_only = all(shared_volumes(engine)[name] for engine, _ in pair.each() for name in common)
     access = "read-only for both" if read_only else "writable"
     cache = "; both write to one Hugging Face cache" if any(shared_cache.check(pair)) else ""
     return Row("disk", "shared", f"both mount {', '.join(common)} ({access}){cache}")
-
-
-def _volumes(engine: Engine) -> dict[str, bool]:
-    """The volumes that other pods can have too, and whether all mounts of each are read-only."""
-    found: dict[str, bool] = {}
-    for entry in _mount_paths(engine):
-        location = locate(engine, entry)
-        if location is not None and location.shared:
-            found[location.volume] = found.get(location.volume, True) and location.read_only
-    return found
-
-
-def _mount_paths(engine: Engine) -> Iterator[str]:
-    for index, _ in enumerate(items(engine.get("volumeMounts"))):
-        path = engine.get("volumeMounts", index, "mountPath")
-        if isinstance(path, str):
-            yield path
 
 
 def _network(pair: Pair, where: Placement) -> tuple[State, str]:

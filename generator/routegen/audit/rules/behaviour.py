@@ -232,7 +232,8 @@ def deterministic(pair: Pair) -> Iterator[Hit]:
         told, variable = engine.option("deterministic"), engine.variable("VLLM_BATCH_INVARIANT")
         on = told.value is True or str(variable.value) == "1"
         place = variable.place if variable.state == "set" else told.place
-        facts.append(Fact("set", on, place) if on or not told.whole else told)
+        open_ones = [fact for fact in (told, variable) if not fact.known]
+        facts.append(open_ones[0] if open_ones and not on else Fact("set", on, place))
     fix = f"{env_yaml('VLLM_BATCH_INVARIANT', '1')}  # vLLM; SGLang: --enable-deterministic-inference"
     yield from unequal(pair, (facts[0], facts[1]), "deterministic inference", fix)
 

@@ -24,6 +24,15 @@ def unequal(pair: Pair, facts: tuple[Fact, Fact], what: str, fix: str) -> Iterat
         yield Hit(f"cannot tell whether {what} is the same ({values})", blamed, fix, unknown=True)
 
 
+def in_doubt(fact: Fact, what: str, fix: str) -> Iterator[Hit]:
+    """A hit where a rule about one engine can't decide, because of a fact that the input doesn't tell.
+
+    As in :func:`unequal`, FAIR073 speaks where it is the whole command or environment that can't be read.
+    """
+    if not fact.known and not fact.whole and not fact.token:
+        yield Hit(f"cannot tell {what}: {fact.note}", (fact,), fix, unknown=True)
+
+
 def option_unequal(pair: Pair, name: str, what: str, example: Any = None) -> Iterator[Hit]:
     """A hit where the engines are told different things, or defaults leave that open."""
     facts = pair.option(name)

@@ -10,7 +10,7 @@ from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.quantities import quantity
-from routegen.audit.rules.checks import env_yaml, unequal
+from routegen.audit.rules.checks import env_yaml, in_doubt, unequal
 
 _RESOURCES = "resources:\n  requests: {cpu: '4', memory: 8Gi}\n  limits: {cpu: '4', memory: 8Gi}  # the same in both"
 _SHM = (
@@ -95,6 +95,8 @@ def threads(pair: Pair) -> Iterator[Hit]:
     for engine, other in pair.each():
         fact, limit = engine.variable("OMP_NUM_THREADS"), amount(engine, "limits", "cpu")
         workers = engine.option("tensor_parallel")
+        if limit.value is not None:
+            yield from in_doubt(fact, f"how many threads {engine.name} starts", "# write OMP_NUM_THREADS out")
         if fact.state != "set" or not str(fact.value).isdecimal() or limit.value is None or not workers.known:
             continue
         wanted = min(int(fact.value), 10**6) * int(workers.value)
@@ -197,8 +199,7 @@ def thread_settings(pair: Pair) -> Iterator[Hit]:
     for name in _THREADS:
         facts = (pair.first.variable(name), pair.second.variable(name))
         stated = [str(fact.value) for fact in facts if fact.value is not None]
-        if stated:
-            yield from unequal(pair, facts, name, env_yaml(name, stated[0]))
+        yield from unequal(pair, facts, name, env_yaml(name, stated[0] if stated else "<the same>"))
 
 
 RULES = (

@@ -13,7 +13,7 @@ from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.quantities import quantity
 from routegen.audit.reading import is_on, mapping
-from routegen.audit.rules.checks import env_yaml, unequal
+from routegen.audit.rules.checks import env_yaml, in_doubt, unequal
 
 _REQUEST = "resources:\n  requests: {nvidia.com/gpu: 1}\n  limits: {nvidia.com/gpu: 1}"
 _OWN_GPU = f"# remove NVIDIA_VISIBLE_DEVICES and CUDA_VISIBLE_DEVICES, and in both:\n{_REQUEST}"
@@ -54,6 +54,8 @@ def pin_and_request(pair: Pair) -> Iterator[Hit]:
     """
     for engine, other in pair.each():
         own = gpus(engine)
+        if own.way == "plugin":
+            yield from in_doubt(own.nvidia, f"whether {engine.name} pins a GPU", "# remove NVIDIA_VISIBLE_DEVICES")
         if own.way == "plugin" and own.nvidia.state == "set" and own.nvidia.value.lower() not in {"void", "none"}:
             message = f"{engine.name} pins GPU {own.nvidia.value} and requests {own.resource.value}; the pin is lost"
             yield Hit(message, (own.nvidia, gpus(other).nvidia), "# remove NVIDIA_VISIBLE_DEVICES; keep:\n" + _REQUEST)
@@ -95,6 +97,8 @@ def sees_all(pair: Pair) -> Iterator[Hit]:
     """
     for engine, other in pair.each():
         own = gpus(engine)
+        if own.way == "unknown":
+            yield from in_doubt(own.nvidia, f"which GPUs {engine.name} sees", _REQUEST)
         if own.way != "all":
             continue
         stated = own.nvidia.state == "set"
@@ -113,6 +117,8 @@ def index_out_of_range(pair: Pair) -> Iterator[Hit]:
     """The highest index in `CUDA_VISIBLE_DEVICES` is not below the number of GPUs that the container requests."""
     for engine, other in pair.each():
         own = gpus(engine)
+        if own.way == "plugin":
+            yield from in_doubt(own.cuda, f"which GPU {engine.name} uses", "# remove CUDA_VISIBLE_DEVICES")
         if own.way != "plugin" or own.cuda.state != "set" or not own.count.known:
             continue
         indices = [int(part) for part in own.cuda.value.split(",") if part.strip().isdecimal()]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.pairs import Pair
-from routegen.audit.rules.checks import args_yaml, option_unequal, unequal
+from routegen.audit.rules.checks import args_yaml, in_doubt, option_unequal, unequal
 from routegen.audit.storage import Model, model
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -159,6 +159,7 @@ def dummy_weights(pair: Pair) -> Iterator[Hit]:
         facts = (engine.option("load_format"), other.option("load_format"))
         if facts[0].value == "dummy":
             yield Hit(f"{engine.name} loads dummy weights", facts, args_yaml(pair, "load_format", "auto"))
+        yield from in_doubt(facts[0], f"whether {engine.name} loads real weights", "# write --load-format out")
 
 
 @rule(

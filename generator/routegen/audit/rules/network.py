@@ -10,7 +10,7 @@ from routegen.audit.network import engine_port, port_number, services
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.reading import is_on, items, mapping
-from routegen.audit.rules.checks import argument, unequal
+from routegen.audit.rules.checks import argument, in_doubt, unequal
 
 _ENGINE_TYPE = "llm-d.ai/engine-type"
 _LOOPBACK = ("127.", "localhost", "::1")
@@ -31,6 +31,8 @@ def service_port(pair: Pair) -> Iterator[Hit]:
     """
     for engine, _ in pair.each():
         listens = engine_port(engine)
+        if any(services(pair, engine)) or engine.preset:
+            yield from in_doubt(listens, f"the port of {engine.name}", "# write --port out")
         if not listens.known or not engine.alone:
             continue
         fix = f"args: [{argument(engine, 'port', KSERVE_PORT)}]"
@@ -79,6 +81,7 @@ def loopback(pair: Pair) -> Iterator[Hit]:
     """
     for engine, other in pair.each():
         facts = (engine.option("host"), other.option("host"))
+        yield from in_doubt(facts[0], f"the address of {engine.name}", "# write --host out")
         host = str(facts[0].value or "")
         if facts[0].known and host.startswith(_LOOPBACK) and engine.alone:
             message = f"{engine.name} listens on {facts[0].shown}"

@@ -9,7 +9,7 @@ from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number
 from routegen.audit.pairs import Pair
 from routegen.audit.reading import mapping
-from routegen.audit.rules.checks import unequal
+from routegen.audit.rules.checks import in_doubt, unequal
 
 _PROBES = (
     "startupProbe: {httpGet: {path: /health, port: 8000}, periodSeconds: 10, failureThreshold: 60}\n"
@@ -92,6 +92,8 @@ def probe_port(pair: Pair) -> Iterator[Hit]:
     """
     for engine, _ in pair.each():
         listens = engine_port(engine)
+        if engine.get("readinessProbe"):
+            yield from in_doubt(listens, f"whether probes ask the port of {engine.name}", "# write --port out")
         if not listens.known or not engine.alone:
             continue
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):

@@ -10,8 +10,8 @@ from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.reading import items
-from routegen.audit.rules.checks import env_yaml, unequal
-from routegen.audit.storage import Location, hub_cache, locate, model
+from routegen.audit.rules.checks import env_yaml, in_doubt, unequal
+from routegen.audit.storage import Location, hub_cache, locate, model, shared_volumes
 
 _READ_ONLY = (
     "# download the model once beforehand (a Job), then in both:\n"
@@ -39,6 +39,10 @@ def shared_cache(pair: Pair) -> Iterator[Hit]:
 
     On file systems that ignore `flock` (Lustre, GPFS, some NFS) a concurrent download leaves broken files behind.
     """
+    common = shared_volumes(pair.first).items() & shared_volumes(pair.second).items()
+    for engine, _ in pair.each():
+        if any(not read_only for _, read_only in common):
+            yield from in_doubt(hub_cache(engine)[1], f"where {engine.name} caches downloads", _READ_ONLY)
     places = [_cache(engine) for engine, _ in pair.each()]
     first, second = places
     if first is None or second is None or first[0].read_only or second[0].read_only:
@@ -51,7 +55,7 @@ def shared_cache(pair: Pair) -> Iterator[Hit]:
 
 def _cache(engine: Engine) -> tuple[Location, str] | None:
     directory, _ = hub_cache(engine)
-    location = locate(engine, directory)
+    location = locate(engine, directory) if directory else None
     return (location, directory) if location is not None else None
 
 
