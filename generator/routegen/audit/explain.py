@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from routegen.audit.findings import Rule
 from routegen.audit.rules import RULES
+
+_WIDTH = 100
 
 
 def explain(rule: Rule) -> str:
     """One rule, for a terminal."""
     head = f"{rule.id} {rule.title}\n{rule.severity.word}, group: {rule.group}"
-    return f"{head}\n\n{rule.why}\n\n{rule.docs}\n"
+    paragraphs = [rule.why, *rule.docs.split("\n\n")]
+    return "\n\n".join([head, *(textwrap.fill(text, _WIDTH, break_on_hyphens=False) for text in paragraphs)]) + "\n"
 
 
 def rules_markdown() -> str:

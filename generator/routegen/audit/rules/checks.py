@@ -41,8 +41,8 @@ def option_unequal(pair: Pair, name: str, what: str, example: Any = None) -> Ite
 
 
 def args_yaml(pair: Pair, name: str, value: Any) -> str:
-    """Arguments that tell both engines ``value``."""
-    return "\n".join(_line(engine, argument(engine, name, value)) for engine, _ in pair.each())
+    """Arguments that tell both engines ``value``, as one YAML document each."""
+    return "\n---\n".join(_line(engine, argument(engine, name, value)) for engine, _ in pair.each())
 
 
 def argument(engine: Engine, name: str, value: Any) -> str:

@@ -13,7 +13,8 @@ from routegen.audit.rules.checks import option_unequal
 
 _SAME_TOKENS = (
     'args: ["--num-gpu-blocks-override=2048", "--block-size=16"]  # vLLM: 2048 x 16 = 32768 tokens\n'
-    'args: ["--max-total-tokens=32768"]                           # SGLang'
+    "---\n"
+    'args: ["--max-total-tokens=32768"]  # SGLang'
 )
 
 
