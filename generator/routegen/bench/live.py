@@ -64,7 +64,9 @@ class Display:
                 self._now = f"warming up {' and '.join(event.arms)}"
                 self._say(self._now)
             case Started():
-                self._since = self._since or time.monotonic()
+                if self._since is None:
+                    self._since = time.monotonic()
+                    self._current = {arm: _Current() for arm in self._current}  # the warm-up's figures mean nothing
                 self._now = f"block {event.block + 1} of {self._design.blocks}: {' and '.join(event.arms)}"
             case Answered():
                 self._answered(event)
@@ -112,6 +114,7 @@ class Display:
                 str(current.failed),
                 *(wording.amount(BY_KEY["e2e"], figure) for figure in figures),
             )
-        bar = ProgressBar(total=max(self._to_measure, 1), completed=self._measured, width=60)
+        bar = Table.grid()  # a bar alone doesn't end its line
+        bar.add_row(ProgressBar(total=max(self._to_measure, 1), completed=self._measured, width=60))
         footer = Text(f"medians of the last {_RECENT}; Ctrl-C ends here and reports what is complete", style="dim")
         return Group(Text(f"{self._now}; {self._left()}"), bar, table, footer)
