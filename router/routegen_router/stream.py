@@ -237,7 +237,8 @@ class Stream:
             return rejection(refusals.unsupported_encoding())
         length = self._headers.get("content-length", "")
         known = length.isascii() and length.isdigit()
-        size = int(length[:20]) if known else config.max_body_bytes  # more digits are too large as well
+        # Leading zeros are valid (RFC 9110, section 8.6) and no digits; more than 20 are too large whatever they say.
+        size = int(length.lstrip("0")[:20] or "0") if known else config.max_body_bytes
         if size > config.max_body_bytes:
             return rejection(refusals.too_large(config.max_body_bytes))
         self._reservation = self._admission.reserve(size)
