@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen_router.admission import SMALL_BYTES, Admission
+from routegen_router.admission import MOST_REQUESTS, SMALL_BYTES, Admission
 
 MIB = 1 << 20
 
@@ -28,6 +28,18 @@ def test_small_requests_pass_while_large_ones_fill_the_bound_up_to_an_eighth_mor
     assert passed == MIB // SMALL_BYTES
     assert admission.reserve(1) is None
     assert admission.reserve(0) is not None
+
+
+def test_however_small_requests_are_there_is_a_bound_on_their_number() -> None:
+    admission = Admission(8 * MIB)
+    held = [admission.reserve(0) for _ in range(MOST_REQUESTS)]
+    assert None not in held
+    assert admission.reserve(0) is None
+    assert held[0] is not None
+    held[0].release()
+    held[0].release()
+    assert admission.reserve(0) is not None
+    assert admission.reserve(0) is None
 
 
 def test_released_bytes_are_free_again_and_only_once() -> None:
