@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,6 +154,19 @@ def test_ctrl_c_stops_the_measuring_process_at_once(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     assert conduct.conduct(tmp_path, interrupt) is False
+
+
+async def test_the_measuring_process_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    async with MockEngine(VLLM, Behaviour(fault=Fault("hang")), port=0) as a:
+        run_at(tmp_path, a.url, slots=(("a",),), comparisons=())
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "routegen.bench.measure", str(tmp_path), stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert decode(await child.stdout.readline()) == Warming(("a",))
+        child.stdin.close()
+        assert await asyncio.wait_for(child.wait(), 30) == 130
 
 
 @pytest.mark.parametrize(
