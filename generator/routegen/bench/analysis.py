@@ -76,6 +76,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """In the metric that was declared before the run."""
     others: tuple[Effect, ...]
 
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """All of them, the primary first."""
+        return (self.primary, *self.others)
+
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a report shows."""

@@ -18,10 +18,15 @@ from routegen.problems import UserError
 from . import records
 from .arms import Layout
 from .progress import Event, decode
-from .records import Design, Run
+from .records import Design, Finding, Run
 
 
-def new_run(design: Design, layout: Layout, api_key_env: str | None = None) -> Run:
+def new_run(
+    design: Design,
+    layout: Layout,
+    api_key_env: str | None = None,
+    audit: tuple[Finding, ...] | None = None,
+) -> Run:
     """A run that starts now."""
     return Run(
         format=records.FORMAT,
@@ -39,6 +44,7 @@ def new_run(design: Design, layout: Layout, api_key_env: str | None = None) -> R
             **{name: version(name) for name in ("aiohttp", "uvloop")},
         },
         api_key_env=api_key_env,
+        audit=audit,
     )
 
 

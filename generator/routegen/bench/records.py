@@ -127,6 +127,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Which engine is faster; what the gateway costs; what the neighbour's load costs; the noise floor."""
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit says of the engines' manifests; ``routegen audit --explain RULE`` has the whole story."""
+
+    rule: str
+    severity: str
+    """``info``, ``warning`` or ``error``."""
+    message: str
+    place: str
+    """File, line and path."""
+    cannot_tell: bool
+    """Nothing is proven wrong, but nothing is proven right either."""
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """run.json."""
 
@@ -145,6 +158,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The client's: python, platform, CPUs, library versions."""
     api_key_env: str | None = None
     """The environment variable that holds the API key; the key itself is never recorded."""
+    audit: tuple[Finding, ...] | None = None
+    """Of the engines' manifests; ``None``: none were given, so nobody looked."""
 
     def arm(self, name: str) -> Arm:
         """The arm called ``name``.

@@ -20,7 +20,7 @@ from .checks import LEAST_BLOCKS
 from .conduct import new_run
 from .metrics import COMPARED
 from .preflight import find_max_lengths, find_model
-from .records import Arm, Design, Load, Slo
+from .records import Arm, Design, Finding, Load, Slo
 
 CONFIDENCE = 0.95
 CONCURRENCY = 8
@@ -31,10 +31,11 @@ class UsageError(Exception):
     """Options that make no sense together; exit code 2."""
 
 
-def start(options: Mapping[str, Any]) -> Path:
+def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) -> Path:
     """Make the folder of a new run.
 
     :param options: as :mod:`routegen.commands.bench` names them.
+    :param audit: what the engines' manifests were found to lack; ``None``: none were given.
     :raises UsageError: the options contradict each other.
     :raises UserError: an engine doesn't answer, or nothing can be compared.
     """
@@ -50,7 +51,7 @@ def start(options: Mapping[str, Any]) -> Path:
     arms = [msgspec.structs.replace(arm, max_length=lengths.get(arm.name)) for arm in arms]
     layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
-    records.create(folder, new_run(design, layout, options["api_key_env"]))
+    records.create(folder, new_run(design, layout, options["api_key_env"], audit))
     return Path(folder)
 
 

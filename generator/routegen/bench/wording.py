@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .analysis import Analysis, Compared, Percentile
 from .metrics import BY_KEY, Metric
+from .records import Load
 from .verdict import Effect
 
 
@@ -50,6 +51,11 @@ def outcome(compared: Compared, effect: Effect) -> str:
             return f"inconclusive (+{effect.blocks_more} blocks)" if effect.blocks_more else "inconclusive"
 
 
+def load(how: Load) -> str:
+    """How requests arrived: ``8 at once``."""
+    return f"{how.concurrency} at once" if how.concurrency is not None else f"{how.rate:g} requests/s, {how.kind}"
+
+
 def plain(analysis: Analysis, compared: Compared) -> str:
     """The answer to one comparison for somebody who reads only one sentence."""
     comparison, effect = compared.comparison, compared.primary
@@ -70,7 +76,7 @@ def plain(analysis: Analysis, compared: Compared) -> str:
             return f"{base} and {other} are equivalent: in {what} they differ by less than {margin}."
         case "engines", True:
             better, worse = (base, other) if effect.outcome == "base better" else (other, base)
-            return f"{better} is better than {worse}: {other} has {change(effect.difference)} {what}."
+            return f"{better} is better than {worse}. {_longer(effect)} with {other}."
         case "overhead", _:
             cause = f"The gateway in front of {other}"
         case _:
@@ -79,8 +85,15 @@ def plain(analysis: Analysis, compared: Compared) -> str:
     return f"{cause} changes {what} {size}."
 
 
+def _longer(effect: Effect) -> str:
+    """``End to end: 10.9 % longer``."""
+    metric, share = BY_KEY[effect.metric], effect.difference or 0.0
+    more, less = ("longer", "shorter") if metric.unit == "s" else ("more", "less")
+    return f"{metric.title}: {100 * abs(share):.1f} % {more if share > 0 else less}"
+
+
 def headline(analysis: Analysis, compared: Compared) -> str:
-    """The answer to one comparison in a sentence or two."""
+    """The answer to one comparison with its figures."""
     comparison, effect, design = compared.comparison, compared.primary, analysis.run.design
     metric = BY_KEY[effect.metric]
     if effect.difference is None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
+from routegen.files import write_atomically
 from routegen.problems import UserError
 
 if TYPE_CHECKING:
     from routegen.bench.analysis import Analysis
+    from routegen.bench.records import Finding
+    from routegen.bench.report.model import Report
 
 INVALID: Final = 3
 """Exit code: a check failed, so the figures can't be trusted."""
@@ -53,6 +58,14 @@ class _Share(click.ParamType[float]):
         return share
 
 
+_manifests = click.option(
+    "--manifests",
+    multiple=True,
+    metavar="PATH",
+    help="The engines' manifests (file, directory), to be audited; repeat.",
+)
+
+
 @click.group("bench", invoke_without_command=True)
 @click.option("-f", "--file", "source", metavar="FILE", help="The routes.yaml whose backends are compared.")
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="A backend of it; repeat. Default: all.")
@@ -85,6 +98,7 @@ class _Share(click.ParamType[float]):
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
+@_manifests
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -110,30 +124,47 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         if options["resume"] is not None:
             folder = setup.resume(options["resume"], options["blocks"])
         else:
-            folder = setup.start(options)
+            folder = setup.start(options, _audit(options["manifests"]) if options["manifests"] else None)
     except setup.UsageError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"run folder: {folder}", err=True)
     with live.Display(records.read(folder)) as display:
         complete = conduct.conduct(folder, display)
-    analysis = _report(folder)
+    found = _report(folder)
     if not complete:
         click.echo(f"interrupted; go on with: routegen bench --resume {folder}", err=True)
-    sys.exit(exit_code(analysis, complete=complete, fail_if_worse=options["fail_if_worse"]))
+    sys.exit(exit_code(found, complete=complete, fail_if_worse=options["fail_if_worse"]))
 
 
 @command.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "format_", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there, not to stdout.")
+@_manifests
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
-def report(run: Path, fail_if_worse: bool) -> None:
-    """Report a run folder again.
+def report(run: Path, format_: str, out: Path | None, manifests: tuple[str, ...], fail_if_worse: bool) -> None:
+    """Report a run folder again: as text, as JSON for programs, or as one HTML page that needs nothing else.
 
     \b
-    Example:
+    Examples:
       routegen bench report bench-2026-01-02
+      routegen bench report bench-2026-01-02 --format html -o report.html
+      routegen bench report bench-2026-01-02 --format json | jq -r '.answers[].plain'
     """
     _require_extra()
-    sys.exit(exit_code(_report(run), complete=True, fail_if_worse=fail_if_worse))
+    from routegen.bench import records  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.report import as_html, as_json, as_text, model  # noqa: PLC0415
+
+    recorded = records.read(run)
+    if manifests:
+        recorded = replace(recorded, run=msgspec.structs.replace(recorded.run, audit=_audit(manifests)))
+    found = model.build(recorded)
+    if out is None and format_ == "text":
+        as_text.show(found)
+    else:
+        text = {"text": as_text.render, "json": as_json.render, "html": as_html.render}[format_](found)
+        _write(out, text)
+    sys.exit(exit_code(found, complete=True, fail_if_worse=fail_if_worse))
 
 
 def exit_code(analysis: Analysis, *, complete: bool, fail_if_worse: bool) -> int:
@@ -146,12 +177,42 @@ def exit_code(analysis: Analysis, *, complete: bool, fail_if_worse: bool) -> int
     return WORSE if fail_if_worse and any(one.primary.outcome == "base better" for one in engines) else 0
 
 
-def _report(folder: Path) -> Analysis:
-    from routegen.bench import analysis, records, terminal  # noqa: PLC0415 - not for `--help`
+def _report(folder: Path) -> Report:
+    """Show the run's report and put it beside the records, for programs and for browsers."""
+    from routegen.bench import records  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.report import as_html, as_json, as_text, model  # noqa: PLC0415
 
-    found = analysis.analyse(records.read(folder))
-    terminal.show(found)
+    found = model.build(records.read(folder))
+    as_text.show(found)
+    _write(folder / "report.json", as_json.render(found))
+    _write(folder / "report.html", as_html.render(found))
+    click.echo(f"report: {folder / 'report.html'}", err=True)
     return found
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(path, text)
+
+
+def _audit(paths: tuple[str, ...]) -> tuple[Finding, ...]:
+    """What the audit finds in the engines' manifests."""
+    from routegen.audit.reading import read_manifests  # noqa: PLC0415 - only where manifests are given
+    from routegen.audit.report import audit  # noqa: PLC0415
+    from routegen.bench.records import Finding  # noqa: PLC0415
+
+    return tuple(
+        Finding(
+            rule=finding.rule.id,
+            severity=finding.severity.word,
+            message=finding.message,
+            place=str(finding.place),
+            cannot_tell=finding.unknown,
+        )
+        for finding in audit(read_manifests(paths)).findings
+    )
 
 
 def _require_extra() -> None:

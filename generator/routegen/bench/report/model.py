@@ -6,7 +6,6 @@ field by field; docs/bench-report.schema.json is generated from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +15,7 @@ from routegen.bench.analysis import Analysis, analyse, cells_of
 from routegen.bench.metrics import METRICS
 from routegen.bench.records import Recorded
 
-from .parity import Finding, Parity, parity
+from .parity import Parity, parity
 from .shapes import Distribution, Timeline, distributions, timeline
 from .usage import Resources, resources
 
@@ -63,11 +62,8 @@ class Report(Analysis, frozen=True, kw_only=True):
     formulas: tuple[Formula, ...]
 
 
-def build(recorded: Recorded, findings: Sequence[Finding] | None = None) -> Report:
-    """The report on ``recorded``.
-
-    :param findings: of an audit of the engines' manifests; ``None``: no manifests were given.
-    """
+def build(recorded: Recorded) -> Report:
+    """The report on ``recorded``."""
     analysis = analyse(recorded)
     cells = cells_of(recorded)
     primary = recorded.run.design.primary
@@ -82,7 +78,7 @@ def build(recorded: Recorded, findings: Sequence[Finding] | None = None) -> Repo
         distributions=tuple(distributions(primary, cells)),
         timeline=timeline(primary, recorded, cells),
         resources=resources(recorded),
-        parity=parity(analysis, findings),
+        parity=parity(analysis),
         formulas=tuple(
             Formula(
                 id=metric.id,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
 from routegen.bench.analysis import Analysis
+from routegen.bench.records import Finding
 
 State = Literal["same", "different", "unknown"]
 
@@ -22,18 +23,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """``unknown`` where an arm doesn't tell."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What the audit of the manifests found; ``routegen audit --explain RULE`` has the whole story."""
-
-    rule: str
-    severity: Literal["info", "warning", "error"]
-    title: str
-    message: str
-    place: str
-    cannot_tell: bool
-    """Nothing is proven wrong, but nothing is proven right either."""
-
-
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """How alike the arms were."""
 
@@ -43,12 +32,10 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-def parity(analysis: Analysis, findings: Sequence[Finding] | None) -> Parity:
-    """The table.
-
-    :param findings: of the audit; ``None``: no manifests were given.
-    """
-    return Parity(rows=tuple(_rows(analysis)), audited=findings is not None, findings=tuple(findings or ()))
+def parity(analysis: Analysis) -> Parity:
+    """The table, with what the audit found."""
+    audit = analysis.run.audit
+    return Parity(rows=tuple(_rows(analysis)), audited=audit is not None, findings=audit or ())
 
 
 def _rows(analysis: Analysis) -> Iterator[Row]:

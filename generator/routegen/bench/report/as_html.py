@@ -1,0 +1,134 @@
+"""The report as one page: no script, no network, nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from routegen.bench import wording
+from routegen.bench.analysis import Compared
+from routegen.bench.metrics import BY_KEY
+
+from . import charts, figures
+from .model import Report
+from .usage import Usage
+
+_HALF: Final = 540.0
+_WHOLE: Final = 1110.0
+_NARROW: Final = 350.0
+"""Charts are drawn for a screen (two in a row, or one) and for a phone, and the page shows one of the two drawings:
+one that is scaled would have labels too small to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One chart."""
+
+    wide: Markup
+    narrow: Markup
+    caption: str
+    legend: Sequence[tuple[Markup, str]] = ()
+    """Sample and name of each line."""
+
+
+def render(report: Report) -> str:
+    """The page."""
+    return (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            design=report.run.design,
+            comparisons=[(one, answer, list(_comparison(report, one))) for one, answer in _answered(report)],
+            results={result.arm.name: result for result in report.arms},
+            spreads=list(_spreads(report)),
+            course=_course(report),
+            usages=list(_usages(report)),
+            metrics=BY_KEY,
+            wording=wording,
+            figures=figures,
+            load=wording.load(report.run.design.load),
+        )
+    )
+
+
+def _answered(report: Report) -> Iterator[tuple[Compared, Any]]:
+    return zip(report.compared, report.answers, strict=True)
+
+
+def _comparison(report: Report, compared: Compared) -> Iterator[Drawing]:
+    design = report.run.design
+    yield from _drawing(
+        lambda width: charts.differences(report, compared, width),
+        f"Each mark is one block. Grey band: ±{100 * design.margin:g} %, differences that don't matter. Coloured band: "
+        f"the {design.confidence:.0%} interval of the whole.",
+    )
+    yield from _drawing(
+        lambda width: charts.effects(report, compared, width),
+        "Each metric's difference with its own interval. The verdicts in the table also allow for their number (Holm).",
+    )
+
+
+def _spreads(report: Report) -> Iterator[Drawing]:
+    for key in dict.fromkeys(one.metric for one in report.distributions):
+        metric = BY_KEY[key]
+        yield from _drawing(
+            lambda width, metric=metric: charts.spread(report, metric, width),  # type: ignore[misc]
+            f"{metric.title} ({metric.id}): the share of requests that took no longer. Further left is faster.",
+            _legend(report),
+        )
+
+
+def _course(report: Report) -> list[Drawing]:
+    metric = BY_KEY[report.timeline.metric]
+    caption = f"{metric.title}: each block's median, its line from quartile to quartile."
+    return list(_drawing(lambda width: charts.course(report, width), caption, _legend(report), wide=_WHOLE))
+
+
+def _usages(report: Report) -> Iterator[Drawing]:
+    def kind(one: Usage) -> tuple[str, str]:
+        return one.source, one.figure
+
+    for (source, figure), group in groupby(sorted(report.resources.usage, key=kind), key=kind):
+        found = list(group)
+        subjects = list(dict.fromkeys(one.subject for one in found))
+        yield from _drawing(
+            lambda width, figure=figure, found=found: charts.usage(report, figure, found, width),  # type: ignore[misc]
+            f"{figures.title(figure)} of each {source}.",
+            [(charts.swatch(index), subject or source) for index, subject in enumerate(subjects)],
+        )
+
+
+def _drawing(
+    draw: Callable[[float], Markup],
+    caption: str,
+    legend: Sequence[tuple[Markup, str]] = (),
+    *,
+    wide: float = _HALF,
+) -> Iterator[Drawing]:
+    """The chart, if there is anything to draw."""
+    drawn = draw(wide)
+    if drawn:
+        yield Drawing(drawn, draw(_NARROW), caption, legend)
+
+
+def _legend(report: Report) -> list[tuple[Markup, str]]:
+    measured = {result.arm.name for result in report.arms}
+    return [(charts.swatch(index), arm.name) for index, arm in enumerate(report.run.arms) if arm.name in measured]
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("routegen.bench"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,40 @@
+"""Sampled figures as text: their names end in their unit, such as ``memory_bytes``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_UNITS: Final = {
+    "bytes": "",
+    "cores": "cores",
+    "percent": "%",
+    "watts": "W",
+    "celsius": "°C",
+    "megahertz": "MHz",
+    "per_second": "per second",
+}
+_WORDS: Final = {"cpu": "CPU", "gpu": "GPU", "kv": "KV"}
+_BINARY: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def title(figure: str) -> str:
+    """``cpu_cores`` -> ``CPU (cores)``."""
+    unit = _unit(figure)
+    words = " ".join(_WORDS.get(word, word) for word in figure.removesuffix(f"_{unit}").split("_"))
+    shown = _UNITS.get(unit, "")
+    return f"{words[:1].upper()}{words[1:]}{f' ({shown})' if shown else ''}"
+
+
+def amount(figure: str, value: float) -> str:
+    """A value in its unit; bytes as MiB or GiB."""
+    match _unit(figure):
+        case "bytes":
+            size, name = next(((size, name) for size, name in _BINARY if value >= size), (1, "B"))
+            return f"{value / size:.3g} {name}"
+        case "percent":
+            return f"{value:.0f} %"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - no exponents
+
+
+def _unit(figure: str) -> str:
+    return next((unit for unit in _UNITS if figure.endswith(f"_{unit}")), "")
