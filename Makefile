@@ -11,7 +11,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format lint types contracts proto clean
+.PHONY: help setup demo up bench-demo benchmark test check format lint types contracts proto clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -33,6 +33,12 @@ demo: $(READY) ## Run everything on this machine, send a set of requests, show w
 
 up: $(READY) ## Run the guide's example with mock engines until Ctrl-C
 	@$(BIN)/routegen up -f examples/two-engines/routes.yaml --mock-engines
+
+bench-demo: $(READY) ## Measure mock engines of known latencies through a real Envoy; takes about four minutes
+	@$(BIN)/python benchmarks/bench_accuracy.py
+
+benchmark: $(READY) ## Measure what a request costs in the router, beside a bare floor
+	@$(BIN)/python benchmarks/router_cost.py
 
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n auto $(ARGS)
