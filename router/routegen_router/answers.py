@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from .models import Snapshot
@@ -18,6 +20,7 @@ def error(reject: Reject) -> bytes:
     return msgspec.json.encode({"error": body})
 
 
+@lru_cache(maxsize=1)  # a snapshot never changes, and a long list takes a while to write
 def models(view: Snapshot) -> bytes:
     """``GET /v1/models``: every exact model id that is known, once, in the backends' order.
 

@@ -7,7 +7,7 @@ import ssl
 import time
 from http.client import HTTPConnection, HTTPException
 from threading import Timer
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +17,12 @@ from .models import Answer
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """A longer list of models is refused."""
+MAX_MODELS: Final = 10_000
+"""So is one with more entries: looking through them holds up decisions."""
+MAX_ID: Final = 1024
+"""And one with a longer id: ids stand in error messages."""
+MAX_CREATED: Final = 1 << 53
+"""A later time than this (in Unix seconds) is none; larger integers aren't the same in every JSON reader."""
 
 
 class PollError(Exception):
@@ -29,7 +35,7 @@ class PollError(Exception):
 
 
 class _Entry(msgspec.Struct):
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=MAX_ID)]
     created: object = None
     owned_by: object = None
 
@@ -37,7 +43,7 @@ class _Entry(msgspec.Struct):
 class _List(msgspec.Struct):
     """OpenAI's list of models, as far as it is read."""
 
-    data: list[_Entry]
+    data: Annotated[list[_Entry], msgspec.Meta(max_length=MAX_MODELS)]
 
 
 def ask(poll: Poll, timeout: float) -> Answer:
@@ -58,7 +64,7 @@ def ask(poll: Poll, timeout: float) -> Answer:
                 return _talk(sock, poll)
             finally:
                 timer.cancel()
-    except (OSError, HTTPException, PollError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except Exception as error:  # whatever an engine says, polling must go on; a depth bomb is a RecursionError
         raise _explained(error, late=time.monotonic() >= ends, timeout=timeout) from error
 
 
@@ -93,8 +99,14 @@ def _talk(sock: socket.socket, poll: Poll) -> Answer:
         raise PollError("too_large", f"the list of models is longer than {MAX_BYTES} bytes")
     entries = msgspec.json.decode(body, type=_List).data
     owner = entries[0].owned_by if entries else None
-    created = {e.id: int(e.created) if isinstance(e.created, int | float) else 0 for e in entries}
-    return Answer(created, owner if isinstance(owner, str) and owner else None, time.time())
+    created = {entry.id: _created(entry) for entry in entries}
+    return Answer(created, owner if isinstance(owner, str) and 0 < len(owner) <= MAX_ID else None, time.time())
+
+
+def _created(entry: _Entry) -> int:
+    """When the model was made, in Unix seconds; 0 where the engine tells no time."""
+    told = entry.created
+    return int(told) if isinstance(told, int | float) and 0 <= told <= MAX_CREATED else 0
 
 
 def _explained(error: Exception, *, late: bool, timeout: float) -> PollError:
@@ -103,8 +115,8 @@ def _explained(error: Exception, *, late: bool, timeout: float) -> PollError:
         return PollError("timeout", f"no whole answer within {timeout:g} s")
     if isinstance(error, PollError):
         return error
-    if isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
-        return PollError("not_a_list", "the answer is not OpenAI's list of models")
+    if isinstance(error, msgspec.MsgspecError | UnicodeDecodeError | RecursionError):
+        return PollError("not_a_list", f"the answer is not OpenAI's list of models: {error}")
     if isinstance(error, ssl.SSLError):
         return PollError("tls", getattr(error, "verify_message", None) or error.reason or "the handshake failed")
     kind = "http" if isinstance(error, HTTPException | ConnectionResetError | BrokenPipeError) else "connect"

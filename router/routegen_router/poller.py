@@ -105,7 +105,8 @@ class Registry:
         before = self.backends[name]
         after = _after(before, answer)
         self.backends = {**self.backends, name: after}
-        self._snapshot = self._look()
+        if _changed(before.known, after.known):  # looking through long lists of models holds up decisions
+            self._snapshot = self._look()
         _report(before, after)
         self._changed()
 
@@ -133,6 +134,15 @@ def poll_all(config: Config) -> dict[str, Answer | PollError]:
 def _carried(backend: Backend, before: Registry | None) -> Polled | None:
     entry = before.backends.get(backend.name) if before is not None else None
     return entry if entry is not None and entry.known.backend == backend else None
+
+
+def _changed(before: Known, after: Known) -> bool:
+    """Whether there is more to know than a new time."""
+
+    def facts(known: Known) -> tuple[object, ...]:
+        return known.alive, known.answered, known.answer and (known.answer.models, known.answer.owner)
+
+    return facts(before) != facts(after)
 
 
 def _after(before: Polled, answer: Answer | PollError) -> Polled:

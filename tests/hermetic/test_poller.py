@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from routegen_router.ask import MAX_BYTES, PollError, ask
+from routegen_router.ask import MAX_BYTES, MAX_ID, MAX_MODELS, PollError, ask
 from routegen_router.config import Backend, Config, Models, Poll
 from routegen_router.models import Answer
 from routegen_router.poller import Registry, poll_all
@@ -40,6 +40,8 @@ def test_a_good_answer_has_the_models_their_times_and_the_owner() -> None:
         ([{"id": "m"}], {"m": 0}, None),
         ([{"id": "m", "created": None, "owned_by": ""}], {"m": 0}, None),
         ([{"id": "m", "created": "yesterday", "owned_by": 7}], {"m": 0}, None),
+        ([{"id": "m", "created": 10**400, "owned_by": "o" * (MAX_ID + 1)}], {"m": 0}, None),
+        ([{"id": "m", "created": -1}, {"id": "m", "created": 2}, {"id": "\0"}], {"m": 2, "\0": 0}, None),
         ([{"id": "m", "created": 5.5, "owned_by": "a"}, {"id": "n", "owned_by": "b"}], {"m": 5, "n": 0}, "a"),
     ],
 )
@@ -100,6 +102,11 @@ BAD: list[tuple[str, Respond]] = [
     ("not_a_list", lambda request: request.answer(200, b"")),
     ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": 5}]}')),
     ("not_a_list", lambda request: request.answer(200, b'{"data": {"id": "m"}}')),
+    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": "m", "created": ' + b"[" * 100_000)),
+    ("not_a_list", lambda request: request.answer(200, b'{"data": [' + b"[" * 100_000)),
+    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": "%b"}]}' % (b"m" * (MAX_ID + 1)))),
+    ("not_a_list", serving(*map(str, range(MAX_MODELS + 1)))),
+    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": "\\ud800"}]}')),
     ("http", lambda request: None),
     ("http", other_protocol),
 ]
