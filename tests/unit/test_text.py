@@ -13,12 +13,12 @@ from routegen.text import to_json, to_yaml
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
 )
 
 
-@given(st.lists(st.dictionaries(st.text(), PLAIN), min_size=1))
+@given(st.lists(st.dictionaries(st.text(max_size=12), PLAIN, max_size=4), min_size=1, max_size=3))
 def test_what_is_written_reads_back_the_same(documents: list[dict[str, Any]]) -> None:
     assert list(yaml.safe_load_all(to_yaml(documents))) == documents
 
