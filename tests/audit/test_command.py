@@ -99,6 +99,7 @@ def test_a_template_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "deployment.yaml").write_text("kind: Pod\nmetadata: {{ .Values.name }}\n", encoding="utf-8")
     result = _run(tmp_path)
     assert result.exit_code == 2
+    assert f"{tmp_path}/deployment.yaml:2: it looks like a template" in result.stderr
     assert "helm template" in result.stderr
 
 

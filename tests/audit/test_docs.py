@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from routegen.audit.explain import explain, rules_markdown
 from routegen.audit.formats import FORMATS
+from routegen.audit.reading import read_manifests
+from routegen.audit.report import audit
 from routegen.audit.rules import RULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
@@ -27,6 +30,14 @@ def test_the_page_names_every_format_and_exit_code() -> None:
     written = PAGE.read_text(encoding="utf-8").partition(HEADING)[0]
     assert all(f"`{name}`" in written for name in FORMATS)
     assert all(f"| {code} |" in written for code in (0, 1, 2))
+
+
+def test_the_page_shows_output_as_it_is() -> None:
+    root = PAGE.parents[1]
+    case = "tests/audit/cases/FAIR052/fires.yaml"
+    [shown] = re.findall(r"```\n(vLLM .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    printed = FORMATS["text"](audit(read_manifests([str(root / case)])))
+    assert shown == printed.replace(str(root / case), case)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

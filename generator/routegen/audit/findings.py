@@ -71,7 +71,7 @@ class Fact:
         if self.value is None or isinstance(self.value, bool):
             text = {None: "not set", True: "on", False: "off"}[self.value]
         else:
-            text = self.text or str(self.value)
+            text = self.text or str(self.value) or '""'
         return f"{text} ({self.note})" if self.note else text
 
 

@@ -113,7 +113,7 @@ def parse_manifests(text: str, file: str) -> tuple[list[Manifest], list[Problem]
     documents, problems = read_documents(text, file)
     if problems and "{{" in text:
         hint = "it looks like a template; give the audit what `helm template` or `kubectl kustomize` prints"
-        problems.append(Problem(file, 0, "", hint))
+        problems.append(Problem(file, text.count("\n", 0, text.index("{{")) + 1, "", hint))
     return [manifest for document in documents for manifest in objects(document)], problems
 
 
