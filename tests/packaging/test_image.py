@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import grpc
@@ -16,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from routegen.emit.router_deployment import GRPC_PORT, HTTP_PORT
 from routegen_router import __main__ as router_main
+from support.packaging import empty_environment, pip
 from support.router import PATIENCE, body, headers, router_config, running, talk
 
 REPOSITORY = Path(__file__).parents[2]
@@ -79,13 +79,9 @@ def test_its_command_is_the_routers_own_in_exec_form(instructions: list[tuple[st
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh virtual environment that holds what the image holds."""
-    folder = tmp_path_factory.mktemp("image")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    requirements = REPOSITORY / "router" / "requirements.txt"
-    pip = (str(python), "-m", "pip", "--disable-pip-version-check")
-    subprocess.run([*pip, "install", "--quiet", "-r", str(requirements)], check=True)
-    present = json.loads(subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True).stdout)
+    python = empty_environment(tmp_path_factory.mktemp("image"))
+    pip(python, "install", "-r", str(REPOSITORY / "router" / "requirements.txt"))
+    present = json.loads(pip(python, "list", "--format=json"))
     names = {entry["name"].lower() for entry in present}
     assert not names & {"click", "pydantic", "jinja2", "envoy-data-plane", "aiohttp", "routegen"}
     return python

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sysconfig
 import tomllib
-import venv
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+
+from support.packaging import empty_environment, pip
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = {
@@ -23,16 +24,13 @@ PACKAGES = {
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh virtual environment's Python."""
-    folder = tmp_path_factory.mktemp("wheel-venv")
-    venv.create(folder, with_pip=True)
-    return folder / "bin" / "python"
+    return empty_environment(tmp_path_factory.mktemp("wheel-venv"))
 
 
 @pytest.fixture(scope="module")
 def wheel(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = (str(python), "-m", "pip", "--quiet", "--disable-pip-version-check")
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY)], check=True)
+    pip(python, "wheel", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY))
     [made] = folder.glob("*.whl")
     return made
 
@@ -62,7 +60,7 @@ def test_the_first_dependencies_are_the_routers_requirements_line_for_line(proje
 
 
 def test_the_console_script_runs_from_an_installed_wheel(python: Path, wheel: Path, tmp_path: Path) -> None:
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+    pip(python, "install", "--no-deps", str(wheel))
     # The dependencies come from here. A folder on PYTHONPATH runs no .pth files, so routegen itself, which is
     # installed here as editable, can only come from the wheel.
     environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
