@@ -80,7 +80,7 @@ def _spreads(report: Report) -> Iterator[Drawing]:
         metric = BY_KEY[key]
         yield from _drawing(
             lambda width, metric=metric: charts.spread(report, metric, width),  # type: ignore[misc]
-            f"{metric.title} ({metric.id}): the share of requests that took no longer. Further left is faster.",
+            f"{metric.title} ({metric.id}): further left is faster. Drawn up to {charts.DRAWN:.0%} of the slowest arm.",
             _legend(report),
         )
 

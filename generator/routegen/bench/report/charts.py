@@ -23,6 +23,8 @@ _LOW: Final = 190.0
 _ROW: Final = 30.0
 _NAMES: Final = 168.0
 """Room for the metrics' names."""
+DRAWN: Final = 0.99
+"""A distribution is drawn up to here: the one slow request in a thousand would take all the room."""
 _LOG_FROM: Final = 8.0
 """A distribution whose ends are further apart than this is drawn on a logarithmic scale."""
 
@@ -96,10 +98,9 @@ def effects(report: Report, compared: Compared, width: float) -> Markup:
 def spread(report: Report, metric: Metric, width: float) -> Markup:
     """The distribution functions of one metric, an arm a line."""
     found = [one for one in report.distributions if one.metric == metric.key]
-    values = [value for one in found for value, _ in one.curve]
-    positive = [value for value in values if value > 0]
-    log = len(positive) == len(values) and max(values) > _LOG_FROM * min(values)
-    low, high = (min(values) / 1.1, max(values) * 1.1) if log else spanning(values, floor=0.0)
+    least, most = min(one.curve[0][0] for one in found), max(_at(one, DRAWN) for one in found)
+    log = least > 0 and most > _LOG_FROM * least
+    low, high = (least / 1.05, most * 1.05) if log else spanning((least, most), floor=0.0)
     x = Scale(low, high, LEFT, width - RIGHT, log=log)
     y = _upward((0.0, 1.0))
     drawn = [
@@ -207,8 +208,8 @@ def _band(x: Scale, y: Scale, low: float, high: float, class_: str, *, upright: 
 
 
 def _steps(one: Distribution, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    first = one.curve[0][0]
-    return [(x(first), y(0.0)), *((x(value), y(share)) for value, share in one.curve), (x.end, y(1.0))]
+    inside = [(x(value), y(share)) for value, share in one.curve if value <= x.high]
+    return [(x(one.curve[0][0]), y(0.0)), *inside, (x.end, inside[-1][1])]
 
 
 def _at(one: Distribution, share: float) -> float:

@@ -1,0 +1,77 @@
+"""A live cluster, only read. The one module that imports ``kubernetes`` (extra ``routegen[cluster]``)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from routegen.problems import UserError
+
+_TIMEOUT_SECONDS: Final = 30.0
+
+
+class UnknownKindError(Exception):
+    """This cluster has no such kind."""
+
+
+class RefusedError(Exception):
+    """The cluster gives no answer to this question; the message says why."""
+
+
+class Cluster:
+    """A connection: a kubeconfig's, or inside a pod its service account's.
+
+    :param context: of the kubeconfig; its current one where that is ``None``.
+    :raises UserError: the package ``kubernetes`` is missing, or the cluster can't be reached.
+    """
+
+    def __init__(self, context: str | None = None) -> None:
+        try:
+            from kubernetes import dynamic  # noqa: PLC0415 - an optional dependency, and slow to import
+        except ImportError as error:
+            raise UserError(
+                "reading a cluster needs the package kubernetes: pip install 'routegen[cluster]'"
+            ) from error
+        try:
+            self._client = dynamic.DynamicClient(_connect(context))  # type: ignore[no-untyped-call]
+        except Exception as error:  # any failure of its many transports and credential plugins
+            raise UserError(f"can't reach the cluster: {_first_line(error)}") from error
+
+    def list(
+        self, version: str, kind: str, namespace: str | None = None, *, timeout: float = _TIMEOUT_SECONDS
+    ) -> list[dict[str, Any]]:
+        """The objects of one kind, in all namespaces or one.
+
+        :raises UnknownKindError: the cluster doesn't know the kind.
+        :raises RefusedError: it may not be read, or the cluster doesn't answer.
+        """
+        from kubernetes import dynamic  # noqa: PLC0415
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+
+        try:
+            resource = self._client.resources.get(api_version=version, kind=kind)
+            answer = resource.get(namespace=namespace, _request_timeout=timeout).to_dict()
+        except dynamic.exceptions.ResourceNotFoundError as error:
+            raise UnknownKindError(kind) from error
+        except ApiException as error:
+            raise RefusedError(f"{error.status} {error.reason}") from error
+        except Exception as error:  # the transport's, of several libraries
+            raise RefusedError(_first_line(error)) from error
+        return list(answer.get("items") or ())
+
+
+def _connect(context: str | None) -> Any:
+    from kubernetes import client, config  # noqa: PLC0415
+
+    try:
+        return config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        if context is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
+            raise
+    inside = client.Configuration()
+    config.load_incluster_config(client_configuration=inside)  # type: ignore[no-untyped-call]
+    return client.ApiClient(inside)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0]
