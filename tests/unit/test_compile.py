@@ -8,8 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from routegen import __version__
+from routegen.addresses import authority, host_port
 from routegen.compile import compile_text
-from routegen.compile.units import authority, child_name, field_path, host_port, seconds, size
+from routegen.compile.units import child_name, field_path, seconds, size
 from routegen.plan import (
     Addresses,
     Backend,

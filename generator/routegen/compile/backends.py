@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from routegen.addresses import authority, host_port, is_ip
 from routegen.compile.names import Findings
-from routegen.compile.units import authority, child_name, host_port, is_ip
+from routegen.compile.units import child_name
 from routegen.plan import Addresses, Backend, PoolRef, Reach, ServiceRef, UpstreamTLS
 from routegen.positions import Path
 from routegen.spec.backends import BackendSpec

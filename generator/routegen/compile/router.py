@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from routegen.addresses import host_port, is_ip
 from routegen.compile.names import Findings
-from routegen.compile.units import host_port, is_ip, is_size, seconds, size
+from routegen.compile.units import is_size, seconds, size
 from routegen.plan import Models, Router
 from routegen.positions import Path
 from routegen.spec.models import RouterSpec, Spec

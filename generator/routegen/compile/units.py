@@ -1,8 +1,7 @@
-"""What the texts of routes.yaml mean: durations, sizes, fields of a body, addresses, names that KServe makes."""
+"""What the texts of routes.yaml mean: durations, sizes, fields of a body, names that KServe makes."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from hashlib import md5
 from typing import Final
@@ -43,26 +42,6 @@ def field_path(text: str) -> FieldPath:
     if text.startswith("/"):
         return tuple(part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/"))
     return tuple(text.split("."))
-
-
-def host_port(text: str) -> tuple[str, int]:
-    """``host:port`` taken apart; an IPv6 address loses its brackets."""
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def authority(host: str, port: int) -> str:
-    """A host and a port as a URL writes them (RFC 3986: IPv6 in brackets)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_ip(host: str) -> bool:
-    """Whether a host is an IP address rather than a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def child_name(parent: str, suffix: str) -> str:

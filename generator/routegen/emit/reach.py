@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
+from routegen.addresses import is_ip
 from routegen.emit.kubernetes import Document, child_name, document
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
 from routegen.problems import UserError
 
 BACKEND_GROUP: Final = "gateway.envoyproxy.io"
 POOL_GROUP: Final = "inference.networking.k8s.io"
-
-
 _MAX_ENDPOINTS: Final = 256
 _DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?")
 """Both as Envoy Gateway's Backend has them."""
@@ -114,7 +113,7 @@ def _addresses(plan: Plan, backend: Backend, addresses: Addresses, tls: Upstream
 
 
 def _notices(backend: Backend, addresses: Addresses) -> tuple[str, ...]:
-    local = {host: None for host, _ in addresses.endpoints if _is_ip(host) and ip_address(host).is_loopback}
+    local = {host: None for host, _ in addresses.endpoints if is_ip(host) and ip_address(host).is_loopback}
     if not local:
         return (_BACKEND_API,)
     return (_BACKEND_API, f"backend {backend.name}: {', '.join(local)} is the gateway's own pod there")
@@ -125,10 +124,10 @@ def _grouped(backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) ->
     by_name = tls is not None and tls.verify and tls.server_name is None
     groups: dict[str, list[tuple[str, int]]] = {}
     for host, port in addresses.endpoints:
-        assert not (by_name and _is_ip(host)), "the compiler asks for a name to verify"
-        if not _is_ip(host) and not _DNS_NAME.fullmatch(host.lower()):
+        assert not (by_name and is_ip(host)), "the compiler asks for a name to verify"
+        if not is_ip(host) and not _DNS_NAME.fullmatch(host.lower()):
             raise UserError(f"backend {backend.name!r}: {host} is no DNS name, so Kubernetes takes no such address")
-        key = host.lower() if by_name else "ip" if _is_ip(host) else "name"
+        key = host.lower() if by_name else "ip" if is_ip(host) else "name"
         groups.setdefault(key, []).append((host, port))
     return [
         tuple(endpoints[start : start + _MAX_ENDPOINTS])
@@ -138,7 +137,7 @@ def _grouped(backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) ->
 
 
 def _endpoint(host: str, port: int) -> dict[str, Any]:
-    if _is_ip(host):
+    if is_ip(host):
         address = ip_address(host)
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return {"ip": {"address": str(mapped or address), "port": port}}
@@ -148,15 +147,7 @@ def _endpoint(host: str, port: int) -> dict[str, Any]:
 def _common_name(endpoints: tuple[tuple[str, int], ...]) -> str | None:
     """The DNS name that all endpoints share, for SNI."""
     hosts = {host.lower() for host, _ in endpoints}
-    return hosts.pop() if len(hosts) == 1 and not _is_ip(endpoints[0][0]) else None
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return hosts.pop() if len(hosts) == 1 and not is_ip(endpoints[0][0]) else None
 
 
 def _tls_policy(

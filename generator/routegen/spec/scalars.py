@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from routegen.addresses import is_ip
+
 PROBLEM: Final = "routegen"
 """The pydantic error type whose message is already a sentence for users."""
 
@@ -39,9 +41,7 @@ def wrong(sentence: str) -> PydanticCustomError:
     return PydanticCustomError(PROBLEM, "{sentence}", {"sentence": sentence})
 
 
-def _shaped(
-    title: str, pattern: str, sentence: str, longest: int = _LONGEST_NAME
-) -> tuple[AfterValidator, WithJsonSchema]:
+def _shaped(title: str, pattern: str, sentence: str, longest: int = _LONGEST_NAME) -> _Shape:
     """A text type: the check with its sentence, and what editors are told."""
 
     def check(text: str) -> str:
@@ -110,10 +110,8 @@ def _host(host: str, text: str) -> None:
 
 
 def _ip_address(text: str) -> str:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        raise wrong(f'{show(text)} must be an IP address, such as "0.0.0.0"') from None
+    if not is_ip(text):
+        raise wrong(f'{show(text)} must be an IP address, such as "0.0.0.0"')
     return text
 
 

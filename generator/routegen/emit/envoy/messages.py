@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 from typing import Any as Anything
 from typing import Final, cast
 
@@ -12,6 +11,7 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
+from routegen.addresses import host_port, is_ip
 from routegen.problems import UserError
 
 UNIX: Final = "unix:"
@@ -41,15 +41,6 @@ def seconds(value: float) -> dt.timedelta:
     return dt.timedelta(seconds=value)
 
 
-def is_ip(host: str) -> bool:
-    """Tell an IP address from a DNS name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def socket_address(host: str, port: int) -> core.Address:
     """Make the address of a TCP socket; ``host`` is an IP address or, where Envoy resolves it, a DNS name."""
     return core.Address(socket_address=core.SocketAddress(address=host, port_value=port))
@@ -65,7 +56,7 @@ def parse_address(text: str) -> core.Address:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"{text!r} is not an address; write host:port, [ipv6]:port or unix:/path")
-    return socket_address(host.removeprefix("[").removesuffix("]"), int(port))
+    return socket_address(*host_port(text))
 
 
 def needs_dns(address: core.Address) -> bool:

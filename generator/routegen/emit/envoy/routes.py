@@ -17,11 +17,12 @@ from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as pr
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
+from routegen.addresses import is_ip
 from routegen.plan import Passthrough, Plan
 
 from . import names, router_filter
 from .clusters import hosts
-from .messages import exact, is_ip, one_of, packed, seconds
+from .messages import exact, one_of, packed, seconds
 
 GENERATION_IDLE: Final = 3600.0
 """Seconds without a byte in either direction before a generation is given up; there is no limit on its whole time."""

@@ -7,9 +7,10 @@ from typing import Final
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 
+from routegen.addresses import is_ip
 from routegen.plan import ListenerTLS, UpstreamTLS
 
-from .messages import exact, is_ip, packed
+from .messages import exact, packed
 
 SYSTEM_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 """What is trusted where routes.yaml names no authority: the system's, where Debian and Envoy's images keep them."""
