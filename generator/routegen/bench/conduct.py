@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,8 +49,14 @@ def new_run(
     )
 
 
-def conduct(folder: Path, show: Callable[[Event], None]) -> bool:
+def conduct(
+    folder: Path,
+    show: Callable[[Event], None],
+    beside: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> bool:
     """Measure what ``folder`` still lacks, in a process of its own; whether it ran to its end.
+
+    :param beside: what goes on beside that process, whose id it is given.
 
     Ctrl-C stops it at once: the block at hand is lost, every complete one is on disk.
 
@@ -65,8 +72,9 @@ def conduct(folder: Path, show: Callable[[Event], None]) -> bool:
     assert child.stdout is not None
     assert child.stderr is not None
     try:
-        for line in child.stdout:
-            show(decode(line))
+        with beside(child.pid):
+            for line in child.stdout:
+                show(decode(line))
         code, complaint = child.wait(), child.stderr.read().decode(errors="replace").strip()
     except KeyboardInterrupt:
         return False

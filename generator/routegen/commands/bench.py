@@ -99,6 +99,8 @@ _manifests = click.option(
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
 @_manifests
+@click.option("--pods", multiple=True, metavar="NAMESPACE", help="Sample its pods, and the nodes; repeat.")
+@click.option("--context", metavar="NAME", help="With --pods: the kubeconfig context.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -119,6 +121,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     _require_extra()
     from routegen.bench import conduct, live, records, setup  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.resources import sources  # noqa: PLC0415
 
     try:
         if options["resume"] is not None:
@@ -128,8 +131,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     except setup.UsageError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"run folder: {folder}", err=True)
-    with live.Display(records.read(folder)) as display:
-        complete = conduct.conduct(folder, display)
+    recorded = records.read(folder)
+    beside = sources.sampling(folder, recorded.run, namespaces=options["pods"], context=options["context"])
+    with live.Display(recorded) as display:
+        complete = conduct.conduct(folder, display, beside)
     found = _report(folder)
     if not complete:
         click.echo(f"interrupted; go on with: routegen bench --resume {folder}", err=True)

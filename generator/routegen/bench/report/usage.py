@@ -19,6 +19,12 @@ POINTS: Final = 400
 COUNTER: Final = "_total"
 """How the name of a figure that only grows ends; what is shown of it is its rate."""
 
+_CORES: Final = {"cpu_seconds_per_second": "cpu_cores"}
+"""A rate that has a name of its own."""
+
+_Point = tuple[float, float, float]
+"""From when to when, and the value; one moment for what is not a rate."""
+
 Source = Literal["client", "pod", "node", "gpu", "engine"]
 
 
@@ -39,7 +45,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     """The pod, node, GPU or engine."""
     figure: str
-    """Its name with its unit, such as ``cpu_cores``; counters have become ``…_per_second``."""
+    """Its name with its unit, such as ``cpu_cores``; counters have become rates, such as ``…_per_second``."""
     arms: tuple[Mean, ...]
     series: tuple[tuple[float, float], ...]
     """(seconds since the run began, value)."""
@@ -75,40 +81,49 @@ def _usage(recorded: Recorded) -> Iterator[Usage]:
     ]
     ordered = sorted(recorded.samples, key=lambda one: (SOURCES.index(one.source), one.subject, one.at))
     for (source, subject), samples in groupby(ordered, key=lambda one: (one.source, one.subject)):
-        for figure, series in _figures(list(samples)):
-            means = tuple(_means(series, windows, [arm.name for arm in recorded.run.arms]))
-            yield Usage(source=source, subject=subject, figure=figure, arms=means, series=tuple(_thinned(series)))
+        for figure, points in _figures(list(samples)):
+            means = tuple(_means(points, windows, [arm.name for arm in recorded.run.arms]))
+            yield Usage(source=source, subject=subject, figure=figure, arms=means, series=tuple(_series(points)))
 
 
-def _figures(samples: Sequence[Sample]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
-    """Each figure's series; counters as rates, which a restart (a counter that falls) interrupts."""
+def _figures(samples: Sequence[Sample]) -> Iterator[tuple[str, list[_Point]]]:
+    """Each figure's points; counters as rates, which a restart (a counter that falls) interrupts."""
     for name in dict.fromkeys(name for sample in samples for name in sample.values):
-        series = [(sample.at, sample.values[name]) for sample in samples if name in sample.values]
-        if name.endswith(COUNTER):
-            rates = [
-                (later[0], (later[1] - earlier[1]) / (later[0] - earlier[0]))
-                for earlier, later in pairwise(series)
-                if later[0] > earlier[0] and later[1] >= earlier[1]
-            ]
-            if rates:
-                yield f"{name.removesuffix(COUNTER)}_per_second", rates
-        else:
-            yield name, series
+        known = [(sample.at, sample.values[name]) for sample in samples if name in sample.values]
+        if not name.endswith(COUNTER):
+            yield name, [(at, at, value) for at, value in known]
+            continue
+        rates = [
+            (earlier[0], later[0], (later[1] - earlier[1]) / (later[0] - earlier[0]))
+            for earlier, later in pairwise(known)
+            if later[0] > earlier[0] and later[1] >= earlier[1]
+        ]
+        if rates:
+            rate = f"{name.removesuffix(COUNTER)}_per_second"
+            yield _CORES.get(rate, rate), rates
 
 
 def _means(
-    series: Iterable[tuple[float, float]], windows: Sequence[tuple[str, float, float]], arms: Iterable[str]
+    points: Sequence[_Point], windows: Sequence[tuple[str, float, float]], arms: Iterable[str]
 ) -> Iterator[Mean]:
-    points = list(series)
+    """Each arm's mean over the points that lie wholly inside its parts."""
     for arm in arms:
         own = [(started, ended) for name, started, ended in windows if name == arm]
-        values = [value for at, value in points if any(started <= at <= ended for started, ended in own)]
+        values = [
+            value
+            for since, until, value in points
+            if any(started <= since and until <= ended for started, ended in own)
+        ]
         if values:
             yield Mean(arm=arm, n=len(values), mean=sum(values) / len(values), peak=max(values))
 
 
-def _thinned(series: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    width = -(-len(series) // POINTS)
-    for start in range(0, len(series), max(width, 1)):
-        group = series[start : start + width]
-        yield sum(at for at, _ in group) / len(group), sum(value for _, value in group) / len(group)
+def _series(points: Sequence[_Point]) -> Iterator[tuple[float, float]]:
+    """What is drawn: each point in its middle, thinned."""
+    width = -(-len(points) // POINTS)
+    for start in range(0, len(points), max(width, 1)):
+        group = points[start : start + width]
+        yield (
+            sum(since + until for since, until, _ in group) / 2 / len(group),
+            sum(value for *_, value in group) / len(group),
+        )
