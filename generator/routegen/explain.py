@@ -156,12 +156,8 @@ def _passthrough(plan: Plan, request: Request) -> str | None:
     path = request.path.partition("?")[0]
     if request.method == "POST" and path in plan.paths:
         return None
-    for entry in plan.passthrough:
-        prefix = entry.path.removesuffix("/*")
-        under = entry.path.endswith("/*") and path.startswith(prefix + "/")
-        if entry.method == request.method and (path == prefix or under):
-            return entry.backend
-    return None
+    taking = (entry.backend for entry in plan.passthrough if entry.method == request.method and entry.takes(path))
+    return next(taking, None)
 
 
 def _misspelt(config: Config, request: Request) -> Iterator[str]:

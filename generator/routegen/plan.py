@@ -172,6 +172,15 @@ class Passthrough:
     method: str
     backend: str
 
+    @property
+    def prefix(self) -> str | None:
+        """What its paths begin with, without a slash at the end: empty for all paths; ``None`` where it is exact."""
+        return self.path.removesuffix("/*") if self.path.endswith("/*") else None
+
+    def takes(self, path: str) -> bool:
+        """Whether it opens ``path``, which has no query; a prefix also opens the path that it is itself."""
+        return path == self.path if self.prefix is None else f"{path}/".startswith(f"{self.prefix}/")
+
 
 @dataclass(frozen=True, slots=True)
 class Models:

@@ -6,7 +6,7 @@ from routegen.compile.names import Findings
 from routegen.compile.units import size
 from routegen.plan import Passthrough
 from routegen.positions import Path
-from routegen.spec.models import PassthroughSpec, Spec
+from routegen.spec.models import Spec
 
 _LARGEST_BODY = "1Gi"
 """gRPC messages end at 2 GiB, and a body of this size is no prompt."""
@@ -60,27 +60,22 @@ def compile_max_body_bytes(spec: Spec, findings: Findings) -> int:
 def compile_passthrough(spec: Spec, findings: Findings) -> tuple[Passthrough, ...]:
     """What reaches an engine unread."""
     first: dict[tuple[str, str], int] = {}
-    for index, entry in enumerate(spec.passthrough):
+    opened = tuple(Passthrough(entry.path, entry.method, entry.backend) for entry in spec.passthrough)
+    for index, entry in enumerate(opened):
         path: Path = ("spec", "passthrough", index)
         findings.one_backend((*path, "backend"), entry.backend)
         _check_passthrough_path(entry, (*path, "path"), spec, findings)
         other = first.setdefault((entry.path, entry.method), index)
         if other != index:
             findings.add(path, f"{entry.method} {entry.path} is also passthrough[{other}]")
-    return tuple(Passthrough(entry.path, entry.method, entry.backend) for entry in spec.passthrough)
+    return opened
 
 
-def _check_passthrough_path(entry: PassthroughSpec, path: Path, spec: Spec, findings: Findings) -> None:
+def _check_passthrough_path(entry: Passthrough, path: Path, spec: Spec, findings: Findings) -> None:
     if "*" in entry.path.removesuffix("/*"):
         findings.add(path, f'"{entry.path}" may have "*" only as its end, as in "/tokenize/*"')
-    read = [served for served in spec.paths if entry.method == "POST" and _covers(entry.path, served)]
+    read = [served for served in spec.paths if entry.method == "POST" and entry.takes(served)]
     if read:
         findings.add(path, f"would let these past the router, which is to read them: {', '.join(read)}")
-    if entry.method == "GET" and (_covers(entry.path, "/v1/models") or entry.path.startswith("/v1/models/")):
+    if entry.method == "GET" and (entry.takes("/v1/models") or entry.path.startswith("/v1/models/")):
         findings.add(path, "would hide GET /v1/models, which the router answers for all engines")
-
-
-def _covers(pattern: str, path: str) -> bool:
-    """Whether a passthrough path, which ends in ``/*`` for a prefix, takes ``path``."""
-    prefix = pattern.removesuffix("/*")
-    return path == pattern or (prefix != pattern and (path == prefix or path.startswith(f"{prefix}/")))

@@ -98,13 +98,14 @@ def _models_route(name: str, match: route.RouteMatch) -> route.Route:
 
 def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
     """A request that reaches an engine unread, WebSockets included."""
-    if entry.path.endswith("/*"):
-        match = route.RouteMatch(path_separated_prefix=entry.path.removesuffix("/*"))
+    if entry.prefix is None:
+        match = route.RouteMatch(path=entry.path)
+    else:
+        # Envoy takes no empty path_separated_prefix.
+        match = route.RouteMatch(path_separated_prefix=entry.prefix) if entry.prefix else route.RouteMatch(prefix="/")
         # An encoded slash or backslash stays as it is in paths; an engine that decodes it would leave the prefix.
         encoded = matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex="[^?]*%(2[fF]|5[cC]).*"))
         match.headers.append(route.HeaderMatcher(name=":path", string_match=encoded, invert_match=True))
-    else:
-        match = route.RouteMatch(path=entry.path)
     match.headers.insert(0, _method(entry.method))
     action = _to_engine(plan, entry.backend)
     action.upgrade_configs = [route.RouteActionUpgradeConfig(upgrade_type="websocket", enabled=True)]
