@@ -6,7 +6,6 @@ Policies choose HTTPRoutes by label, not by name, so that adding a backend chang
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from routegen.emit.kubernetes import (
     INFERENCE_ROUTE,
     PASSTHROUGH_ROUTE,
     ROUTER,
-    WAITING_ROUTE,
     Document,
     child_name,
     document,
@@ -64,28 +62,16 @@ def client_traffic_settings(plan: Plan) -> dict[str, Any]:
     }
 
 
-def extension_policies(plan: Plan) -> list[Document]:
+def extension_policy(plan: Plan) -> Document:
     """Ask the router, on every route that requests wait on and on every route that it decides for.
 
-    On the latter too: should a client's routing header get so far, the router overwrites it. With a failure backend the
-    waiting route has a policy of its own, for it alone fails open: where the router can't overrule such a header, the
-    request must not go to the engine that the client named.
+    On the latter too: should a client's routing header get so far, the router overwrites it.
     """
-    name, fails_open = child_name(plan.name, ROUTER), plan.router.failure_backend is not None
-    if not fails_open:
-        return [_extension_policy(plan, name, (INFERENCE_ROUTE, WAITING_ROUTE))]
-    return [
-        _extension_policy(plan, name, (INFERENCE_ROUTE,)),
-        _extension_policy(plan, child_name(plan.name, ROUTER, "waiting"), (WAITING_ROUTE,), fails_open=True),
-    ]
-
-
-def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails_open: bool = False) -> Document:
     processor = {
         "backendRefs": [{"name": router_name(plan), "port": GRPC_PORT}],
         "processingMode": {"request": {"body": "Buffered"}},
         "messageTimeout": _DECISION_TIMEOUT,
-        "failOpen": fails_open,
+        "failOpen": plan.router.failure_backend is not None,
         "statusOnError": 503,
         "metadata": {"writableNamespaces": ["routegen"]},
         "backendSettings": {
@@ -115,15 +101,15 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
             },
         },
     }
-    spec = {"targetSelectors": [_routes(plan, component) for component in components], "extProc": [processor]}
-    return document(plan, API, "EnvoyExtensionPolicy", name, ROUTER, spec)
+    spec = {"targetSelectors": [_routes(plan, INFERENCE_ROUTE)], "extProc": [processor]}
+    return document(plan, API, "EnvoyExtensionPolicy", child_name(plan.name, ROUTER), ROUTER, spec)
 
 
 def backend_traffic_policies(plan: Plan) -> list[Document]:
     """How engines are spoken to: patiently, and never asked twice for what they may have begun."""
-    groups: list[tuple[str, tuple[str, ...]]] = [("engines", (INFERENCE_ROUTE, WAITING_ROUTE))]
+    components = [("engines", INFERENCE_ROUTE)]
     if plan.passthrough:
-        groups.append(("passthrough", (PASSTHROUGH_ROUTE,)))
+        components.append(("passthrough", PASSTHROUGH_ROUTE))
     settings: dict[str, Any] = {
         # With the Gateway's own policy, where it has one: rate limits belong there.
         "mergeType": "StrategicMerge",
@@ -154,9 +140,9 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
             "BackendTrafficPolicy",
             child_name(plan.name, suffix),
             "engines",
-            {"targetSelectors": [_routes(plan, component) for component in components], **settings},
+            {"targetSelectors": [_routes(plan, component)], **settings},
         )
-        for suffix, components in groups
+        for suffix, component in components
     ]
 
 
