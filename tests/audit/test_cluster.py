@@ -50,7 +50,12 @@ def test_what_another_object_made_is_left_out(tmp_path: Path, monkeypatch: pytes
     services = _objects("guide/vllm.yaml", "guide/sglang.yaml")
     made = []
     for service in services:
-        owner = {"apiVersion": service["apiVersion"], "kind": service["kind"], "name": "x", "uid": "1"}
+        owner = {
+            "apiVersion": service["apiVersion"],
+            "kind": service["kind"],
+            "name": service["metadata"]["name"],
+            "uid": "1",
+        }
         metadata: dict[str, Any] = {"name": f"{service['metadata']['name']}-kserve", "namespace": "inference"}
         metadata["ownerReferences"] = [{**owner, "controller": True}]
         template = {"metadata": {}, "spec": service["spec"]["template"]}
@@ -59,6 +64,27 @@ def test_what_another_object_made_is_left_out(tmp_path: Path, monkeypatch: pytes
         report = json.loads(_audit(url, tmp_path, monkeypatch, "--format", "json", "-n", "inference").stdout)
     [compared] = report["compared"]
     assert {compared["first"]["object"].split()[0], compared["second"]["object"].split()[0]} == {"LLMInferenceService"}
+
+
+def test_running_pods_show_the_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects: list[dict[str, Any]] = []
+    for name, node in (("vllm", "gpu-1"), ("sglang", "gpu-2")):
+        [deployment] = [
+            one
+            for one in _objects("shapes/helm-list/all.yaml")[0]["items"]
+            if one["metadata"]["name"] == f"stack-{name}"
+        ]
+        template = deployment["spec"]["template"]
+        owner = {"kind": "ReplicaSet", "name": f"stack-{name}-5d8", "controller": True}
+        metadata: dict[str, Any] = {"name": f"stack-{name}-5d8-x", "namespace": "default", "ownerReferences": [owner]}
+        metadata["labels"] = {**template["metadata"]["labels"], "pod-template-hash": "5d8"}
+        objects += [deployment, {"kind": "Pod", "metadata": metadata, "spec": {**template["spec"], "nodeName": node}}]
+    with api_server(objects) as url:
+        report = json.loads(_audit(url, tmp_path, monkeypatch, "--format", "json").stdout)
+    [compared] = report["compared"]
+    assert compared["first"]["object"] == "Deployment default/stack-vllm"
+    [finding] = [one for one in report["findings"] if one["rule"] == "FAIR030"]
+    assert "the nodes gpu-1 and gpu-2 now" in finding["message"]
 
 
 def test_what_may_not_be_read_is_said_and_then_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,16 @@ def test_of_three_engines_the_first_is_compared_with_each_other(tmp_path: Path) 
     assert {finding["rule"] for finding in report["findings"]} == {"FAIR063"}
 
 
+def test_of_engines_for_several_models_those_with_one_model_are_compared(tmp_path: Path) -> None:
+    file = _three(tmp_path)
+    text = file.read_text(encoding="utf-8").replace("--model-path=/models/qwen", "--model-path=/models/llama", 1)
+    file.write_text(text, encoding="utf-8")
+    report = json.loads(_run(file, "--format", "json").stdout)
+    assert [(pair["first"]["name"], pair["second"]["name"]) for pair in report["compared"]] == [("vllm", "third")]
+    assert [engine["name"] for engine in report["notCompared"]] == ["sglang"]
+    assert "Not compared: SGLang (Pod inference/sglang)" in _run(file).output
+
+
 @pytest.mark.parametrize("pair", ["sglang,vllm", "inference/sglang,Pod/vllm", " sglang , vllm "])
 def test_a_pair_is_chosen_by_name(pair: str, tmp_path: Path) -> None:
     report = json.loads(_run(_three(tmp_path), "--pair", pair, "--format", "json").stdout)

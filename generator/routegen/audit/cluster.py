@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from routegen.audit.reading import Manifest, mapping
+from routegen.audit.reading import Manifest
 from routegen.cluster import Cluster, RefusedError, UnknownKindError
 from routegen.positions import Document
 from routegen.problems import UserError
@@ -31,9 +31,6 @@ _OPTIONAL: Final = {"ConfigMap", "HorizontalPodAutoscaler", "InferencePool", "No
 def read_cluster(context: str | None, namespace: str | None) -> tuple[list[Manifest], list[str]]:
     """The cluster's objects that the audit looks at, and what it was not allowed to read.
 
-    Objects that another one made (a Deployment's Pods, an LLMInferenceService's Deployment) are left out: their
-    owner is what a user wrote.
-
     :raises UserError: the package ``kubernetes`` is missing, or the cluster can't be reached or read.
     """
     cluster = Cluster(context)
@@ -55,9 +52,6 @@ def read_cluster(context: str | None, namespace: str | None) -> tuple[list[Manif
 
 def _objects(found: list[dict[str, Any]], version: str, kind: str, context: str) -> Iterator[Manifest]:
     for value in found:
-        metadata = mapping(value.get("metadata"))
-        if any(mapping(owner).get("controller") for owner in metadata.get("ownerReferences") or ()):
-            continue
         whole = {"apiVersion": version, "kind": kind, **value}
         document = Document(f"cluster ({context})", whole, {}, 0)
         yield Manifest(document, (), whole)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.findings import Fact
 from routegen.audit.reading import Manifest, items, mapping
+from routegen.audit.storage import model
 from routegen.audit.workloads import workload_engines
 from routegen.plan import Plan as RoutesPlan
 from routegen.plan import PoolRef, ServiceRef
@@ -37,9 +38,10 @@ class Pair:
 
 
 def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence[str]) -> list[Pair]:
-    """The pairs to compare: the engines called ``names``, all that were found where that is empty.
+    """The pairs to compare: of the engines called ``names``, of all that were found where that is empty.
 
-    The first is compared with each of the others.
+    The first is compared with each of the others. Of more than two that nobody named, only those are compared that
+    serve one model, where there are such.
 
     :raises UserError: there are fewer than two.
     """
@@ -51,7 +53,17 @@ def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence
             "give the manifests of both (LLMInferenceService, Deployment, StatefulSet, LeaderWorkerSet or Pod), "
             "or name workloads with --pair a,b"
         )
-    return [Pair(chosen[0], other, world) for other in chosen[1:]]
+    groups = [chosen] if names else list(_by_model(chosen))
+    return [Pair(group[0], other, world) for group in groups for other in group[1:]]
+
+
+def _by_model(engines: Sequence[Engine]) -> Iterator[Sequence[Engine]]:
+    """The engines that serve one model, by its last name; all of them where no two serve one."""
+    groups: dict[str, list[Engine]] = {}
+    for engine in engines:
+        groups.setdefault(model(engine).last_name, []).append(engine)
+    comparable = [group for group in groups.values() if len(group) > 1]
+    yield from comparable or [list(engines)]
 
 
 def behind_routes(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[Manifest]) -> list[str]:

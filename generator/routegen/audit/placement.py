@@ -38,10 +38,28 @@ def placement(pair: Pair) -> Placement:
             return Placement("same", f"pod affinity holds {engine.name} to the node of {other.name}", facts)
         if _bound(engine, other, "podAntiAffinity"):
             return Placement("different", f"pod anti-affinity keeps {engine.name} off the node of {other.name}", facts)
+    running = [_running_on(pair, engine) for engine, _ in pair.each()]
+    if all(len(names) == 1 for names in running):
+        names = [min(own) for own in running]
+        if names[0] == names[1]:
+            return Placement("same", f"the pods of both run on the node {names[0]} now", facts)
+        return Placement("different", f"their pods run on the nodes {names[0]} and {names[1]} now", facts)
     nodes = [manifest.name for manifest in pair.of_kind("Node")]
     if len(nodes) == 1:
         return Placement("same", f"the cluster has one node, {nodes[0]}", facts)
     return Placement("unknown", "nothing holds them to one node", facts)
+
+
+def _running_on(pair: Pair, engine: Engine) -> set[str]:
+    """The nodes of the workload's pods, where those are in the input (they are in a live cluster's)."""
+    return {
+        str(pod.get("spec", "nodeName"))
+        for pod in pair.of_kind("Pod")
+        if pod.get("metadata", "ownerReferences")
+        and pod.get("spec", "nodeName")
+        and pod.namespace == engine.manifest.namespace
+        and selects(engine.labels, pod.get("metadata", "labels"))
+    }
 
 
 def node(engine: Engine) -> Fact:

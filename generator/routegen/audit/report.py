@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from routegen.audit.engine import Engine
 from routegen.audit.findings import Finding, Severity
 from routegen.audit.pairs import Pair, behind_routes, choose
 from routegen.audit.reading import Manifest
@@ -31,6 +32,8 @@ class Report:
     findings: tuple[Finding, ...]
     """The gravest first."""
     suppressed: tuple[Suppressed, ...]
+    left_out: tuple[Engine, ...] = ()
+    """Engines of the input that were compared with no other."""
 
     def count(self, severity: Severity) -> int:
         """How many findings there are of one severity."""
@@ -49,7 +52,9 @@ def audit(world: Sequence[Manifest], *, names: Sequence[str] = (), plan: Plan | 
     engines = find_engines(world)
     if plan is not None and not names:
         names = behind_routes(plan, engines, world)
-    return report(choose(engines, world, names))
+    pairs = choose(engines, world, names)
+    compared = {engine.name for pair in pairs for engine in (pair.first, pair.second)}
+    return replace(report(pairs), left_out=tuple(engine for engine in engines if engine.name not in compared))
 
 
 def report(pairs: Iterable[Pair]) -> Report:

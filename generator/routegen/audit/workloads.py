@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,12 +37,32 @@ _TEMPLATES: Mapping[str, tuple[Path, ...]] = {
 
 def find_engines(world: Sequence[Manifest]) -> list[Engine]:
     """Every container that runs an engine, in the input's order."""
-    found = [engine for manifest in world for engine in _engines(manifest, world)]
+    found = [
+        engine for manifest in world if not made_by_another(manifest, world) for engine in _engines(manifest, world)
+    ]
     names = [engine.name for engine in found]
     return [
         engine if names.count(engine.name) == 1 else replace(engine, name=f"{engine.manifest.title}:{index}")
         for index, engine in enumerate(found)
     ]
+
+
+def made_by_another(manifest: Manifest, world: Sequence[Manifest]) -> bool:
+    """Whether a controller made this object for another one of the input, such as a Deployment's Pod."""
+    owners = [mapping(owner) for owner in items(manifest.get("metadata", "ownerReferences"))]
+    workloads = [one for one in world if one is not manifest and one.kind in {KSERVE, *_TEMPLATES}]
+    if any((one.kind, one.name) == (owner.get("kind"), owner.get("name")) for owner in owners for one in workloads):
+        return True
+    if manifest.kind != "Pod" or not owners:
+        return False
+    # Between a Deployment and its Pods stands a ReplicaSet, which is seldom in the input: the labels tell.
+    labels = mapping(manifest.get("metadata", "labels")).items()
+    return any(
+        own and own <= labels
+        for other in workloads
+        if other.kind != "Pod" and other.namespace == manifest.namespace
+        for own in _pod_labels(other)
+    )
 
 
 def workload_engines(manifest: Manifest, world: Sequence[Manifest]) -> list[Engine]:
@@ -65,6 +85,14 @@ def _engines(manifest: Manifest, world: Sequence[Manifest], *, any_command: bool
             yield engine if len(known) == 1 else replace(engine, name=f"{engine.name}/{engine.get('name')}")
         if known:
             return
+
+
+def _pod_labels(manifest: Manifest) -> Iterator[ItemsView[str, Any]]:
+    """The labels of the pods that a workload makes."""
+    if manifest.kind == KSERVE:
+        yield _kserve_labels(manifest).items()
+    for template in _TEMPLATES.get(manifest.kind, ()):
+        yield mapping(manifest.get(*template, "metadata", "labels")).items()
 
 
 def _engine(manifest: Manifest, pod: Path, labels_at: Path, index: int, world: Sequence[Manifest]) -> Engine:

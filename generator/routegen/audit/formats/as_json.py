@@ -18,6 +18,7 @@ def render(report: Report) -> str:
     document = {
         "schemaVersion": SCHEMA_VERSION,
         "compared": [_compared(compared) for compared in report.compared],
+        "notCompared": [_engine(engine) for engine in report.left_out],
         "findings": [_finding(finding) for finding in report.findings],
         "suppressed": [{**_finding(one.finding), "reason": one.reason} for one in report.suppressed],
         "summary": {

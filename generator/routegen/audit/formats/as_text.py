@@ -22,6 +22,8 @@ def render(report: Report) -> str:
             f"  {one.finding.rule.id} {one.finding.message}\n    reason: {one.reason}" for one in report.suppressed
         ]
         parts.append("Suppressed:\n" + "\n".join(lines))
+    if report.left_out:
+        parts.append("Not compared: " + ", ".join(engine.title for engine in report.left_out))
     parts.append(summary(report))
     return "\n\n".join(parts) + "\n"
 

@@ -33,9 +33,9 @@ def one_node(pair: Pair) -> Iterator[Hit]:
     """Nothing proves that both pods run on the same node, or they are held to different ones.
 
     Proof is: the same `nodeName`, host name in `nodeSelector` or required node affinity; required pod affinity by
-    host name from one to the other; or an input with a single Node. Where a label holds both to one kind of
-    GPU or machine, what is left is information. Different nodes are fine where the measuring tool
-    swaps the engines between them.
+    host name from one to the other; the workloads' running Pods (`--cluster` reads them); or an input with a single
+    Node. Where a label holds both to one kind of GPU or machine, what is left is information. Different nodes are fine
+    where the measuring tool swaps the engines between them.
     """
     where = placement(pair)
     if where.nodes == "different":
