@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import Final
@@ -74,6 +75,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a problem with the input is a sentence on stderr and exit code 1, misuse is 2."""
+    _open_closed_streams()
     try:
         cli(prog_name="routegen")
     except InputError as error:
@@ -83,3 +85,14 @@ def main() -> None:
     except UserError as error:
         click.echo(f"routegen: {error}", err=True)
         sys.exit(1)
+    except OSError as error:  # what can't be read or opened has its own sentence: this is output, to a full disk say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered would fail once more at the very end
+        click.echo(f"routegen: {error.strerror or error}", err=True)
+        sys.exit(1)
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that the caller has closed (``<&-``) to nowhere, so that no file takes their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end

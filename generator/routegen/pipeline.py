@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Final
 
 from routegen import targets
 from routegen.plan import Plan
-from routegen.problems import UserError
+from routegen.problems import InputError, Problem, UserError
 from routegen.targets import Output, Rendered
 from routegen.text import to_json, to_yaml
 
 STDIN = "-"
+MAX_BYTES: Final = 1 << 20
+"""A larger routes.yaml is refused: what is made of it has to fit into a ConfigMap, which holds 1 MiB."""
 
 
 class UnknownKindError(UserError):
@@ -31,15 +35,8 @@ def read_plan(source: str | Path, target: str | None = None) -> Plan:
     """
     from routegen.compile import compile_text  # noqa: PLC0415 - pydantic: not for `--help`
 
-    if str(source) == STDIN:
-        return compile_text(_decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>", target=target)
-    try:
-        data = Path(source).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{source}: no such file; `routegen init` writes one to start from") from None
-    except OSError as error:
-        raise UserError(f"{source}: {error.strerror}") from error
-    return compile_text(_decode(data, str(source)), str(source), target=target)
+    name = "<stdin>" if str(source) == STDIN else str(source)
+    return compile_text(_decode(_read(source, name), name), name, target=target)
 
 
 def render(plan: Plan, only: Collection[str] = ()) -> Output:
@@ -72,8 +69,25 @@ def file_text(document: Rendered) -> str:
     return to_json(document.document) if document.filename.endswith(".json") else to_yaml([document.document])
 
 
+def _read(source: str | Path, name: str) -> bytes:
+    try:
+        with nullcontext(sys.stdin.buffer) if str(source) == STDIN else Path(source).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"{source}: no such file; `routegen init` writes one to start from") from None
+    except IsADirectoryError:
+        raise UserError(f"{source}: is a folder; name the file, such as {source}/routes.yaml") from None
+    except OSError as error:
+        raise UserError(f"{source}: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name}: is larger than {MAX_BYTES >> 20} MiB; is it a routes.yaml?")
+    return data
+
+
 def _decode(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not UTF-8 at byte {error.start}") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        what = f"is not UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8"
+        raise InputError([Problem(name, line, "", what)]) from error

@@ -62,9 +62,9 @@ def test_init_leaves_a_file_that_exists_alone(tmp_path: Path) -> None:
 
 
 def test_init_says_why_a_file_cannot_be_written(tmp_path: Path) -> None:
-    refused = routegen("init", "no/such/folder.yaml", cwd=tmp_path)
+    refused = routegen("init", "/dev/null/routes.yaml", cwd=tmp_path)
     assert refused.returncode == 1
-    assert refused.stderr == "routegen: no/such/folder.yaml can't be written: No such file or directory\n"
+    assert refused.stderr == "routegen: /dev/null/routes.yaml can't be written: /dev/null is not a folder\n"
 
 
 def test_validate_sums_up_what_a_file_says(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def command(
         raise click.UsageError("routes.yaml and the body can't both be read from standard input")
     if registry is not None and poll is not None:
         raise click.UsageError("--registry asks a router, --poll and --no-poll don't; give one of them")
+    if path is not None and not path.startswith("/"):
+        raise click.UsageError(f"--path begins with /, such as /{path}")
     data, pairs = _body(body, method), [_header(text) for text in headers]
     plan = read_plan(source)
     report = explain(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from routegen.commands.options import routes_file
+from routegen.problems import UserError
 from routegen.targets import TARGETS
+
+NAMED: Final = 5
+"""Other files of the folder that are called by their names."""
 
 
 @click.command("render")
@@ -32,6 +37,8 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     """
     from routegen import pipeline  # noqa: PLC0415 - YAML: not for `--help`
 
+    if folder == "":
+        raise click.UsageError("-o takes a folder, not an empty text")
     plan = pipeline.read_plan(source, target)
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
     try:
@@ -59,9 +66,11 @@ def _write(folder: Path, texts: dict[str, str]) -> list[str]:
     """Write the files, and give a notice about those that are there from elsewhere or from another time."""
     from routegen.files import write_atomically  # noqa: PLC0415 - not for stdout
 
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; -o takes one")
     for filename, text in texts.items():
         write_atomically(folder / filename, text)
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in {".yaml", ".json"}}
-    others = sorted(found - texts.keys())
-    notices = [f"{folder} holds {len(others)} more, left alone: {', '.join(others)}"] if others else []
+    others = sorted({path.name for path in folder.iterdir() if path.suffix in {".yaml", ".json"}} - texts.keys())
+    shown = ", ".join([*others[:NAMED], *(["…"] if len(others) > NAMED else [])])
+    notices = [f"{folder} holds {len(others)} more, left alone: {shown}"] if others else []
     return [f"wrote {len(texts)} files to {folder}", *notices]

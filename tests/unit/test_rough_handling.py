@@ -1,0 +1,99 @@
+"""Rough handling of the command line: each mishap is one sentence and the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from routegen import pipeline
+
+ROUTEGEN = f"{sys.executable} -m routegen"
+MINE = "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\n"
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run one line of bash; ``routegen`` in it is ours."""
+    script = f'routegen() {{ {ROUTEGEN} "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "sentence"),
+    [
+        ("routegen validate -f - <&-", 1, "<stdin>: is empty; `routegen init` writes one to start from"),
+        ("routegen schema > /dev/full", 1, "routegen: No space left on device"),
+        ("routegen validate -f .", 1, "routegen: .: is a folder; name the file, such as ./routes.yaml"),
+        ("routegen validate -f routes.yaml/more", 1, "routegen: routes.yaml/more: Not a directory"),
+        ("routegen validate -f latin-1.yaml", 1, "latin-1.yaml:3: is not UTF-8 (byte 0xfc); save it as UTF-8"),
+        ("routegen validate -f /dev/zero", 1, "routegen: /dev/zero: is larger than 1 MiB; is it a routes.yaml?"),
+        ("routegen render -o routes.yaml", 1, "routegen: routes.yaml is not a folder; -o takes one"),
+        ("routegen render -o ''", 2, "-o takes a folder, not an empty text"),
+        (
+            "routegen init routes.yaml/more",
+            1,
+            "routegen: routes.yaml/more can't be written: routes.yaml is not a folder",
+        ),
+        ("routegen explain --path v1/models", 2, "--path begins with /, such as /v1/models"),
+    ],
+)
+def test_a_mishap_is_one_sentence_and_an_exit_code(line: str, code: int, sentence: str, tmp_path: Path) -> None:
+    assert shell("routegen init", tmp_path).returncode == 0
+    (tmp_path / "latin-1.yaml").write_bytes((MINE + "metadata: {name: für-alle}\n").encode("latin-1"))
+    done = shell(line, tmp_path)
+    said = done.stderr.strip().splitlines()
+    assert (done.returncode, said[-1].removeprefix("Error: ")) == (code, sentence)
+    assert len(said) == (1 if code == 1 else 4), done.stderr
+
+
+def test_a_large_file_is_refused_before_it_is_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_bytes(b"#" * (pipeline.MAX_BYTES + 1))
+    assert "is larger than" in shell("routegen validate", tmp_path).stderr
+    file.write_bytes(b"#" * pipeline.MAX_BYTES)
+    assert "is empty" in shell("routegen validate", tmp_path).stderr
+
+
+def test_init_makes_the_folder_that_its_file_goes_to(tmp_path: Path) -> None:
+    done = shell("routegen init team-a/routes.yaml && routegen validate -f team-a/routes.yaml", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_init_writes_to_standard_output_for_a_dash(tmp_path: Path) -> None:
+    done = shell("set -o pipefail; routegen init - | routegen validate -f -", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_full_of_other_files_is_not_listed_to_the_end_nor_searched_below(tmp_path: Path) -> None:
+    assert shell("routegen init", tmp_path).returncode == 0
+    for number in range(20):
+        (tmp_path / f"{number:02}.yaml").write_text("")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "deep.yaml").write_text("")
+    said = shell("routegen render -o .", tmp_path).stderr
+    assert ". holds 21 more, left alone: 00.yaml, 01.yaml, 02.yaml, 03.yaml, 04.yaml, …\n" in said
+
+
+def test_ctrl_c_while_modules_are_loaded_ends_the_program_without_a_traceback(tmp_path: Path) -> None:
+    """The signal comes while click, which everything needs, is imported."""
+    (tmp_path / "click.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
+    # A test that runs in the background inherits that the signal is ignored.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heard}; import sys; sys.path.insert(0, {str(tmp_path)!r}); from routegen.__main__ import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        time.sleep(0.05)  # into the sleep
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (-signal.SIGINT, "")
