@@ -54,21 +54,27 @@ class Processor:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """What a gRPC server serves it with."""
-        methods = {wire.METHOD: grpc.stream_stream_rpc_method_handler(self.process)}
+        """What a gRPC server serves it with.
+
+        The method streams both ways. To grpc it is said to stream requests only, which is the same on the wire: what
+        :meth:`process` returns then leaves together with the stream's end instead of in a turn of its own, which saves
+        about a tenth of what a request costs. The reply before it, to the headers, is written.
+        """
+        methods = {wire.METHOD: grpc.stream_unary_rpc_method_handler(self.process)}
         return grpc.method_handlers_generic_handler(wire.SERVICE, methods)
 
-    async def process(self, _messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        """Handle one stream.
+    async def process(self, _messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        """Handle one stream; returns its last reply.
 
-        It returns right after the decision: a stream that stays open is held until the engine's answer ends. Without a
+        It ends right after the decision: a stream that stays open is held until the engine's answer ends. Without a
         decision it ends with an error status, since Envoy reads a good end as "let the request pass".
         """
         active = self._current()
         stream = Stream(active.policy, active.registry.view, random.random, self._admission)
         try:
-            if await self._decide(stream, active, context):
-                return
+            decision = await self._decide(stream, active, context)
+            if decision is not None:
+                return decision
             problem = "the stream ended before a decision"
         except wire.WireError as error:
             problem = str(error)
@@ -79,9 +85,12 @@ class Processor:
             stream.close()
         self._failed()
         await context.abort(grpc.StatusCode.INTERNAL, problem)
+        raise AssertionError("abort() raises")
 
-    async def _decide(self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes]) -> bool:
-        """Answer messages until the decision is out; false if the gateway ended the stream before."""
+    async def _decide(
+        self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> bytes | None:
+        """Answer messages until there is a decision; ``None`` if the gateway ended the stream before."""
         request_id = ""
         while (message := await context.read()) is not grpc.aio.EOF:
             began = time.perf_counter()
@@ -95,13 +104,14 @@ class Processor:
             del event
             answer = active.replies.encode(reply)
             took = time.perf_counter() - began
-            await context.write(answer)
-            if not isinstance(reply, Continue):
-                self._journal.add(reply, took, stream.body_bytes, request_id)
-                if isinstance(reply, Answer) and reply.fault is not None:
-                    _log.error("the gateway is set up wrongly", extra={"fields": {"fault": reply.fault}})
-                return True
-        return False
+            if isinstance(reply, Continue):
+                await context.write(answer)
+                continue
+            self._journal.add(reply, took, stream.body_bytes, request_id)
+            if isinstance(reply, Answer) and reply.fault is not None:
+                _log.error("the gateway is set up wrongly", extra={"fields": {"fault": reply.fault}})
+            return answer
+        return None
 
     async def _in_thread(self, stream: Stream, message: bytes) -> tuple[wire.Event, Reply]:
         work = asyncio.get_running_loop().run_in_executor(self._readers, _step, stream, message)

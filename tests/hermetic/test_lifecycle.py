@@ -173,7 +173,9 @@ def test_a_changed_configuration_is_loaded_and_a_bad_one_refused(tmp_path: Path)
         reload(router, config.dump(only("sglang")))
         wait_for(lambda: router.logged("configuration file is back to what is in force"), "the file's return")
 
-        reload(router, config.dump(msgspec.structs.replace(only("vllm"), max_body_bytes=2**30)))
+        reload(
+            router, config.dump(msgspec.structs.replace(only("vllm"), max_body_bytes=2**30, max_inflight_bytes=2**30))
+        )
         wait_for(lambda: len(router.logged("configuration refused; the last good one stays in force")) == 3, "refusal")
 
         reload(router, config.dump(only("vllm")))
