@@ -10,14 +10,18 @@ from .models import Snapshot
 from .refusals import Reject, model_not_found, registry_incomplete
 
 
-def error(reject: Reject) -> bytes:
+def error_document(reject: Reject) -> dict[str, dict[str, str | None]]:
     """``{"error": {"message", "type", "param", "code"}}``.
 
     The type is ``invalid_request_error`` for a status below 500, else ``server_error``.
     """
     kind = "server_error" if reject.status >= 500 else "invalid_request_error"  # noqa: PLR2004 - HTTP's server errors
-    body = {"message": reject.message, "type": kind, "param": reject.param, "code": reject.code}
-    return msgspec.json.encode({"error": body})
+    return {"error": {"message": reject.message, "type": kind, "param": reject.param, "code": reject.code}}
+
+
+def error(reject: Reject) -> bytes:
+    """:func:`error_document` as JSON."""
+    return msgspec.json.encode(error_document(reject))
 
 
 @lru_cache(maxsize=1)  # a snapshot never changes, and a long list takes a while to write

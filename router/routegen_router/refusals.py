@@ -1,6 +1,6 @@
 """Every refusal that a client can get from the router: status, code, and a sentence that says what would be right.
 
-The codes are part of the interface (docs/reference/errors.md); the sentences name allowed values and never echo what
+The codes are part of the interface (docs/errors.md); the sentences name allowed values and never echo what
 is inside.
 """
 

@@ -6,7 +6,6 @@ Policies choose HTTPRoutes by label, not by name, so that adding a backend chang
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Any, Final
 
 from routegen.emit.kubernetes import (
@@ -19,8 +18,11 @@ from routegen.emit.kubernetes import (
     quantity,
     selector_labels,
 )
+from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET
 from routegen.emit.router_deployment import GRPC_PORT, router_name
 from routegen.plan import Plan
+from routegen_router.answers import error_document
+from routegen_router.refusals import Reject
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io"
@@ -157,7 +159,7 @@ def route_not_set(plan: Plan) -> Document:
     Envoy Gateway would make a bare 503 of a Service without endpoints; this one has a body. The body limit is the
     listener's here, so that the route answers directly takes nothing away from it.
     """
-    return _refusal(plan, refusal_name(plan), 503, "route_not_set", "No engine was chosen for this request.")
+    return _refusal(plan, refusal_name(plan), ROUTE_NOT_SET)
 
 
 def not_found_name(plan: Plan) -> str:
@@ -167,17 +169,15 @@ def not_found_name(plan: Plan) -> str:
 
 def not_found(plan: Plan) -> Document:
     """404 for what isn't served."""
-    return _refusal(plan, not_found_name(plan), 404, "not_found", "This gateway does not serve that path or method.")
+    return _refusal(plan, not_found_name(plan), NOT_FOUND)
 
 
-def _refusal(plan: Plan, name: str, status: int, code: str, message: str) -> Document:
-    """An answer in OpenAI's shape, as docs/errors.md lists it."""
-    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
-    body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
+def _refusal(plan: Plan, name: str, reject: Reject) -> Document:
+    """An answer in OpenAI's shape."""
     response = {
-        "statusCode": status,
+        "statusCode": reject.status,
         "contentType": "application/json",
-        "body": {"type": "Inline", "inline": body},
+        "body": {"type": "Inline", "inline": json.dumps(error_document(reject))},
     }
     return document(plan, API, "HTTPRouteFilter", name, "refusal", {"directResponse": response})
 

@@ -7,8 +7,6 @@ Envoy's "response code details", which hold the router's error text.
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
@@ -16,7 +14,10 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
+from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET
 from routegen.plan import Plan
+from routegen_router.answers import error_document
+from routegen_router.refusals import Reject
 
 from . import names
 
@@ -30,35 +31,32 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     nowhere = _flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
     failed = _flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
     too_large = f"The request body is larger than this gateway accepts ({plan.max_body_bytes} bytes)."
+    failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
+    refusing = Reject(400, "bad_request", "The gateway refused the request.")
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=_from_router()),
-            _mapper(413, "request_too_large", too_large),
-            _mapper(404, "not_found", "This gateway does not serve that path or method."),
-            _mapper(504, "gateway_timeout", "The router or the engine took too long to answer."),
-            _mapper(503, "route_not_set", "No engine was chosen for this request.", undecided, nowhere),
-            _mapper(503, "engine_unavailable", "The chosen engine can't be reached.", failed),
-            _mapper(503, "router_unavailable", "The gateway's router can't be reached or failed."),
-            _mapper(500, "internal_error", "The gateway failed to handle the request.", op=_AT_LEAST),
-            _mapper(400, "bad_request", "The gateway refused the request.", op=_AT_LEAST),
+            _mapper(Reject(413, "request_too_large", too_large)),
+            _mapper(NOT_FOUND),
+            _mapper(Reject(504, "gateway_timeout", "The router or the engine took too long to answer.")),
+            _mapper(ROUTE_NOT_SET, undecided, nowhere),
+            _mapper(Reject(503, "engine_unavailable", "The chosen engine can't be reached."), failed),
+            _mapper(Reject(503, "router_unavailable", "The gateway's router can't be reached or failed.")),
+            _mapper(failing, op=_AT_LEAST),
+            _mapper(refusing, op=_AT_LEAST),
         ]
     )
 
 
 def _mapper(
-    status: int,
-    code: str,
-    message: str,
-    *conditions: accesslog.AccessLogFilter,
-    op: accesslog.ComparisonFilterOp = _EQUAL,
+    reject: Reject, *conditions: accesslog.AccessLogFilter, op: accesslog.ComparisonFilterOp = _EQUAL
 ) -> hcm.ResponseMapper:
     """Give replies of this status, where all ``conditions`` hold too, this error as their body."""
-    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
-    error = {"message": message, "type": kind, "param": None, "code": code}
+    status = _status(reject.status, op)
     return hcm.ResponseMapper(
-        filter=_all(_status(status, op), *conditions) if conditions else _status(status, op),
+        filter=_all(status, *conditions) if conditions else status,
         body_format_override=core.SubstitutionFormatString(
-            json_format=Struct.from_dict({"error": error}), content_type="application/json"
+            json_format=Struct.from_dict(error_document(reject)), content_type="application/json"
         ),
     )
 

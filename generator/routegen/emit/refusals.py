@@ -1,0 +1,10 @@
+"""What a gateway answers by itself, in the same words for every target; docs/errors.md lists it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from routegen_router.refusals import Reject
+
+NOT_FOUND: Final = Reject(404, "not_found", "This gateway does not serve that path or method.")
+ROUTE_NOT_SET: Final = Reject(503, "route_not_set", "No engine was chosen for this request.")
