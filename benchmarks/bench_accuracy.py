@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from routegen.bench import analysis, arms, conduct, preflight, records
-from routegen.bench.records import Design, Load, Slo
+from routegen.bench.design import Design, Load, Slo
 from routegen.pipeline import read_plan
 from routegen.problems import UserError
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from routegen.bench.analysis import Analysis, analyse
-from routegen.bench.records import Block, Comparison, Part, Recorded, Request
+from routegen.bench.design import Comparison
+from routegen.bench.records import Block, Part, Recorded, Request
 from support.bench_runs import DESIGN, make_run, measure
 
 SMALL = msgspec.structs.replace(DESIGN, requests=4)

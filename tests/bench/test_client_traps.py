@@ -11,10 +11,11 @@ import pytest
 
 from routegen.bench import records
 from routegen.bench.client import Client, Job, body
+from routegen.bench.design import Arm, Design, Load, Run, Slo
 from routegen.bench.measure import measure
 from routegen.bench.metrics import BY_KEY, Cell
 from routegen.bench.prompts import prompt
-from routegen.bench.records import WARMUP, Arm, Clock, Design, Load, Request, Run, Slo
+from routegen.bench.records import WARMUP, Clock, Request
 from support.bench_runs import DESIGN, make_run
 from support.bench_server import CHUNKED, DONE, OPENING, Exchange, Server, answer_well, chunk, event, gather, usage
 

@@ -14,9 +14,10 @@ import pytest
 
 from routegen.bench import conduct, records
 from routegen.bench.analysis import analyse
+from routegen.bench.design import Design, Load, Run
 from routegen.bench.measure import measure
 from routegen.bench.progress import Answered, Event, Finished, Started, Warming, decode, encode
-from routegen.bench.records import WARMUP, Design, Load, Run
+from routegen.bench.records import WARMUP
 from routegen.mock_engine import SGLANG, VLLM, Behaviour, Fault, MockEngine
 from routegen.problems import UserError
 from support.bench_runs import DESIGN, make_run

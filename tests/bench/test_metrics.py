@@ -2,8 +2,9 @@
 
 import pytest
 
+from routegen.bench.design import Slo
 from routegen.bench.metrics import BY_KEY, COMPARED, METRICS, Cell, meets
-from routegen.bench.records import ErrorKind, Request, Slo
+from routegen.bench.records import ErrorKind, Request
 
 
 def request(sent: float, *chunks: float, tokens: int | None = None, error: ErrorKind | None = None) -> Request:

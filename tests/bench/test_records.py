@@ -7,22 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen.bench.records import (
-    FORMAT,
-    Arm,
-    Block,
-    Comparison,
-    Design,
-    Load,
-    Part,
-    Request,
-    Run,
-    Sample,
-    append,
-    create,
-    read,
-    rewrite,
-)
+from routegen.bench.design import Arm, Comparison, Design, Load, Run
+from routegen.bench.records import FORMAT, Block, Part, Request, Sample, append, create, read, rewrite
 from routegen.problems import UserError
 
 RUN = Run(

@@ -6,7 +6,7 @@ import statistics
 import msgspec
 import pytest
 
-from routegen.bench.records import Design, Load
+from routegen.bench.design import Design, Load
 from routegen.bench.schedule import arrivals, order
 from support.bench_runs import DESIGN
 

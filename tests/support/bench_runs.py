@@ -6,19 +6,8 @@ import random
 
 import msgspec
 
-from routegen.bench.records import (
-    FORMAT,
-    Arm,
-    Block,
-    Comparison,
-    Design,
-    Load,
-    Part,
-    Recorded,
-    Request,
-    Run,
-    Slo,
-)
+from routegen.bench.design import Arm, Comparison, Design, Load, Run, Slo
+from routegen.bench.records import FORMAT, Block, Part, Recorded, Request
 from routegen.bench.schedule import order
 from routegen.bench.simulate import Machine
 

@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from .checks import LEAST_BLOCKS, Check, run_checks
+from .design import Arm, Comparison, Run
 from .metrics import BY_KEY, COMPARED, METRICS, Cell, Metric
-from .records import Arm, Comparison, Recorded, Request, Run
+from .records import Recorded, Request
 from .stats import median, needed, quantile
 from .verdict import Effect, Pair, adjust, compare
 

@@ -11,7 +11,7 @@ import msgspec
 from routegen.plan import Addresses, Backend, Plan, ServiceRef
 from routegen.problems import UserError
 
-from .records import Arm, Comparison
+from .design import Arm, Comparison
 
 Way = Literal["gateway", "direct", "both"]
 Mode = Literal["solo", "together", "interference"]

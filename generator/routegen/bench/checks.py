@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from .design import Comparison
 from .metrics import Cell
-from .records import Comparison, Recorded, Request
+from .records import Recorded, Request
 from .stats import quantile
 
 FEW: Final = 0.01

@@ -21,7 +21,8 @@ import msgspec
 from routegen import __version__
 
 from . import sse
-from .records import Arm, Clock, Design, ErrorKind, Request
+from .design import Arm, Design
+from .records import Clock, ErrorKind, Request
 
 _READ_BUFFER: Final = 16 * 2**20
 """Bytes that may wait unread; at the default, long answers stop flowing while the client is busy."""

@@ -18,8 +18,8 @@ from routegen.problems import UserError
 
 from . import records
 from .arms import Layout
+from .design import Design, Finding, Run
 from .progress import Event, decode
-from .records import Design, Finding, Run
 
 
 def new_run(

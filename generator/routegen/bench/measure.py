@@ -20,9 +20,10 @@ import uvloop
 from routegen.problems import UserError
 
 from .client import Client, Job, body
+from .design import Run
 from .progress import Answered, Event, Finished, Started, Warming, encode
 from .prompts import prompt
-from .records import WARMUP, Block, Clock, Part, Recorded, Request, Run, append, read
+from .records import WARMUP, Block, Clock, Part, Recorded, Request, append, read
 from .schedule import Slot, arrivals, order
 
 Emit = Callable[[Event], None]

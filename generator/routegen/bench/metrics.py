@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from .records import Request, Slo
+from .design import Slo
+from .records import Request
 from .stats import median
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from routegen.problems import UserError
 
-from .records import Arm
+from .design import Arm
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 

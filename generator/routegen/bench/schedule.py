@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from .records import Design
+from .design import Design
 
 Slot = tuple[str, ...]
 """Arms that are loaded at the same time."""

@@ -18,9 +18,9 @@ from . import records
 from .arms import Way, from_plan, from_urls, lay_out
 from .checks import LEAST_BLOCKS
 from .conduct import new_run
+from .design import Arm, Design, Finding, Load, Slo
 from .metrics import COMPARED
 from .preflight import find_max_lengths, find_model
-from .records import Arm, Design, Finding, Load, Slo
 
 CONFIDENCE = 0.95
 CONCURRENCY = 8

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .analysis import Analysis, Compared, Percentile
+from .design import Load
 from .metrics import BY_KEY, Metric
-from .records import Load
 from .verdict import Effect
 
 

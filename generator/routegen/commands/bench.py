@@ -15,7 +15,7 @@ from routegen.problems import UserError
 
 if TYPE_CHECKING:
     from routegen.bench.analysis import Analysis
-    from routegen.bench.records import Finding
+    from routegen.bench.design import Finding
     from routegen.bench.report.model import Report
 
 INVALID: Final = 3
@@ -206,7 +206,7 @@ def _audit(paths: tuple[str, ...]) -> tuple[Finding, ...]:
     """What the audit finds in the engines' manifests."""
     from routegen.audit.reading import read_manifests  # noqa: PLC0415 - only where manifests are given
     from routegen.audit.report import audit  # noqa: PLC0415
-    from routegen.bench.records import Finding  # noqa: PLC0415
+    from routegen.bench.design import Finding  # noqa: PLC0415
 
     return tuple(
         Finding(

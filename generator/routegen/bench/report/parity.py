@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from routegen.bench.analysis import Analysis
-from routegen.bench.records import Finding
+from routegen.bench.design import Finding
 
 State = Literal["same", "different", "unknown"]
 

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from routegen.bench.records import Clock, Run
+from routegen.bench.design import Run
+from routegen.bench.records import Clock
 from routegen.cluster import Cluster
 
 from .engines import EngineFigures, UnknownEngine
