@@ -190,6 +190,27 @@ def test_where_nobody_removes_the_clients_header_the_router_still_overwrites_it(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_where_nobody_removes_it_and_the_router_fails_the_clients_header_chooses_nothing(version: str) -> None:
+    plan = two_engines()
+    plan = replace(
+        plan, gateway=replace(plan.gateway, create=False), router=replace(plan.router, failure_backend="sglang")
+    )
+    asked = {"model": "llama", "inference_server": "vllm"}
+    with at_work(version, plan) as gateway:
+        assert gateway.post(asked, headers=forged("sglang")).header(HEADER) == "vllm"
+        assert gateway.router is not None
+        gateway.router.stop(signal.SIGKILL)
+        gateway.forget()
+        assert gateway.post(asked, headers=forged("vllm")).status == 503
+        assert gateway.post(asked).status == 200
+        assert gateway.reached() == {"vllm": 0, "sglang": 1}
+    with fake_router("aborts") as address, at_work(version, plan, address) as gateway:
+        assert gateway.post(asked, headers=forged("vllm")).status == 503
+        assert gateway.post(asked).status == 200
+        assert gateway.reached() == {"vllm": 0, "sglang": 1}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_router_that_says_nothing_leaves_the_request_undecided(version: str) -> None:
     with fake_router("closes") as address, at_work(version, two_engines(), address) as gateway:
         for headers in ([], forged("vllm")):

@@ -2,8 +2,8 @@
 
 Envoy Gateway itself can't run in a test; its translation can be imitated where it matters to a request. Sources:
 its task pages on external processing, ClientTrafficPolicy and direct responses, and its own golden files. In
-particular: ext_proc is in the filter chain but disabled, and each route that a policy selects enables it; a route that
-answers itself is a direct response; the body limit is the listener's.
+particular: each policy's ext_proc is in the filter chain but disabled, and each route that the policy selects enables
+it; a route that answers itself is a direct response; the body limit is the listener's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 Document = Mapping[str, Any]
 _TYPES = "type.googleapis.com/envoy"
-_FILTER = "envoy.filters.http.ext_proc/router"
+_FILTER = "envoy.filters.http.ext_proc"
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
@@ -75,7 +75,7 @@ def _listener(objects: Mapping[tuple[str, str], Document]) -> dict[str, Any]:
                 clients.get("headers", {}).get("withUnderscoresAction", ""), "REJECT_REQUEST"
             )
         },
-        "http_filters": [_processor(objects), _named("envoy.filters.http.router", "filters.http.router.v3.Router")],
+        "http_filters": [*_processors(objects), _named("envoy.filters.http.router", "filters.http.router.v3.Router")],
         "route_config": {
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes(objects)}],
         },
@@ -107,13 +107,19 @@ def _bytes(quantity: str) -> int:
     return int(quantity[:-2]) * _UNITS[unit] if unit in _UNITS else int(quantity)
 
 
-def _processor(objects: Mapping[tuple[str, str], Document]) -> dict[str, Any]:
-    (policy,) = (document["spec"] for (kind, _), document in objects.items() if kind == "EnvoyExtensionPolicy")
+def _processors(objects: Mapping[tuple[str, str], Document]) -> list[dict[str, Any]]:
+    policies = [
+        (name, document["spec"]) for (kind, name), document in objects.items() if kind == "EnvoyExtensionPolicy"
+    ]
+    return [_processor(name, policy) for name, policy in policies]
+
+
+def _processor(name: str, policy: Mapping[str, Any]) -> dict[str, Any]:
     (wanted,) = policy["extProc"]
     assert wanted["processingMode"] == {"request": {"body": "Buffered"}}
     return {
         **_named(
-            _FILTER,
+            f"{_FILTER}/{name}",
             "filters.http.ext_proc.v3.ExternalProcessor",
             grpc_service={"envoy_grpc": {"cluster_name": "router"}, "timeout": "10s"},
             failure_mode_allow=wanted["failOpen"],
@@ -172,8 +178,9 @@ def _route(
         route["route"] = {"weighted_clusters": {"clusters": weights}, "timeout": rule["timeouts"]["request"]}
     for entry in rule.get("filters", []):
         _apply(entry, route, objects)
-    if _is_read(document, objects):
-        route["typed_per_filter_config"] = {_FILTER: {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}}
+    enabled = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
+    if chosen := _choosing(document, objects):
+        route["typed_per_filter_config"] = {f"{_FILTER}/{name}": enabled for name in chosen}
     return route
 
 
@@ -199,7 +206,13 @@ def _apply(entry: Mapping[str, Any], route: dict[str, Any], objects: Mapping[tup
             ]
 
 
-def _is_read(route: Document, objects: Mapping[tuple[str, str], Document]) -> bool:
-    (policy,) = (document["spec"] for (kind, _), document in objects.items() if kind == "EnvoyExtensionPolicy")
+def _choosing(route: Document, objects: Mapping[tuple[str, str], Document]) -> list[str]:
+    """The policies that select the route."""
     labels = route["metadata"]["labels"].items()
-    return any(selector["matchLabels"].items() <= labels for selector in policy["targetSelectors"])
+    return [
+        name
+        for (kind, name), policy in objects.items()
+        if kind == "EnvoyExtensionPolicy"
+        for selector in policy["spec"]["targetSelectors"]
+        if selector["matchLabels"].items() <= labels
+    ]

@@ -149,19 +149,36 @@ def test_a_listener_with_a_secret_ends_tls() -> None:
 def test_the_router_is_attached_to_waiting_and_engine_routes_and_to_no_other() -> None:
     plan = replace(TWO_ENGINES, passthrough=(ir.Passthrough("/tokenize", "POST", "vllm"),))
     output = render(plan)
-    (selector,) = only(output, "EnvoyExtensionPolicy")["spec"]["targetSelectors"]
+    selectors = only(output, "EnvoyExtensionPolicy")["spec"]["targetSelectors"]
     attached = {
         name
         for name, route in named(output, "HTTPRoute").items()
+        for selector in selectors
         if selector["matchLabels"].items() <= route["metadata"]["labels"].items()
     }
     assert attached == {"compare-to-vllm", "compare-to-sglang", "compare-models", "compare-waiting"}
 
 
-@pytest.mark.parametrize(("failure", "open_"), [(None, False), ("sglang", True)])
-def test_the_router_fails_open_only_where_a_failure_backend_is_named(failure: str | None, *, open_: bool) -> None:
-    policy = only(render(with_router(TWO_ENGINES, failure_backend=failure)), "EnvoyExtensionPolicy")
-    assert policy["spec"]["extProc"][0]["failOpen"] is open_
+def test_the_router_fails_closed_where_no_failure_backend_is_named() -> None:
+    assert only(render(TWO_ENGINES), "EnvoyExtensionPolicy")["spec"]["extProc"][0]["failOpen"] is False
+
+
+def test_with_a_failure_backend_the_waiting_route_alone_fails_open() -> None:
+    output = render(with_router(TWO_ENGINES, failure_backend="sglang"))
+    policies = named(output, "EnvoyExtensionPolicy")
+    found = {
+        route: policy["spec"]["extProc"][0]["failOpen"]
+        for route, labels in ((name, one["metadata"]["labels"]) for name, one in named(output, "HTTPRoute").items())
+        for policy in policies.values()
+        for selector in policy["spec"]["targetSelectors"]
+        if selector["matchLabels"].items() <= labels.items()
+    }
+    assert found == {
+        "compare-to-vllm": False,
+        "compare-to-sglang": False,
+        "compare-models": False,
+        "compare-waiting": True,
+    }
 
 
 def test_the_router_policy_leads_to_the_routers_service() -> None:

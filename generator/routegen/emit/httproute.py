@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from routegen.emit.kubernetes import INFERENCE_ROUTE, PASSTHROUGH_ROUTE, Document, child_name, document
-from routegen.plan import Backend, Passthrough, Plan
+from routegen.emit.kubernetes import INFERENCE_ROUTE, PASSTHROUGH_ROUTE, WAITING_ROUTE, Document, child_name, document
+from routegen.plan import MODELS_PATH, Backend, Passthrough, Plan
 
 MAX_RULE_MATCHES: Final = 64
 MAX_ROUTE_MATCHES: Final = 128
 """Over all rules of an HTTPRoute; both limits are Gateway API's (HTTPRouteRule, HTTPRouteSpec)."""
-MODELS_PATH: Final = "/v1/models"
 
 Refs = Sequence[dict[str, Any]]
 """``backendRefs`` of a rule."""
@@ -42,7 +41,7 @@ def waiting_routes(plan: Plan, refs: Refs, refusal: str) -> list[Document]:
     # With `failure` no response header is set: it names the backend that was decided for, and here nothing was.
     action = {"filters": _anonymous(plan), **_forward(refs)} if refs else {"filters": [_answer(refusal)]}
     matches = [_exact(path, "POST") for path in plan.paths]
-    return _routes(plan, child_name(plan.name, "waiting"), INFERENCE_ROUTE, matches, action)
+    return _routes(plan, child_name(plan.name, "waiting"), WAITING_ROUTE, matches, action)
 
 
 def models_routes(plan: Plan, refusal: str) -> list[Document]:

@@ -15,7 +15,9 @@ MAX_LABEL: Final = 63
 """The longest DNS label (RFC 1123): Service names, label values, and pod names' parts."""
 
 INFERENCE_ROUTE: Final = "inference-route"
-"""The component label of the HTTPRoutes that the router is attached to."""
+"""The component label of the HTTPRoutes of decided requests, and of the list of models; the router is on them."""
+WAITING_ROUTE: Final = "waiting-route"
+"""The component label of the HTTPRoutes where requests wait for the router's decision."""
 PASSTHROUGH_ROUTE: Final = "passthrough-route"
 """The component label of the HTTPRoutes that reach an engine unread."""
 ROUTER: Final = "router"

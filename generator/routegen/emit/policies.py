@@ -6,12 +6,15 @@ Policies choose HTTPRoutes by label, not by name, so that adding a backend chang
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
+from routegen.emit import limits
 from routegen.emit.kubernetes import (
     INFERENCE_ROUTE,
     PASSTHROUGH_ROUTE,
     ROUTER,
+    WAITING_ROUTE,
     Document,
     child_name,
     document,
@@ -26,17 +29,6 @@ from routegen_router.refusals import Reject
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io"
-
-_DECISION_TIMEOUT: Final = "5s"
-"""For one answer of the router; Envoy's default of 200 ms is too short for large bodies on a busy machine."""
-_UPLOAD_TIMEOUT: Final = "300s"
-"""For a client to send its whole request."""
-_SILENCE: Final = "3600s"
-"""An answer that moves no byte for so long is given up; there is no other limit on how long it takes."""
-_MANY: Final = 100_000
-"""In place of 1024 parallel requests and connections: a generation holds its request for minutes."""
-_KEEP_ALIVE: Final = "4s"
-"""Idle connections are closed before the engine closes them (uvicorn: 5 s), else a request may meet the closing."""
 
 
 def client_traffic_policy(plan: Plan) -> Document:
@@ -60,20 +52,32 @@ def client_traffic_settings(plan: Plan) -> dict[str, Any]:
         },
         # The default answers 307 where a path holds %2F, and clients encode the slashes of model ids so.
         "path": {"escapedSlashesAction": "KeepUnchanged"},
-        "timeout": {"http": {"requestReceivedTimeout": _UPLOAD_TIMEOUT}},
+        "timeout": {"http": {"requestReceivedTimeout": _seconds(limits.UPLOAD)}},
     }
 
 
-def extension_policy(plan: Plan) -> Document:
+def extension_policies(plan: Plan) -> list[Document]:
     """Ask the router, on every route that requests wait on and on every route that it decides for.
 
-    On the latter too: should a client's routing header get so far, the router overwrites it.
+    On the latter too: should a client's routing header get so far, the router overwrites it. With a failure backend the
+    waiting route has a policy of its own, for it alone fails open: where the router can't overrule such a header, the
+    request must not go to the engine that the client named.
     """
+    name, fails_open = child_name(plan.name, ROUTER), plan.router.failure_backend is not None
+    if not fails_open:
+        return [_extension_policy(plan, name, (INFERENCE_ROUTE, WAITING_ROUTE))]
+    return [
+        _extension_policy(plan, name, (INFERENCE_ROUTE,)),
+        _extension_policy(plan, child_name(plan.name, ROUTER, "waiting"), (WAITING_ROUTE,), fails_open=True),
+    ]
+
+
+def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails_open: bool = False) -> Document:
     processor = {
         "backendRefs": [{"name": router_name(plan), "port": GRPC_PORT}],
         "processingMode": {"request": {"body": "Buffered"}},
-        "messageTimeout": _DECISION_TIMEOUT,
-        "failOpen": plan.router.failure_backend is not None,
+        "messageTimeout": _seconds(limits.DECISION),
+        "failOpen": fails_open,
         "statusOnError": 503,
         "metadata": {"writableNamespaces": ["routegen"]},
         "backendSettings": {
@@ -103,15 +107,15 @@ def extension_policy(plan: Plan) -> Document:
             },
         },
     }
-    spec = {"targetSelectors": [_routes(plan, INFERENCE_ROUTE)], "extProc": [processor]}
-    return document(plan, API, "EnvoyExtensionPolicy", child_name(plan.name, ROUTER), ROUTER, spec)
+    spec = {"targetSelectors": [_routes(plan, component) for component in components], "extProc": [processor]}
+    return document(plan, API, "EnvoyExtensionPolicy", name, ROUTER, spec)
 
 
 def backend_traffic_policies(plan: Plan) -> list[Document]:
     """How engines are spoken to: patiently, and never asked twice for what they may have begun."""
-    components = [("engines", INFERENCE_ROUTE)]
+    groups: list[tuple[str, tuple[str, ...]]] = [("engines", (INFERENCE_ROUTE, WAITING_ROUTE))]
     if plan.passthrough:
-        components.append(("passthrough", PASSTHROUGH_ROUTE))
+        groups.append(("passthrough", (PASSTHROUGH_ROUTE,)))
     settings: dict[str, Any] = {
         # With the Gateway's own policy, where it has one: rate limits belong there.
         "mergeType": "StrategicMerge",
@@ -132,7 +136,11 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
         "tcpKeepalive": {"idleTime": "60s", "interval": "10s", "probes": 3},
         "timeout": {
             "tcp": {"connectTimeout": "5s"},
-            "http": {"requestTimeout": "0s", "streamIdleTimeout": _SILENCE, "connectionIdleTimeout": _KEEP_ALIVE},
+            "http": {
+                "requestTimeout": "0s",
+                "streamIdleTimeout": _seconds(limits.SILENCE),
+                "connectionIdleTimeout": _seconds(limits.KEEP_ALIVE),
+            },
         },
     }
     return [
@@ -142,9 +150,9 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
             "BackendTrafficPolicy",
             child_name(plan.name, suffix),
             "engines",
-            {"targetSelectors": [_routes(plan, component)], **settings},
+            {"targetSelectors": [_routes(plan, component) for component in components], **settings},
         )
-        for suffix, component in components
+        for suffix, components in groups
     ]
 
 
@@ -188,8 +196,13 @@ def _routes(plan: Plan, component: str) -> dict[str, Any]:
 
 def _circuit_breaker() -> dict[str, int]:
     return {
-        "maxConnections": _MANY,
-        "maxPendingRequests": _MANY,
-        "maxParallelRequests": _MANY,
+        "maxConnections": limits.MANY,
+        "maxPendingRequests": limits.MANY,
+        "maxParallelRequests": limits.MANY,
         "maxParallelRetries": 1024,
     }
+
+
+def _seconds(value: float) -> str:
+    """A duration as Gateway API writes it (GEP-2257)."""
+    return f"{value:g}s"
