@@ -71,7 +71,7 @@ class Report:
     """The error's code, where it is refused."""
     reply: Reply
     warnings: tuple[str, ...]
-    """What looks like a mistake in the request."""
+    """What looks like a mistake in the request, and what to do where too little is known of the engines."""
 
     @property
     def shares(self) -> dict[str, float]:
@@ -105,7 +105,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
         code=None if isinstance(outcome, Routed) else outcome.code,
         reply=_reply(plan, outcome),
-        warnings=(*dropped, *_misspelt(config, request)),
+        warnings=(*dropped, *_misspelt(config, request), *_remedy(knowledge, outcome)),
     )
 
 
@@ -158,6 +158,11 @@ def _passthrough(plan: Plan, request: Request) -> str | None:
         return None
     taking = (entry.backend for entry in plan.passthrough if entry.method == request.method and entry.takes(path))
     return next(taking, None)
+
+
+def _remedy(knowledge: Knowledge, outcome: Routed | Answer) -> tuple[str, ...]:
+    incomplete = isinstance(outcome, Answer) and outcome.code == "registry_incomplete"
+    return (knowledge.remedy,) if incomplete and knowledge.remedy else ()
 
 
 def _misspelt(config: Config, request: Request) -> Iterator[str]:

@@ -6,12 +6,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
 
 from routegen.problems import UserError
+from routegen_router.ask import KINDS
 from routegen_router.config import Config
 from routegen_router.models import Answer, Known, Snapshot
 from routegen_router.poller import poll_all
@@ -20,6 +21,7 @@ from routegen_router.status import RegistryStatus
 TIMEOUT: Final = 5.0
 """Seconds that a running router may take to tell what it knows."""
 MAX_BYTES: Final = 16 * 1024 * 1024
+OTHERWISE: Final = "ask a running router with --registry, or list the backends' `models` in routes.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,14 @@ class Knowledge:
     origin: str
     """In words, such as ``engines polled now``."""
     backends: tuple[BackendKnowledge, ...]
+    remedy: str = ""
+    """What to do where it doesn't suffice."""
 
 
 def static(config: Config) -> Knowledge:
     """What routes.yaml itself says."""
-    return _knowledge(config, "routes.yaml alone; engines were not asked", {}, {}, "polled")
+    known = _knowledge(config, "routes.yaml alone; engines were not asked", {}, {}, "polled")
+    return replace(known, remedy=f"engines were not asked for their models: leave out --no-poll, or {OTHERWISE}")
 
 
 def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | Exception]] = poll_all) -> Knowledge:
@@ -61,7 +66,9 @@ def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | Excepti
     answers = {name: answer for name, answer in told.items() if isinstance(answer, Answer)}
     errors = {name: str(error) for name, error in told.items() if isinstance(error, Exception)}
     origin = "engines polled now" if told else "routes.yaml alone; there is no engine to ask"
-    return _knowledge(config, origin, answers, errors, "polled")
+    known = _knowledge(config, origin, answers, errors, "polled")
+    silent = ", ".join(errors)
+    return replace(known, remedy=f"not every engine can be asked from here (no answer from {silent}): {OTHERWISE}")
 
 
 def from_router(config: Config, url: str) -> Knowledge:
@@ -78,7 +85,7 @@ def from_router(config: Config, url: str) -> Knowledge:
         for told in status.backends
         if told.polled is not None
     }
-    errors = {told.name: told.error for told in status.backends if told.error is not None}
+    errors = {told.name: KINDS.get(told.error, told.error) for told in status.backends if told.error is not None}
     missing = {backend.name for backend in config.backends} - {told.name for told in status.backends}
     errors |= dict.fromkeys(missing, "the router doesn't know this backend; it runs another routes.yaml")
     alive = {told.name: told.alive for told in status.backends}

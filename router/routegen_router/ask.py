@@ -25,12 +25,25 @@ MAX_CREATED: Final = 1 << 53
 """A later time than this (in Unix seconds) is none; larger integers aren't the same in every JSON reader."""
 
 
+KINDS: Final = {
+    "timeout": "no whole answer in time",
+    "connect": "no connection",
+    "tls": "no TLS",
+    "http": "its answer is not HTTP",
+    "redirect": "it answers with a redirect",
+    "status": "it answers with an error",
+    "too_large": "its list of models is too long",
+    "not_a_list": "its answer is not a list of models",
+}
+"""Kinds of failed polls, as ``/registry`` names them -> what people are told."""
+
+
 class PollError(Exception):
     """An engine gave no usable answer."""
 
     def __init__(self, kind: str, detail: str) -> None:
         self.kind = kind
-        """``timeout``, ``connect``, ``tls``, ``http``, ``redirect``, ``status``, ``too_large`` or ``not_a_list``."""
+        """One of :data:`KINDS`."""
         super().__init__(detail)
 
 

@@ -281,7 +281,7 @@ async def test_an_engine_that_does_not_answer_is_named_and_waited_for() -> None:
         port = reserved.getsockname()[1]
     with up("-f", str(TWO_ENGINES), "--mock-engines", "--engine", f"sglang=http://127.0.0.1:{port}") as running:
         line = running.says("the engine of backend sglang does not answer").string
-        assert f"http://127.0.0.1:{port}/v1/models" in line
+        assert f"http://127.0.0.1:{port}/v1/models (no connection)" in line
         assert "start it, or say where it is with --engine sglang=URL" in line
         assert not any(line.startswith("Ready") for line in running.lines)
         async with MockEngine(SGLANG, Behaviour(models=("qwen",)), port=port) as engine:

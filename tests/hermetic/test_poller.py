@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from routegen_router.ask import MAX_BYTES, MAX_ID, MAX_MODELS, PollError, ask
+from routegen_router.ask import KINDS, MAX_BYTES, MAX_ID, MAX_MODELS, PollError, ask
 from routegen_router.config import Backend, Config, Models, Poll
 from routegen_router.models import Answer
 from routegen_router.poller import Registry, poll_all
@@ -117,6 +117,7 @@ def test_a_bad_answer_is_an_error_of_its_kind(kind: str, respond: Respond) -> No
     with engine(respond) as running, pytest.raises(PollError) as caught:
         ask(Poll(url=running.url), 0.3)
     assert caught.value.kind == kind
+    assert kind in KINDS
     assert len(running.asked) == 1
 
 

@@ -14,8 +14,10 @@ from routegen import plan as ir
 from routegen.compile import compile_text
 from routegen.explain import PASSTHROUGH, Report, Request, checked_config, explain
 from routegen.explain_text import as_json, as_text
+from routegen.knowledge import OTHERWISE
 from routegen.problems import UserError
 from routegen_router.admission import Admission
+from routegen_router.ask import PollError
 from routegen_router.models import Answer
 from routegen_router.stream import Body, Headers, Policy, Routed, Stream
 
@@ -166,6 +168,17 @@ def test_headers_that_never_reach_the_router_are_pointed_out() -> None:
     assert "the gateway drops headers with underscores" in dropped
     assert 'did you mean "x-tenant"?' in misspelt
     assert told.backend == "vllm-a"
+
+
+def test_where_too_little_is_known_of_the_engines_the_way_out_is_told() -> None:
+    config = checked_config(PLAN)
+    unasked = explain(PLAN, knowledge.static(config), Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
+    assert unasked.code == "registry_incomplete"
+    assert unasked.warnings == (f"engines were not asked for their models: leave out --no-poll, or {OTHERWISE}",)
+    some = knowledge.polled(config, lambda _config: {**TOLD, "sglang": PollError("connect", "Connection refused")})
+    silent = explain(PLAN, some, Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
+    assert "not every engine can be asked from here (no answer from sglang)" in silent.warnings[0]
+    assert report('{"model":"new"}').warnings == ()
 
 
 def test_headers_choose_as_they_do_in_the_router() -> None:

@@ -38,6 +38,16 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             1,
             "routegen: routes.yaml/more can't be written: routes.yaml is not a folder",
         ),
+        (
+            "routegen explain --body latin-1.yaml",
+            2,
+            "--body latin-1.yaml would be the body itself; --body @latin-1.yaml reads the file",
+        ),
+        (
+            "routegen up --engine a=http://127.0.0.1:1 --engine a=http://127.0.0.1:2",
+            2,
+            "Invalid value for '--engine': a is given twice; a backend's engine has one address",
+        ),
         ("routegen explain --path v1/models", 2, "--path begins with /, such as /v1/models"),
     ],
 )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from routegen.knowledge import Knowledge
     from routegen.plan import Plan
 
+MAX_NAME = 256
+"""No file has a longer name."""
+
 
 @click.command("explain")
 @routes_file
@@ -97,6 +100,8 @@ def _body(given: str | None, method: str) -> bytes:
         return b"{}" if method.upper() == "POST" else b""
     if given == "-":
         return sys.stdin.buffer.read()
+    if "{" not in given and len(given) < MAX_NAME and Path(given).is_file():
+        raise click.UsageError(f"--body {given} would be the body itself; --body @{given} reads the file")
     if not given.startswith("@"):
         return given.encode("utf-8", "surrogateescape")
     try:

@@ -14,9 +14,13 @@ def _read_engines(ctx: click.Context, param: click.Parameter, values: tuple[str,
     from routegen.local.engines import read_address  # noqa: PLC0415 - not for `--help`
 
     try:
-        return dict(map(read_address, values))
+        engines = list(map(read_address, values))
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from error
+    for index, (name, _) in enumerate(engines):
+        if name in dict(engines[:index]):
+            raise click.BadParameter(f"{name} is given twice; a backend's engine has one address", ctx, param)
+    return dict(engines)
 
 
 @click.command("up")
@@ -30,8 +34,17 @@ def _read_engines(ctx: click.Context, param: click.Parameter, values: tuple[str,
     help="Where a backend's engine is; may be repeated.",
 )
 @click.option("--mock-engines", is_flag=True, help="A small engine that invents its text for every other backend.")
-@click.option("--port", type=PORT, default=10000, show_default=True, help="Where clients connect; 0 is any free one.")
-@click.option("--admin-port", type=PORT, default=0, help="Envoy's admin interface; any free one by default.")
+@click.option(
+    "--port",
+    type=PORT,
+    metavar="PORT",
+    default=10000,
+    show_default=True,
+    help="Where clients connect; 0 is any free one.",
+)
+@click.option(
+    "--admin-port", type=PORT, metavar="PORT", default=0, help="Envoy's admin interface; any free one by default."
+)
 def command(source: str, engines: dict[str, str], port: int, admin_port: int, *, mock_engines: bool) -> None:
     """Run Envoy and the router on this machine, now.
 

@@ -20,6 +20,7 @@ from routegen.local.gateway import LocalGateway
 from routegen.local.watch import changes, content
 from routegen.plan import Plan
 from routegen.problems import InputError, UserError
+from routegen_router.ask import KINDS
 from routegen_router.models import is_glob
 from routegen_router.status import BackendStatus, RegistryStatus
 
@@ -134,9 +135,9 @@ class _Up:
         for backend in status.backends:
             before = self.engines.get(backend.name)
             if backend.error is not None and (before is None or before.error is None):
-                at = plan.backend(backend.name).poll_url
+                at, why = plan.backend(backend.name).poll_url, KINDS.get(backend.error, backend.error)
                 _warn(
-                    f"the engine of backend {backend.name} does not answer at {at} ({backend.error}): "
+                    f"the engine of backend {backend.name} does not answer at {at} ({why}): "
                     f"start it, or say where it is with --engine {backend.name}=URL; still asking"
                 )
             elif backend.error is None and before is not None and before.error is not None:
