@@ -7,10 +7,13 @@ file, no line, no target's dialect. The compiler makes it, emitters only read it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 FieldPath = tuple[str, ...]
 """Object keys from the top of a request body."""
+
+MODELS_PATH: Final = "/v1/models"
+"""The list of all engines' models, which the router answers, and below it each model by its id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import yaml
 
 from routegen import pipeline
 from routegen.compile import compile_text
-from routegen.emit.envoy import access_log, bootstrap, clusters, listeners, router_filter, routes, tls
+from routegen.emit import limits
+from routegen.emit.envoy import access_log, bootstrap, tls
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/targets/envoy.md").read_text(encoding="utf-8")
@@ -25,15 +26,15 @@ def test_every_field_of_the_access_log_is_explained_and_no_other() -> None:
 
 def test_the_figures_are_the_rendered_ones() -> None:
     said = [
-        f"({router_filter.MESSAGE_TIMEOUT:g} s for each",
-        f"{listeners.UPLOAD_TIMEOUT:g} s, else 408",
-        f"closed after {clusters.ENGINE_KEEP_ALIVE:g} s",
+        f"({limits.DECISION:g} s for each",
+        f"{limits.UPLOAD:g} s, else 408",
+        f"closed after {limits.KEEP_ALIVE:g} s",
         f"listens on `{bootstrap.ADMIN}`",
         f"(`{tls.SYSTEM_AUTHORITIES}`",
         f"at most {bootstrap.MAX_CONNECTIONS:,} connections",
     ]
     assert [sentence for sentence in said if sentence not in PAGE] == []
-    assert routes.GENERATION_IDLE == 3600  # "one hour without a byte"
+    assert limits.SILENCE == 3600  # "one hour without a byte"
 
 
 def test_the_piece_of_routes_yaml_compiles() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routegen.compile.names import Findings
 from routegen.compile.units import size
-from routegen.plan import Passthrough
+from routegen.plan import MODELS_PATH, Passthrough
 from routegen.positions import Path
 from routegen.spec.models import Spec
 
@@ -77,5 +77,5 @@ def _check_passthrough_path(entry: Passthrough, path: Path, spec: Spec, findings
     read = [served for served in spec.paths if entry.method == "POST" and entry.takes(served)]
     if read:
         findings.add(path, f"would let these past the router, which is to read them: {', '.join(read)}")
-    if entry.method == "GET" and (entry.takes("/v1/models") or entry.path.startswith("/v1/models/")):
+    if entry.method == "GET" and (entry.takes(MODELS_PATH) or entry.path.startswith(f"{MODELS_PATH}/")):
         findings.add(path, "would hide GET /v1/models, which the router answers for all engines")

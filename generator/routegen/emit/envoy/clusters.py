@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoint
@@ -11,19 +9,13 @@ from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstreams
 from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.google.protobuf import Any
 
+from routegen.emit import limits
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
 from routegen.problems import UserError
 
 from . import names
 from .messages import needs_dns, packed, parse_address, seconds, socket_address
 from .tls import upstream_tls
-
-ENGINE_KEEP_ALIVE: Final = 4.0
-"""Seconds that an idle connection to an engine is kept: less than the 5 s after which uvicorn, the server of vLLM
-and SGLang, closes it. A request on a connection that is just being closed would fail, and a POST isn't retried."""
-
-_MANY: Final = 100_000
-"""Queueing is the engines' business; Envoy's default of 1024 would refuse requests that an engine takes."""
 
 
 def engine_clusters(plan: Plan) -> list[cluster.Cluster]:
@@ -58,7 +50,7 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
     """One engine: HTTP/1.1, slow answers are fine, and it is never cut off altogether."""
     addresses = [socket_address(host, port) for host, port in hosts(backend)]
     protocol = upstreams.HttpProtocolOptions(
-        common_http_protocol_options=core.HttpProtocolOptions(idle_timeout=seconds(ENGINE_KEEP_ALIVE)),
+        common_http_protocol_options=core.HttpProtocolOptions(idle_timeout=seconds(limits.KEEP_ALIVE)),
         explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
             http_protocol_options=core.Http1ProtocolOptions()
         ),
@@ -163,8 +155,9 @@ def _cluster(
     kinds, families = cluster.ClusterDiscoveryType, cluster.ClusterDnsLookupFamily
     endpoints = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address)) for address in addresses]
     options: dict[str, Any] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(protocol)}
-    limits = cluster.CircuitBreakersThresholds(
-        max_connections=_MANY, max_pending_requests=_MANY, max_requests=_MANY, max_retries=1000
+    many = limits.MANY
+    thresholds = cluster.CircuitBreakersThresholds(
+        max_connections=many, max_pending_requests=many, max_requests=many, max_retries=1000
     )
     keepalive = core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
     return cluster.Cluster(
@@ -175,7 +168,7 @@ def _cluster(
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
         common_lb_config=cluster.ClusterCommonLbConfig(healthy_panic_threshold=envoy_type.Percent(value=1)),
         typed_extension_protocol_options=options,
-        circuit_breakers=cluster.CircuitBreakers(thresholds=[limits]),
+        circuit_breakers=cluster.CircuitBreakers(thresholds=[thresholds]),
         upstream_connection_options=None if pipes else cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive),
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]

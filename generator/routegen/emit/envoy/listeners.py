@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
+from routegen.emit import limits
 from routegen.plan import Listener, Plan
 
 from . import names
@@ -21,9 +22,6 @@ from .replies import local_replies
 from .router_filter import router_filter
 from .routes import route_configuration
 from .tls import downstream_tls
-
-UPLOAD_TIMEOUT: Final = 300.0
-"""Seconds in which a request must be read to its end; then 408. 32 MiB need 0.9 Mbit/s."""
 
 _MIB: Final = 1 << 20
 
@@ -69,7 +67,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
             max_concurrent_streams=256, initial_stream_window_size=_MIB, initial_connection_window_size=4 * _MIB
         ),
         request_headers_timeout=seconds(30),
-        request_timeout=seconds(UPLOAD_TIMEOUT),
+        request_timeout=seconds(limits.UPLOAD),
         stream_idle_timeout=seconds(300),
         upgrade_configs=_upgrades(plan),
         early_header_mutation_extensions=[_remove_early(plan)],

@@ -13,15 +13,13 @@ from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
+from routegen.emit import limits
 from routegen.emit.router_config import router_config
 from routegen.plan import Plan
 from routegen_router.config import read_headers
 
 from . import names
 from .messages import exact, one_of, packed, seconds
-
-MESSAGE_TIMEOUT: Final = 5.0
-"""Seconds for each of the router's replies, counted from the moment the whole body is sent; more is 504."""
 
 ANSWER_HEADERS: Final = ("content-type", "retry-after")
 """Headers that the router's own answers carry: mutation rules apply to those answers too."""
@@ -59,7 +57,7 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
             response_body_mode=none,
             response_trailer_mode=skip,
         ),
-        message_timeout=seconds(MESSAGE_TIMEOUT),
+        message_timeout=seconds(limits.DECISION),
         status_on_error=envoy_type.HttpStatus(code=envoy_type.StatusCode.ServiceUnavailable),
         mutation_rules=mutation_rules.HeaderMutationRules(
             disallow_all=True,

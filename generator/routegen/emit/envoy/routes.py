@@ -9,8 +9,6 @@ lose ``request_body_buffer_limit``.
 
 from __future__ import annotations
 
-from typing import Final
-
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
@@ -18,16 +16,12 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
 from routegen.addresses import is_ip
-from routegen.plan import Passthrough, Plan
+from routegen.emit import limits
+from routegen.plan import MODELS_PATH, Passthrough, Plan
 
 from . import names, router_filter
 from .clusters import hosts
 from .messages import exact, one_of, packed, seconds
-
-GENERATION_IDLE: Final = 3600.0
-"""Seconds without a byte in either direction before a generation is given up; there is no limit on its whole time."""
-
-MODELS: Final = "/v1/models"
 
 
 def route_configuration(plan: Plan) -> route.RouteConfiguration:
@@ -47,8 +41,8 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
                 routes=[
                     *(_engine_route(plan, backend.name) for backend in plan.backends),
                     _waiting_route(plan),
-                    _models_route("models", route.RouteMatch(path=MODELS)),
-                    _models_route("model", route.RouteMatch(prefix=f"{MODELS}/")),
+                    _models_route("models", route.RouteMatch(path=MODELS_PATH)),
+                    _models_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/")),
                     *(_passthrough_route(plan, entry) for entry in plan.passthrough),
                     _not_found_route(),
                 ],
@@ -75,7 +69,7 @@ def _waiting_route(plan: Plan) -> route.Route:
     per_filter: dict[str, Any] = {}
     headers: list[core.HeaderValueOption] = []
     if fallback is None:
-        action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(GENERATION_IDLE))
+        action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.SILENCE))
     else:
         action = _to_engine(plan, fallback)
         per_filter = router_filter.fail_open()
@@ -136,7 +130,7 @@ def _to_engine(plan: Plan, backend: str) -> route.RouteAction:
     return route.RouteAction(
         cluster=names.engine(backend),
         timeout=seconds(0),
-        idle_timeout=seconds(GENERATION_IDLE),
+        idle_timeout=seconds(limits.SILENCE),
         auto_host_rewrite=True if any(not is_ip(host) for host, _ in hosts(plan.backend(backend))) else None,
         retry_policy=route.RetryPolicy(
             retry_on="connect-failure,refused-stream",

@@ -1,0 +1,23 @@
+"""Limits that every target sets alike."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DECISION: Final = 5.0
+"""Seconds for each of the router's replies, counted from the moment the whole body is sent; more is 504.
+Envoy's default of 200 ms is too short for large bodies on a busy machine."""
+
+UPLOAD: Final = 300.0
+"""Seconds in which a request must be read to its end. 32 MiB need 0.9 Mbit/s."""
+
+SILENCE: Final = 3600.0
+"""Seconds without a byte in either direction before a generation is given up; there is no limit on its whole time."""
+
+KEEP_ALIVE: Final = 4.0
+"""Seconds that an idle connection to an engine is kept: less than the 5 s after which uvicorn, the server of vLLM
+and SGLang, closes it. A request on a connection that is just being closed would fail, and a POST isn't retried."""
+
+MANY: Final = 100_000
+"""Parallel requests and connections, in place of Envoy's 1024: a generation holds its request for minutes, and queueing
+is the engines' business."""
