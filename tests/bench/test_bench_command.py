@@ -61,6 +61,7 @@ def engines() -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "name the engines: --url NAME=URL, twice or more"),
         (["--primary", "speed"], 'unknown metric "speed"; known: e2e, ttft'),
         (["--rate", "5", "--concurrency", "2"], "--rate (open loop) excludes --concurrency"),
         (["--requests", "4", "--concurrency", "8"], "--requests 4 a block can't keep 8 in flight"),
@@ -78,8 +79,9 @@ def engines() -> Iterator[dict[str, str]]:
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_a_reason(
-    tmp_path: Path, arguments: list[str], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     write(tmp_path / "run", measure(make_run("a", "b", design=msgspec.structs.replace(DESIGN, requests=1))))
     found = bench(*(str(tmp_path / "run") if argument == "RUN" else argument for argument in arguments))
     assert message in found.stderr.replace("\n", " ")
@@ -157,6 +159,17 @@ def test_a_report_is_made_again_from_the_folder_alone(tmp_path: Path) -> None:
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
     records.create(tmp_path, make_run("a", "b"))
     assert "No block is complete" in bench("report", str(tmp_path)).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "primary"), [([], "e2e"), (["--stop-at-eos"], "tpot"), (["--primary", "ttft"], "ttft")]
+)
+def test_answers_that_end_by_themselves_are_compared_per_token(
+    engines: dict[str, str], tmp_path: Path, arguments: list[str], primary: str
+) -> None:
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"), *arguments)
+    assert records.read(tmp_path / "run").run.design.primary == primary
 
 
 def test_the_exit_code_tells_invalid_worse_and_interrupted_apart() -> None:

@@ -74,11 +74,12 @@ def design_of(options: Mapping[str, Any]) -> Design:
 
     :raises UsageError: they contradict each other.
     """
-    if options["primary"] not in COMPARED:
-        raise UsageError(f'--primary: unknown metric "{options["primary"]}"; known: {", ".join(COMPARED)}')
+    primary = options["primary"] or ("tpot" if options["stop_at_eos"] else "e2e")
+    if primary not in COMPARED:
+        raise UsageError(f'--primary: unknown metric "{primary}"; known: {", ".join(COMPARED)}')
     load = _load(options)
     slo = _slo(options["slo"])
-    if options["primary"] == "goodput" and slo == Slo():
+    if primary == "goodput" and slo == Slo():
         raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")
     requests = options["requests"]
     warmup = options["warmup"] or max(2 * (load.concurrency or 0), LEAST_WARMUP)
@@ -97,7 +98,7 @@ def design_of(options: Mapping[str, Any]) -> Design:
         ignore_eos=not options["stop_at_eos"],
         sampling={"temperature": 0, "seed": options["seed"], **_sampling(options["sampling"])},
         timeout=options["timeout"],
-        primary=options["primary"],
+        primary=primary,
         margin=options["margin"],
         confidence=CONFIDENCE,
         slo=slo,
@@ -166,6 +167,8 @@ def _arms(options: Mapping[str, Any], urls: Mapping[str, str], model: str) -> li
         return from_urls(urls, model)
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 
+    if options["source"] is None and not Path("routes.yaml").exists():
+        raise UsageError("name the engines: --url NAME=URL, twice or more, or the backends of a routes.yaml: -f FILE")
     way: Way = options["way"] or ("gateway" if options["gateway"] else "direct")
     plan = read_plan(options["source"] or "routes.yaml")
     return from_plan(plan, options["engines"], model, way=way, gateway=options["gateway"], urls=urls)

@@ -92,7 +92,9 @@ _manifests = click.option(
 @click.option("--stop-at-eos", is_flag=True, help="Let answers end by themselves; compare per token then.")
 @click.option("--sampling", type=_Assignments(), multiple=True, help="Such as top_p=0.9; temperature is 0.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300, show_default=True, help="Seconds.")
-@click.option("--primary", metavar="METRIC", default="e2e", show_default=True, help="What the verdict is about.")
+@click.option(
+    "--primary", metavar="METRIC", help="What the verdict is about. Default: e2e, or tpot with --stop-at-eos."
+)
 @click.option("--margin", type=_Share(), default="3%", show_default=True, help="Differences inside don't matter.")
 @click.option("--slo", type=_Assignments(), multiple=True, help="Limit in seconds for goodput: ttft=0.2, tpot, e2e.")
 @click.option("--seed", type=int, default=1, show_default=True)
