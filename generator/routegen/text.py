@@ -25,7 +25,6 @@ _LOOKS_LIKE_MORE: Final = re.compile(
 )
 """Plain text that a YAML 1.1 or 1.2 reader takes for a number, a date, a boolean or null."""
 
-
 _OTHER_BREAKS: Final = re.compile("[\r\x85\u2028\u2029]")
 """Line breaks that YAML readers fold; only an escape keeps them."""
 

@@ -6,8 +6,9 @@ from functools import lru_cache
 
 import msgspec
 
+from .decide import unserved
 from .models import Snapshot
-from .refusals import Reject, model_not_found, registry_incomplete
+from .refusals import Reject
 
 
 def error_document(reject: Reject) -> dict[str, dict[str, str | None]]:
@@ -39,7 +40,7 @@ def model(name: str, view: Snapshot) -> bytes | Reject:
     serving = view.serving(name)
     if serving:
         return msgspec.json.encode(_entry(name, serving, view))
-    return model_not_found(name, view.models) if view.complete else registry_incomplete("model")
+    return unserved(name, view)
 
 
 def _entry(model: str, serving: tuple[str, ...], view: Snapshot) -> dict[str, object]:

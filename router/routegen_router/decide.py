@@ -90,6 +90,11 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
     return run.finish()
 
 
+def unserved(model: str, view: Snapshot) -> Reject:
+    """Nobody is known to serve ``model``: 404, or 503 while some engine hasn't told its models yet."""
+    return model_not_found(model, view.models) if view.complete else registry_incomplete("model")
+
+
 class _Run:
     """One request's way through the chain."""
 
@@ -115,9 +120,7 @@ class _Run:
             self._note(MODEL, "started", lambda: f"nobody is known to serve {quote(model)}; unknown models are allowed")
             return None
         self.candidates = ()
-        return self._reject(
-            MODEL, model_not_found(model, self.view.models) if self.view.complete else registry_incomplete("model")
-        )
+        return self._reject(MODEL, unserved(model, self.view))
 
     def apply(self, rule: Rule) -> Decision | None:
         """Run one rule; a decision ends the chain."""
