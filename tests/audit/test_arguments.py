@@ -89,6 +89,14 @@ def test_what_cannot_be_resolved_is_unknown_and_says_why(container: dict[str, An
     assert fact.shown.startswith("cannot tell")
 
 
+def test_an_unquoted_variable_behind_an_unknown_flag_may_hold_more_options() -> None:
+    unset = _engine({"command": ["sh", "-c", "vllm serve m --disable-uvicorn-access-log $EXTRA"]})
+    assert "$EXTRA is not set" in unset.option("dtype").note
+    rank = {"name": "RANK", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    one_word = _engine({"command": ["sh", "-c", "vllm serve m --node-rank $RANK"], "env": [rank]})
+    assert one_word.option("dtype").value == "auto"
+
+
 def test_a_given_option_is_known_even_where_others_are_not() -> None:
     engine = _engine({"command": ["sh", "-c", "vllm serve m --dtype=half $EXTRA"]})
     assert engine.option("dtype").value == "float16"
@@ -180,7 +188,14 @@ def test_kserves_preset_adds_what_an_llm_inference_service_leaves_out() -> None:
             "model": {"uri": "hf://Qwen/Qwen2.5-7B-Instruct", "name": "qwen"},
             "parallelism": {"tensor": 2},
             "template": {
-                "containers": [{"name": "main", "env": [{"name": "VLLM_ADDITIONAL_ARGS", "value": "--dtype=half"}]}]
+                "containers": [
+                    {
+                        "name": "main",
+                        "env": [
+                            {"name": "VLLM_ADDITIONAL_ARGS", "value": "--dtype=half --kv-events-config '{\"a\": 1}'"}
+                        ],
+                    }
+                ]
             },
         },
     }

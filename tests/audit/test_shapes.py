@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from routegen.audit.gpus import gpus
 from routegen.audit.reading import read_manifests
 from routegen.audit.report import Report, audit
 
@@ -24,8 +25,10 @@ EXPECTED = {
     "kserve-dra": {"FAIR051"} | NO_NODE_NO_DIGEST,
     "kserve-samples": {"FAIR051", "FAIR055"} | NO_NODE_NO_DIGEST,
     "llm-d": {"FAIR022", "FAIR051", "FAIR098"} | SIZED_BY_DEFAULT | VERSION_UNKNOWN | NO_NODE_NO_DIGEST,
+    "one-pool": {"FAIR007", "FAIR051", "FAIR097"} | NO_NODE_NO_DIGEST,
     "plain-deployments": {"FAIR021", "FAIR024", "FAIR028", "FAIR051"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
     "statefulsets": {"FAIR050"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
+    "two-nodes": {"FAIR008", "FAIR061"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
 }
 
 
@@ -49,7 +52,7 @@ def test_only_what_is_proven_is_an_error() -> None:
         for finding in _report(name).findings
         if finding.severity.word == "error"
     }
-    assert errors == {("plain-deployments", "FAIR021")}
+    assert errors == {("one-pool", "FAIR007"), ("plain-deployments", "FAIR021"), ("two-nodes", "FAIR061")}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,7 @@ def test_only_what_is_proven_is_an_error() -> None:
         ("kserve-cpu", "isolated"),
         ("kserve-dra", "isolated"),
         ("llm-d", "isolated"),
+        ("two-nodes", "cannot tell"),
     ],
 )
 def test_the_gpu_row_follows_the_way_that_gpus_are_asked_for(name: str, gpu: str) -> None:
@@ -72,6 +76,17 @@ def test_settings_from_a_config_map_reach_a_shell_script() -> None:
         assert engine.option("context_length").value == 8192
         assert engine.option("max_sequences").value == 128
         assert engine.option("model").value == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+def test_pods_of_one_engine_over_two_nodes_count_as_one_engine_with_all_their_gpus() -> None:
+    [compared] = _report("two-nodes").compared
+    assert [gpus(engine).count.value for engine in (compared.pair.first, compared.pair.second)] == [16, 16]
+
+
+def test_a_file_of_the_host_is_not_called_a_disk() -> None:
+    disk = {row.resource: row for row in _report("two-nodes").compared[0].rows}["disk"]
+    assert "/llm-folder" in disk.why
+    assert "localtime" not in disk.why
 
 
 def test_a_router_is_not_taken_for_an_engine() -> None:

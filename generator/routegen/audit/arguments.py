@@ -68,36 +68,43 @@ def parse(kind: EngineKind, words: tuple[Word, ...]) -> tuple[dict[str, Given], 
     while position < len(words):
         word = words[position]
         position += 1
-        if word.unknown and not word.text.startswith("-"):
-            rest_unknown = rest_unknown or word.unknown
-            continue
-        if not _is_flag(word.text):
-            if kind.positional and kind.positional not in given:
-                given[kind.positional] = Given(word.text, word.source, word.unknown)
-            continue
         name, equals, text = word.text.lstrip("-").partition("=")
-        name = name.replace("_", "-").partition(".")[0]
-        entry = kind.by_flag.get(name)
-        if word.unknown and not equals:
+        if word.unknown and not (_is_flag(word.text) and equals):
             rest_unknown = rest_unknown or word.unknown
-            continue
-        value = Word(text, word.unknown, word.source) if equals else None
-        takes_value = entry is None or entry[1] is None
-        following = words[position] if position < len(words) and not _is_flag(words[position].text) else None
-        if value is None and following is not None and (takes_value or following.text.lower() in _BOOLEANS):
-            value = following
-            position += 1
-        if entry is None:
+        elif not _is_flag(word.text):
+            if kind.positional:
+                given.setdefault(kind.positional, Given(word.text, word.source))
+        else:
+            name = name.replace("_", "-").partition(".")[0]
+            entry = kind.by_flag.get(name)
+            inline = Word(text, word.unknown, word.source) if equals else None
+            value, position = _value(entry, inline, words, position)
+            if entry is not None:
+                given[entry[0].name] = _given(entry[0], entry[1], value, word)
+                continue
             given |= _abbreviated(kind, name, word)
-            continue
-        while entry[0].type == "list" and value is not None and position < len(words):
-            if _is_flag(words[position].text):
-                break
-            unknown = value.unknown or words[position].unknown
-            value = Word(f"{value.text} {words[position].text}", unknown, value.source)
-            position += 1
-        given[entry[0].name] = _given(entry[0], entry[1], value, word)
+            if value is not None and value.many:  # whether this flag takes a value is not known here
+                rest_unknown = rest_unknown or value.unknown
     return given, rest_unknown
+
+
+def _value(
+    entry: tuple[Option, bool | None] | None, inline: Word | None, words: tuple[Word, ...], position: int
+) -> tuple[Word | None, int]:
+    """The value of a flag (``inline``, or the words from ``position``), and the position behind it."""
+    if inline is not None or position == len(words) or _is_flag(words[position].text):
+        return inline, position
+    value = words[position]
+    if entry is not None and entry[1] is not None and value.text.lower() not in _BOOLEANS:
+        return None, position  # a switch takes no other value
+    position += 1
+    while entry is not None and entry[0].type == "list" and position < len(words):
+        following = words[position]
+        if _is_flag(following.text):
+            break
+        value = Word(f"{value.text} {following.text}", value.unknown or following.unknown, value.source)
+        position += 1
+    return value, position
 
 
 def _is_flag(text: str) -> bool:

@@ -63,6 +63,13 @@ class Engine:
         return ", ".join(str(mapping(reference).get("name", "")) for reference in references)
 
     @property
+    def pods_a_replica(self) -> int:
+        """How many pods, taken to be alike, run one engine: a LeaderWorkerSet's group, or as many as ``--nnodes``."""
+        size = self.manifest.get("spec", "leaderWorkerTemplate", "size")
+        nodes = size if self.manifest.kind == "LeaderWorkerSet" else self.option("node_count").value
+        return nodes if isinstance(nodes, int) and nodes > 0 else 1
+
+    @property
     def alone(self) -> bool:
         """Whether no other container runs in the pod: no sidecar that could take the engine's requests."""
         return self.sidecars == 0
@@ -174,6 +181,19 @@ class Engine:
 def preset_fact(place: Place) -> Fact:
     """A fact that KServe's preset decides: unknown, and the same for both engines."""
     return Fact("unknown", None, place, "KServe's preset sets it", token="KServe's preset")  # noqa: S106 - no secret
+
+
+def kserve_labels(manifest: Manifest, *, own: bool = True) -> Mapping[str, Any]:
+    """The labels that KServe puts on the pods of an LLMInferenceService, under those of ``spec.labels`` (``own``).
+
+    Without the latter they are what the InferencePool that KServe makes selects by.
+    """
+    selector = {
+        "app.kubernetes.io/name": manifest.name,
+        "app.kubernetes.io/part-of": "llminferenceservice",
+        "kserve.io/component": "workload",
+    }
+    return {**selector, **mapping(manifest.get("spec", "labels"))} if own else selector
 
 
 def split_image(image: str) -> tuple[str, str, str]:

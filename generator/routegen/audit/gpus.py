@@ -111,12 +111,6 @@ def _requested(engine: Engine) -> tuple[Fact, Fact]:
         if number is None:
             return Fact("set", name, place), Fact("unknown", None, place, f'"{amount}" is not a quantity')
         if number > 0:
-            return Fact("set", name, place), Fact("set", number * _pods(engine), place)
+            return Fact("set", name, place), Fact("set", number * engine.pods_a_replica, place)
     nothing = engine.fact("resources", "limits", "nvidia.com/gpu")
     return nothing, nothing
-
-
-def _pods(engine: Engine) -> int:
-    """How many pods make one replica: the size of a LeaderWorkerSet's groups, taken to be alike."""
-    size = engine.manifest.get("spec", "leaderWorkerTemplate", "size")
-    return size if isinstance(size, int) and engine.manifest.kind == "LeaderWorkerSet" else 1

@@ -32,6 +32,8 @@ class Word:
     """Why the text can't be told; empty where it can."""
     source: int = 0
     """Which item of the container's command and args it comes from."""
+    many: bool = False
+    """What is unknown may be several words, flags among them."""
 
 
 Variables = Mapping[str, Word]
@@ -88,6 +90,7 @@ class _Script:
         self.words: list[Word] = []
         self.parts: list[str] = []
         self.unknown = ""
+        self.many = False
         self.open = False  # a word has begun
         self.quoted = False
         self.depth = 0
@@ -163,12 +166,12 @@ class _Script:
         self.open = True
         if character == "`":
             self._until("`")
-            self.unknown = "a command's output is known only when it runs"
+            self._doubt("a command's output is known only when it runs", quoted=quoted)
             return
         following = self.text[self.position : self.position + 1]
         if following == "(":
             self._until_closed()
-            self.unknown = "a command's output is known only when it runs"
+            self._doubt("a command's output is known only when it runs", quoted=quoted)
         elif following in {"@", "*"}:
             self.position += 1
             self._arguments()
@@ -201,7 +204,7 @@ class _Script:
         if word is None and fallback is not None:
             word = Word(fallback)
         if word is None:
-            self.unknown = f"${name} is not set in the manifest; the image may set it"
+            self._doubt(f"${name} is not set in the manifest; the image may set it", quoted=quoted)
         elif word.unknown:
             self.unknown = word.unknown
         elif quoted or not re.search(r"\s", word.text):
@@ -212,6 +215,10 @@ class _Script:
                 self._take(piece)
                 self._end_word()
             self._take(pieces[-1] if pieces else "")
+
+    def _doubt(self, reason: str, *, quoted: bool) -> None:
+        self.unknown = reason
+        self.many = self.many or not quoted
 
     def _take(self, text: str) -> None:
         self.parts.append(text)
@@ -236,8 +243,8 @@ class _Script:
     def _end_word(self, source: int | None = None) -> None:
         text = "".join(self.parts)
         if self.open and (text or self.quoted or self.unknown):
-            self.words.append(Word(text, self.unknown, self.source if source is None else source))
-        self.parts, self.unknown, self.open, self.quoted = [], "", False, False
+            self.words.append(Word(text, self.unknown, self.source if source is None else source, self.many))
+        self.parts, self.unknown, self.many, self.open, self.quoted = [], "", False, False, False
 
     def _end_command(self) -> None:
         self._end_word()

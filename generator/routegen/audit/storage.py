@@ -73,13 +73,17 @@ def locate(engine: Engine, path: str) -> Location | None:
     return best
 
 
+_NO_DISK_VOLUMES = tuple(f"host {path}" for path in ("/etc", "/dev", "/sys", "/proc", "/lib", "/run", "/var/run"))
+"""Host paths that hold settings and devices; that two pods mount them says nothing about disks."""
+
+
 def shared_volumes(engine: Engine) -> dict[str, bool]:
     """The volumes that other pods can have too, and whether all mounts of each are read-only."""
     found: dict[str, bool] = {}
     for entry in items(engine.get("volumeMounts")):
         path = mapping(entry).get("mountPath")
         location = locate(engine, path) if isinstance(path, str) else None
-        if location is not None and location.shared:
+        if location is not None and location.shared and not location.volume.startswith(_NO_DISK_VOLUMES):
             found[location.volume] = found.get(location.volume, True) and location.read_only
     return found
 

@@ -15,6 +15,7 @@ from routegen.audit.engine import (
     KSERVE_PORT,
     Engine,
     is_image_of,
+    kserve_labels,
     split_image,
 )
 from routegen.audit.engines import EngineKind, kinds
@@ -90,7 +91,7 @@ def _engines(manifest: Manifest, world: Sequence[Manifest], *, any_command: bool
 def _pod_labels(manifest: Manifest) -> Iterator[ItemsView[str, Any]]:
     """The labels of the pods that a workload makes."""
     if manifest.kind == KSERVE:
-        yield _kserve_labels(manifest).items()
+        yield kserve_labels(manifest).items()
     for template in _TEMPLATES.get(manifest.kind, ()):
         yield mapping(manifest.get(*template, "metadata", "labels")).items()
 
@@ -145,14 +146,13 @@ def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
     containers = items(manifest.get(*pod, "containers"))
     names = [mapping(container).get("name") for container in containers]
     index = names.index("main") if "main" in names else 0
-    engine = replace(_engine(manifest, pod, ("spec", "labels"), index, world), labels=_kserve_labels(manifest))
+    engine = replace(_engine(manifest, pod, ("spec", "labels"), index, world), labels=kserve_labels(manifest))
     if engine.get("command"):
         yield engine
         return
     kind = kinds()["sglang" if "sglang" in str(manifest.get("spec", "runtime") or "") else "vllm"]
     extra = engine.environment.words.get("VLLM_ADDITIONAL_ARGS", Word(""))
-    words = [Word(text, extra.unknown, FROM_VARIABLE + extra.source) for text in (extra.text or " ").split()]
-    words += [Word("", extra.unknown)] if extra.unknown else []
+    words = _additional(extra, engine.environment) if not extra.unknown else (extra,)
     own = [expand(str(text), i, engine.environment.words) for i, text in enumerate(items(engine.get("args")))]
     given, unknown = parse(kind, (*words, *own))
     stated = {"tensor_parallel": "tensor", "pipeline_parallel": "pipeline", "data_parallel": "data"}
@@ -169,12 +169,7 @@ def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
     yield replace(engine, line=CommandLine(kind, given, unknown))
 
 
-def _kserve_labels(manifest: Manifest) -> Mapping[str, Any]:
-    """The labels that KServe puts on the pods, under those of ``spec.labels``."""
-    return {
-        "app.kubernetes.io/component": "llminferenceservice-workload",
-        "app.kubernetes.io/name": manifest.name,
-        "app.kubernetes.io/part-of": "llminferenceservice",
-        "kserve.io/component": "workload",
-        **mapping(manifest.get("spec", "labels")),
-    }
+def _additional(extra: Word, environment: Environment) -> tuple[Word, ...]:
+    """The words of VLLM_ADDITIONAL_ARGS, which the preset's start script hands to ``eval``."""
+    runs = commands((Word("eval"), Word(f"vllm {extra.text}")), environment.words)
+    return tuple(replace(word, source=FROM_VARIABLE + extra.source) for word in runs[0].words[1:])

@@ -200,17 +200,17 @@ def count_differs(pair: Pair) -> Iterator[Hit]:
     why="An engine that has more GPUs than it uses wastes them, one that has fewer doesn't start.",
 )
 def count_against_parallelism(pair: Pair) -> Iterator[Hit]:
-    """The requested GPUs differ from tensor x pipeline x data parallelism. Of a LeaderWorkerSet all pods count.
+    """The requested GPUs differ from tensor x pipeline x data parallelism.
 
-    Of vLLM's data parallelism only the part in this pod counts (`--data-parallel-size-local`). With SGLang's
-    `--enable-dp-attention` data parallelism uses the same GPUs as tensor parallelism. Engines that are told to run on
-    several nodes (`--nnodes`) are left out.
+    All pods of a LeaderWorkerSet, and of an engine over several nodes (`--nnodes`), count. Of vLLM's data parallelism
+    only the part in this pod counts (`--data-parallel-size-local`). With SGLang's `--enable-dp-attention` data
+    parallelism uses the same GPUs as tensor parallelism. LLMInferenceServices with `spec.worker` are left out.
     """
     for engine, _ in pair.each():
         own = gpus(engine)
         uses = _gpus_used(engine)
-        one_node = engine.option("node_count").value == 1 and not mapping(engine.manifest.get("spec", "worker"))
-        if own.way != "plugin" or not own.count.known or uses is None or not one_node:
+        workers = mapping(engine.manifest.get("spec", "worker"))
+        if own.way != "plugin" or not own.count.known or uses is None or workers:
             continue
         if Fraction(uses) != own.count.value:
             fix = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routegen.audit.engine import KSERVE, KSERVE_PORT, Engine
+from routegen.audit.engine import KSERVE, KSERVE_PORT, Engine, kserve_labels
 from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number, services
-from routegen.audit.pairs import Pair
+from routegen.audit.pairs import Pair, selects
 from routegen.audit.placement import placement
 from routegen.audit.reading import is_on, items, mapping
 from routegen.audit.rules.checks import argument, in_doubt, unequal
@@ -158,14 +158,18 @@ def engine_type(pair: Pair) -> Iterator[Hit]:
     """
     for engine, other in pair.each():
         kind = engine.line.kind
-        scheduled = engine.manifest.kind == KSERVE and "scheduler" in mapping(engine.manifest.get("spec", "router"))
-        if kind is None or not (scheduled or any(services(pair, engine, "InferencePool"))):
+        if kind is None or not (_scheduled(engine) or any(services(pair, engine, "InferencePool"))):
             continue
         label = _label(engine, _ENGINE_TYPE)
         if str(label.value or "vllm") != kind.name:
             says = f"says {label.value}" if label.value else "is missing, which means vllm"
             message = f"{engine.name} runs {kind.title}, and its label {_ENGINE_TYPE} {says}"
             yield Hit(message, (label, _label(other, _ENGINE_TYPE)), f"labels: {{{_ENGINE_TYPE}: {kind.name}}}")
+
+
+def _scheduled(engine: Engine) -> bool:
+    """Whether KServe puts an endpoint picker and a pool in front of the engine."""
+    return engine.manifest.kind == KSERVE and "scheduler" in mapping(engine.manifest.get("spec", "router"))
 
 
 def _label(engine: Engine, name: str) -> Fact:
@@ -209,7 +213,15 @@ def kserve_routes(pair: Pair) -> Iterator[Hit]:
     why="The endpoint picker then chooses the engine for each request by load, which hides the slower one.",
 )
 def one_pool(pair: Pair) -> Iterator[Hit]:
-    """An InferencePool's selector picks the pods of both engines."""
+    """An InferencePool's selector picks the pods of both engines.
+
+    Or it is the pool that KServe makes for one of the two (`spec.router.scheduler`), and the other bears its labels.
+    """
+    for engine, other in pair.each():
+        if _scheduled(engine) and selects(kserve_labels(engine.manifest, own=False), other.labels):
+            fact = engine.manifest.fact("spec", "router", "scheduler")
+            message = f"the pool that KServe makes for {engine.name} selects {other.name} too"
+            yield Hit(message, (Fact("set", "both", fact.place),), "# remove KServe's own labels from spec.labels")
     second = [pool.title for pool in services(pair, pair.second, "InferencePool")]
     for pool in services(pair, pair.first, "InferencePool"):
         if pool.title in second:

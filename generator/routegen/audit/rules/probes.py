@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.findings import Fact, Hit, Severity, rule
@@ -113,7 +114,10 @@ def probe_port(pair: Pair) -> Iterator[Hit]:
     why="Two replicas answer twice the load; compare one of each, or the same number.",
 )
 def replicas_differ(pair: Pair) -> Iterator[Hit]:
-    """`spec.replicas` differs; 1 where it is not set, as for a Pod. Workloads that are scaled are FAIR085's."""
+    """`spec.replicas` differs; 1 where it is not set, as for a Pod. Workloads that are scaled are FAIR085's.
+
+    The pods of one engine over several nodes (`--nnodes`) count as one.
+    """
     if any(_scaler(pair, engine) is not None for engine, _ in pair.each()):
         return
     facts = [_replicas(engine) for engine, _ in pair.each()]
@@ -166,7 +170,11 @@ def _range(fact: Fact, scaling: object, low: str, high: str) -> Fact | None:
 
 
 def _replicas(engine: Engine) -> Fact:
-    return engine.manifest.fact("spec", "replicas", default=1)
+    fact = engine.manifest.fact("spec", "replicas", default=1)
+    if engine.manifest.kind == "LeaderWorkerSet" or not isinstance(fact.value, int) or engine.pods_a_replica == 1:
+        return fact
+    engines = fact.value // engine.pods_a_replica
+    return replace(fact, value=engines, note=f"{fact.value} pods, {engine.pods_a_replica} an engine")
 
 
 def _probe(engine: Engine, name: str) -> Fact:
