@@ -10,6 +10,7 @@ routes_file: Final = click.option(
     "-f",
     "--file",
     "source",
+    type=click.Path(),  # shells complete it
     default="routes.yaml",
     show_default=True,
     metavar="FILE",

@@ -18,7 +18,12 @@ NAMED: Final = 5
 @click.command("render")
 @routes_file
 @click.option("--target", type=click.Choice(list(TARGETS)), help="The gateway; default: spec.gateway.target.")
-@click.option("-o", "--output", "folder", metavar="DIR", help="Write one file a document into DIR instead of stdout.")
+@click.option(
+    *("-o", "--output", "folder"),
+    type=click.Path(),
+    metavar="DIR",
+    help="Write one file a document into DIR instead of stdout.",
+)
 @click.option("--only", metavar="KIND[,KIND]", help="Just these kinds of document, such as HTTPRoute.")
 @click.option("--envoy-check/--no-envoy-check", default=True, help="Let a local Envoy check target envoy's output.")
 def command(source: str, target: str | None, folder: str | None, only: str | None, *, envoy_check: bool) -> None:
