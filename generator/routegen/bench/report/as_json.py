@@ -28,7 +28,8 @@ def schema() -> dict[str, Any]:
         for field, sentence in _sentences(part).items():
             if field in described:
                 described[field] = {**described[field], "description": sentence}
-    return {"$schema": _DIALECT, "title": f"routegen bench report, version {SCHEMA_VERSION}", **main, "$defs": parts}
+    whole = {"$schema": _DIALECT, "title": f"routegen bench report, version {SCHEMA_VERSION}", **main, "$defs": parts}
+    return msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])  # defaults: tuples become lists
 
 
 def _structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
