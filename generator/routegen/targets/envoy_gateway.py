@@ -70,9 +70,10 @@ def _notices(plan: Plan) -> Iterable[str]:
             f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered (`create: false`). Envoy Gateway"
             " takes one ClientTrafficPolicy a Gateway and calls a second one Conflicted, so put these lines into the"
             f" one that it has, or make one of them, before the routes:\n{lines}"
-            "Until then a client's own routing header decides which route its request matches first. The router "
-            "overrules it, and where the router fails the answer is 503; but where the router ends its stream without a reply,"
-            " and for HTTP/2 requests with trailers and no body, the request goes to the backend that the client named."
+            "Until then a client's own routing header decides which route its request matches first. The router"
+            " overrules it, and where the router fails the answer is 503; but where the router ends its stream"
+            " without a reply, and for HTTP/2 requests with trailers and no body, the request goes to the backend"
+            " that the client named."
         )
     for backend in router_deployment.unverifiable(plan):
         assert backend.tls is not None
