@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from routegen.bench.stats import (
     FEWEST,
     Interval,
+    blocks_to_reach,
     blocks_to_settle,
     holm,
     interval,
@@ -163,6 +164,16 @@ def test_a_wide_interval_needs_as_many_blocks_more_as_the_root_law_says() -> Non
 def test_a_noise_floor_above_the_interval_counts_instead_of_it() -> None:
     clear = Interval(estimate=0.04, low=0.03, high=0.05, p=0.001)
     assert blocks_to_settle(clear, 20, margin=0.03, floor=0.08) == 60
+
+
+def test_a_p_value_needs_as_many_blocks_more_as_its_distance_from_zero_says() -> None:
+    """1.96 errors are wanted for 5 %: seen 0.98 of them, four times the blocks."""
+    p = 2 * (1 - statistics.NormalDist().cdf(0.98))
+    assert blocks_to_reach(0.05, p=p, adjusted=p, blocks=20) in {60, 62}
+    assert blocks_to_reach(0.05, p=0.0501, adjusted=0.0501, blocks=20) == 2
+    assert blocks_to_reach(0.05, p=0.01, adjusted=0.08, blocks=20) > blocks_to_reach(
+        0.05, p=0.01, adjusted=0.06, blocks=20
+    )
 
 
 def test_an_estimate_on_the_margin_is_never_settled() -> None:

@@ -94,7 +94,7 @@ def test_too_few_blocks_say_nothing() -> None:
 
 
 def made(p: float | None, outcome: Outcome = "base better") -> Effect:
-    return Effect(metric="e2e", pairs=(), p=p, outcome=outcome)
+    return Effect(metric="e2e", pairs=tuple(pairs(1.1)), p=p, outcome=outcome)
 
 
 def test_a_family_of_metrics_raises_the_bar_for_each() -> None:
@@ -103,6 +103,7 @@ def test_a_family_of_metrics_raises_the_bar_for_each() -> None:
     together = adjust([made(0.04), made(0.04), made(None, "inconclusive"), made(0.9, "equivalent")], 0.95)
     assert [found.outcome for found in together] == ["inconclusive", "inconclusive", "inconclusive", "equivalent"]
     assert [found.p_adjusted for found in together] == [pytest.approx(0.12), pytest.approx(0.12), None, 0.9]
+    assert [found.blocks_more for found in together] == [8, 8, None, None], "20 (2.394 / 2.054)^2 is 27.2"
 
 
 def test_an_effect_can_be_written_and_read_as_json() -> None:

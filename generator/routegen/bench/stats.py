@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import NormalDist
 from typing import Final
 
 RESAMPLES: Final = 2000
@@ -133,8 +134,16 @@ def blocks_to_settle(found: Interval, blocks: int, *, margin: float, floor: floa
     reach, target = (max(found.half, floor), size) if size > margin else (found.half, margin - size)
     if target <= 0:
         return None
-    more = max(math.ceil(blocks * (reach / target) ** 2) - blocks, 2)
-    return more + more % 2
+    return _more(blocks, (reach / target) ** 2)
+
+
+def blocks_to_reach(level: float, *, p: float, adjusted: float, blocks: int) -> int:
+    """About how many blocks more would bring a p value, adjusted for others, down to ``level``.
+
+    The distance from zero, counted in errors, grows with the root of the number of blocks.
+    """
+    distance = NormalDist().inv_cdf
+    return _more(blocks, (distance(1 - level * p / adjusted / 2) / distance(1 - p / 2)) ** 2)
 
 
 def trimmed(values: Sequence[float]) -> tuple[float, float]:
@@ -149,6 +158,12 @@ def trimmed(values: Sequence[float]) -> tuple[float, float]:
     if squares <= 1e-18 * size * centre * centre:  # all the same, but for rounding
         return mean, 0.0
     return mean, math.sqrt(squares / (size - 1) / size) * size / (size - 2 * cut)
+
+
+def _more(blocks: int, times: float) -> int:
+    """The blocks that are missing to ``times`` as many: an even number, as they come in pairs, and two at least."""
+    more = max(math.ceil(blocks * times) - blocks, 2)
+    return more + more % 2
 
 
 def _trimmed_mean(ordered: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from .metrics import Metric
-from .stats import Interval, blocks_to_settle, holm, interval, noise_floor
+from .stats import Interval, blocks_to_reach, blocks_to_settle, holm, interval, noise_floor
 
 Outcome = Literal["base better", "other better", "equivalent", "inconclusive"]
 
@@ -103,12 +103,11 @@ def decide(metric: Metric, found: Interval, *, floor: float, margin: float) -> O
 
 def adjust(effects: Sequence[Effect], confidence: float) -> list[Effect]:
     """Holm over a family of effects: a "better" that the family's size doesn't allow becomes inconclusive."""
-    known = [effect for effect in effects if effect.p is not None]
-    adjusted = dict(zip(map(id, known), holm([effect.p or 0.0 for effect in known]), strict=True))
-    found = []
-    for effect in effects:
-        p = adjusted.get(id(effect))
-        weak = p is not None and p > 1 - confidence and effect.outcome.endswith("better")
-        outcome: Outcome = "inconclusive" if weak else effect.outcome
-        found.append(msgspec.structs.replace(effect, p_adjusted=p, outcome=outcome))
+    known = [(index, effect.p) for index, effect in enumerate(effects) if effect.p is not None]
+    found = list(effects)
+    for (index, p), adjusted in zip(known, holm([p for _, p in known]), strict=True):
+        effect = found[index] = msgspec.structs.replace(effects[index], p_adjusted=adjusted)
+        if adjusted > 1 - confidence and effect.outcome.endswith("better"):
+            more = blocks_to_reach(1 - confidence, p=p, adjusted=adjusted, blocks=len(effect.pairs))
+            found[index] = msgspec.structs.replace(effect, outcome="inconclusive", blocks_more=more)
     return found
