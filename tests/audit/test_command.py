@@ -155,6 +155,26 @@ def test_a_pair_is_chosen_by_name(pair: str, tmp_path: Path) -> None:
     assert not report["findings"]
 
 
+def test_a_workload_that_is_no_known_engine_can_be_named_and_then_nothing_is_taken_for_settled(tmp_path: Path) -> None:
+    other = """---
+kind: Deployment
+metadata: {name: tgi, namespace: inference}
+spec: {template: {spec: {nodeName: gpu-node, containers: [{name: tgi, image: "tgi:3.3.4"}]}}}
+"""
+    file = tmp_path / "engines.yaml"
+    file.write_text(CLEAN.read_text(encoding="utf-8") + other, encoding="utf-8")
+    report = json.loads(_run(file, "--pair", "vllm,tgi", "--format", "json").stdout)
+    assert report["compared"][0]["second"] == {
+        "name": "tgi",
+        "object": "Deployment inference/tgi",
+        "engine": None,
+        "version": None,
+    }
+    [finding] = [one for one in report["findings"] if one["rule"] == "FAIR073"]
+    assert finding["verdict"] == "cannot tell"
+    assert "dtype" in finding["message"]
+
+
 ROUTES = """
 apiVersion: routegen/v1alpha1
 kind: InferenceRoutes

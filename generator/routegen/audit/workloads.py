@@ -38,9 +38,9 @@ _TEMPLATES: Mapping[str, tuple[Path, ...]] = {
 
 def find_engines(world: Sequence[Manifest]) -> list[Engine]:
     """Every container that runs an engine, in the input's order."""
-    found = [
-        engine for manifest in world if not made_by_another(manifest, world) for engine in _engines(manifest, world)
-    ]
+    workloads = [manifest for manifest in world if manifest.kind in {KSERVE, *_TEMPLATES}]
+    own = [manifest for manifest in workloads if not _made_by_another(manifest, workloads)]
+    found = [engine for manifest in own for engine in _engines(manifest, world)]
     names = [engine.name for engine in found]
     return [
         engine if names.count(engine.name) == 1 else replace(engine, name=f"{engine.manifest.title}:{index}")
@@ -48,19 +48,21 @@ def find_engines(world: Sequence[Manifest]) -> list[Engine]:
     ]
 
 
-def made_by_another(manifest: Manifest, world: Sequence[Manifest]) -> bool:
+def _made_by_another(manifest: Manifest, workloads: Sequence[Manifest]) -> bool:
     """Whether a controller made this object for another one of the input, such as a Deployment's Pod."""
     owners = [mapping(owner) for owner in items(manifest.get("metadata", "ownerReferences"))]
-    workloads = [one for one in world if one is not manifest and one.kind in {KSERVE, *_TEMPLATES}]
-    if any((one.kind, one.name) == (owner.get("kind"), owner.get("name")) for owner in owners for one in workloads):
+    if not owners:
+        return False
+    others = [other for other in workloads if other is not manifest]
+    if any((other.kind, other.name) == (owner.get("kind"), owner.get("name")) for owner in owners for other in others):
         return True
-    if manifest.kind != "Pod" or not owners:
+    if manifest.kind != "Pod":
         return False
     # Between a Deployment and its Pods stands a ReplicaSet, which is seldom in the input: the labels tell.
     labels = mapping(manifest.get("metadata", "labels")).items()
     return any(
         own and own <= labels
-        for other in workloads
+        for other in others
         if other.kind != "Pod" and other.namespace == manifest.namespace
         for own in _pod_labels(other)
     )
