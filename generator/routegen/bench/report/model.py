@@ -66,7 +66,6 @@ def build(recorded: Recorded) -> Report:
     """The report on ``recorded``."""
     analysis = analyse(recorded)
     cells = cells_of(recorded)
-    primary = recorded.run.design.primary
     return Report(
         **{field: getattr(analysis, field) for field in Analysis.__struct_fields__},
         schema_version=SCHEMA_VERSION,
@@ -75,8 +74,8 @@ def build(recorded: Recorded) -> Report:
             Answer(plain=wording.plain(analysis, compared), detail=wording.headline(analysis, compared))
             for compared in analysis.compared
         ),
-        distributions=tuple(distributions(primary, cells)),
-        timeline=timeline(primary, recorded, cells),
+        distributions=tuple(distributions(recorded.run, cells)),
+        timeline=timeline(recorded, cells),
         resources=resources(recorded),
         parity=parity(analysis),
         formulas=tuple(

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from routegen.bench.design import Run
 from routegen.bench.metrics import BY_KEY, Cell
 from routegen.bench.records import Recorded
 from routegen.bench.stats import quantile
@@ -52,16 +53,16 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they were run."""
 
 
-def distributions(primary: str, cells: Mapping[str, Mapping[int, Cell]]) -> Iterator[Distribution]:
-    """The distributions that a report shows, metric by metric."""
-    for key in dict.fromkeys((primary, *SPREAD)):
+def distributions(run: Run, cells: Mapping[str, Mapping[int, Cell]]) -> Iterator[Distribution]:
+    """The distributions that a report shows, metric by metric, each in the order of the run's arms."""
+    for key in dict.fromkeys((run.design.primary, *SPREAD)):
         metric = BY_KEY[key]
         if metric.each is None:
             continue
-        for arm, blocks in cells.items():
-            values = sorted(value for cell in blocks.values() for value in metric.values(cell))
+        for arm in run.arms:
+            values = sorted(value for cell in cells.get(arm.name, {}).values() for value in metric.values(cell))
             if values:
-                yield Distribution(metric=key, arm=arm, n=len(values), curve=tuple(_curve(values)))
+                yield Distribution(metric=key, arm=arm.name, n=len(values), curve=tuple(_curve(values)))
 
 
 def _curve(ordered: list[float]) -> Iterable[tuple[float, float]]:
@@ -71,9 +72,10 @@ def _curve(ordered: list[float]) -> Iterable[tuple[float, float]]:
     return ((ordered[place], (place + 1) / size) for place in places)
 
 
-def timeline(primary: str, recorded: Recorded, cells: Mapping[str, Mapping[int, Cell]]) -> Timeline:
+def timeline(recorded: Recorded, cells: Mapping[str, Mapping[int, Cell]]) -> Timeline:
     """The primary metric, or end to end where that one has no values of single requests, part by part."""
-    metric = BY_KEY[primary if BY_KEY[primary].each is not None else "e2e"]
+    primary = BY_KEY[recorded.run.design.primary]
+    metric = primary if primary.each is not None else BY_KEY["e2e"]
     found = []
     for block in recorded.blocks:
         for part in block.parts:
