@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
+from click.testing import CliRunner
 
 from routegen.cli import VERBS, cli
 from routegen_router.metrics import Metrics
@@ -68,10 +68,8 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
 
 
 def _help(verb: str) -> str:
-    context = click.Context(cli, info_name="routegen")
-    command = cli.get_command(context, verb)
-    assert command is not None
-    return command.get_help(click.Context(command, info_name=verb, parent=context, max_content_width=100))
+    """What ``--help`` prints in a terminal of 100 columns."""
+    return CliRunner().invoke(cli, [verb, "--help"], terminal_width=100, catch_exceptions=False).stdout.rstrip("\n")
 
 
 def _sections() -> Iterator[str]:
