@@ -69,7 +69,8 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
 
 def _help(verb: str) -> str:
     """What ``--help`` prints in a terminal of 100 columns."""
-    return CliRunner().invoke(cli, [verb, "--help"], terminal_width=100, catch_exceptions=False).stdout.rstrip("\n")
+    done = CliRunner().invoke(cli, [verb, "--help"], prog_name="routegen", terminal_width=100, catch_exceptions=False)
+    return done.stdout.rstrip("\n")
 
 
 def _sections() -> Iterator[str]:
