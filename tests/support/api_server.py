@@ -19,6 +19,8 @@ PLURALS = {
     "Deployment": ("apps/v1", "deployments", True),
     "StatefulSet": ("apps/v1", "statefulsets", True),
     "LLMInferenceService": ("serving.kserve.io/v1alpha2", "llminferenceservices", True),
+    "PodMetrics": ("metrics.k8s.io/v1beta1", "pods", True),
+    "NodeMetrics": ("metrics.k8s.io/v1beta1", "nodes", False),
 }
 """Kind -> API version, plural, namespaced. Other kinds are unknown to this cluster."""
 
