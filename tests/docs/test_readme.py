@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 ELSEWHERE = {
     "make demo": "tests/envoy/test_demo.py",
     "make up": "tests/envoy/test_up.py",
-    "pip install 'routegen[local]'": "tests/packaging/test_wheel.py",
+    "pip install '.[local]'": "tests/packaging/test_wheel.py",
     "routegen up --mock-engines": "tests/envoy/test_up.py",
 }
 """Commands that run for long or set up a machine -> the test that runs the same."""
