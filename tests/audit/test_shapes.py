@@ -13,6 +13,7 @@ import pytest
 from routegen.audit.gpus import gpus
 from routegen.audit.reading import read_manifests
 from routegen.audit.report import Report, audit
+from routegen.audit.storage import model
 
 SHAPES = Path(__file__).parent / "shapes"
 NO_NODE_NO_DIGEST = {"FAIR030", "FAIR071"}
@@ -27,7 +28,7 @@ EXPECTED = {
     "llm-d": {"FAIR022", "FAIR051", "FAIR098"} | SIZED_BY_DEFAULT | VERSION_UNKNOWN | NO_NODE_NO_DIGEST,
     "one-pool": {"FAIR007", "FAIR051", "FAIR097"} | NO_NODE_NO_DIGEST,
     "plain-deployments": {"FAIR021", "FAIR024", "FAIR028", "FAIR051"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
-    "statefulsets": {"FAIR050"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
+    "statefulsets": {"FAIR051"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
     "two-nodes": {"FAIR008", "FAIR061"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
 }
 
@@ -81,6 +82,13 @@ def test_settings_from_a_config_map_reach_a_shell_script() -> None:
 def test_pods_of_one_engine_over_two_nodes_count_as_one_engine_with_all_their_gpus() -> None:
     [compared] = _report("two-nodes").compared
     assert [gpus(engine).count.value for engine in (compared.pair.first, compared.pair.second)] == [16, 16]
+
+
+def test_a_model_that_an_init_container_downloads_is_known_by_its_name() -> None:
+    [compared] = _report("statefulsets").compared
+    models = [model(engine) for engine in (compared.pair.first, compared.pair.second)]
+    assert [one.hub for one in models] == ["Qwen/Qwen2.5-7B-Instruct"] * 2
+    assert models[0].fact.shown == "Qwen/Qwen2.5-7B-Instruct (downloaded to /data/qwen)"
 
 
 def test_a_file_of_the_host_is_not_called_a_disk() -> None:

@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from routegen.audit.downloads import downloads
 from routegen.audit.engine import KSERVE, KSERVE_MODEL_DIR, Engine
 from routegen.audit.findings import Fact, Place
 from routegen.audit.reading import is_on, items, mapping
+from routegen.positions import Path
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -52,11 +54,15 @@ class Model:
         return PurePosixPath(str(self.fact.value or "").split("@")[0].rstrip("/")).name.lower()
 
 
-def locate(engine: Engine, path: str) -> Location | None:
-    """The volume behind ``path``; ``None`` where it is the image's own file system, or a preset's."""
+def locate(engine: Engine, path: str, container: Path = ()) -> Location | None:
+    """The volume behind ``path`` in the engine's container, or in another ``container`` of its pod.
+
+    ``None`` where it is the image's own file system, or a preset's.
+    """
+    container = container or engine.container
     best: Location | None = None
     longest = -1
-    for index, entry in enumerate(items(engine.get("volumeMounts"))):
+    for index, entry in enumerate(items(engine.manifest.get(*container, "volumeMounts"))):
         mount = mapping(entry)
         at = PurePosixPath(str(mount.get("mountPath", "")))
         if not PurePosixPath(path).is_relative_to(at) or len(at.parts) <= longest:
@@ -65,10 +71,10 @@ def locate(engine: Engine, path: str) -> Location | None:
         rest = PurePosixPath(str(mount.get("subPath") or "")) / PurePosixPath(path).relative_to(at)
         volume, claim, forced = _volume(engine, str(mount.get("name", "")))
         read_only = is_on(mount.get("readOnly")) or forced
-        place = engine.place("volumeMounts", index)
-        inner = str(rest).strip("/.")
+        place = engine.manifest.place(*container, "volumeMounts", index)
+        inner = str(rest).strip("/") if rest.parts else ""
         if volume.startswith("host "):
-            volume, inner = "host " + str(PurePosixPath(volume[5:]) / inner).rstrip("/."), ""
+            volume, inner = f"host {PurePosixPath(volume.removeprefix('host ')) / inner}", ""
         best = Location(volume, inner, read_only, place, claim)
     return best
 
@@ -99,7 +105,7 @@ def model(engine: Engine) -> Model:
         return Model(fact)
     text = str(fact.value)
     if text.startswith(("/", "./")):
-        return Model(fact, location=locate(engine, text))
+        return _local(engine, fact, locate(engine, text))
     if "://" in text:
         return _by_uri(engine, fact)
     revision = engine.option("revision")
@@ -126,6 +132,20 @@ def hub_cache(engine: Engine) -> tuple[str, Fact]:
         if fact.value:
             return str(PurePosixPath(str(fact.value)) / below), fact
     return "/root/.cache/huggingface/hub", fact
+
+
+def _local(engine: Engine, fact: Fact, location: Location | None) -> Model:
+    """A local path: what an init container has downloaded there, or just the files."""
+    for download in downloads(engine) if location is not None else ():
+        target = locate(engine, download.directory, download.container)
+        if (
+            target is not None
+            and location is not None
+            and (target.volume, target.path) == (location.volume, location.path)
+        ):
+            known = Fact("set", download.model, fact.place, f"downloaded to {fact.value}")
+            return Model(known, hub=download.model, revision=download.revision, location=location)
+    return Model(fact, location=location)
 
 
 def _from_kserve(engine: Engine, fact: Fact) -> bool:

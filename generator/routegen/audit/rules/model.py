@@ -21,9 +21,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
     why="Models differ by far more than engines do.",
 )
 def model_differs(pair: Pair) -> Iterator[Hit]:
-    """The model is named by a Hugging Face id, a URI, or a local path, which is followed to its volume.
+    """The model is named by a Hugging Face id, a URI, or a local path.
 
-    An id and a local directory of the same name are probably one model, but manifests don't prove it: cannot tell.
+    A path is followed to its volume, and to an init container that downloads a model there
+    (`hf download … --local-dir …`). An id and a local directory of the same name are probably one model, but manifests
+    don't prove it: cannot tell.
     """
     first, second = model(pair.first), model(pair.second)
     facts = (first.fact, second.fact)
@@ -75,6 +77,8 @@ def revision(pair: Pair) -> Iterator[Hit]:
             Fact("unknown" if known is None else "set", known or None, told.place, told.note if known is None else "")
         )
     fix = f"# the commit that the hub shows for the model:\n{args_yaml(pair, 'revision', '<commit>')}"
+    if any(model(engine).location is not None for engine, _ in pair.each()):
+        fix = 'args: ["--revision=<commit>"]  # for each `hf download`'
     before = list(unequal(pair, (facts[0], facts[1]), "the model's revision", fix))
     yield from before
     if before:
