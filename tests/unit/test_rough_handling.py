@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,11 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             2,
             "Invalid value for '--engine': a is given twice; a backend's engine has one address",
         ),
+        (
+            "routegen router --config routes.yaml --listen 127.0.0.1:0",
+            2,
+            "--config is the router's own file: routegen render --target envoy --only router-config > router.json",
+        ),
         ("routegen explain --path v1/models", 2, "--path begins with /, such as /v1/models"),
     ],
 )
@@ -58,6 +64,21 @@ def test_a_mishap_is_one_sentence_and_an_exit_code(line: str, code: int, sentenc
     said = done.stderr.strip().splitlines()
     assert (done.returncode, said[-1].removeprefix("Error: ")) == (code, sentence)
     assert len(said) == (1 if code == 1 else 4), done.stderr
+
+
+def test_a_mock_engine_on_a_port_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
+    program = f"{sys.executable} -m routegen.mock_engine"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        busy = shell(f"{program} --port {number}", tmp_path)
+    assert busy.returncode == 1
+    assert busy.stderr == (
+        f"python -m routegen.mock_engine: can't listen on 127.0.0.1:{number}: Address already in use; "
+        "choose another --port\n"
+    )
+    none = shell(f"{program} --port 99999", tmp_path)
+    assert none.returncode == 2
+    assert none.stderr.endswith("error: argument --port: invalid port value: '99999'\n")
 
 
 def test_a_large_file_is_refused_before_it_is_read_to_its_end(tmp_path: Path) -> None:

@@ -69,6 +69,10 @@ def command(
     from routegen_router.addresses import StartError  # noqa: PLC0415 - grpc is heavy; --help needs none of it
     from routegen_router.server import Options, run  # noqa: PLC0415 - as above
 
+    if config.suffix in {".yaml", ".yml"}:
+        raise click.UsageError(
+            "--config is the router's own file: routegen render --target envoy --only router-config > router.json"
+        )
     options = Options(
         config=config,
         listen=listen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 
 import uvloop
@@ -19,7 +20,7 @@ def main() -> None:
     )
     parser.add_argument("--personality", choices=PERSONALITIES, default="vllm")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument("--port", type=port, default=8000, help="0 takes a free one (default: 8000)")
     parser.add_argument("--model", action="append", help="may be repeated (default: mock-model)")
     parser.add_argument("--ttft", type=float, default=0.0, metavar="SECONDS", help="until the first token")
     parser.add_argument("--tpot", type=float, default=0.0, metavar="SECONDS", help="for each token after it")
@@ -42,7 +43,19 @@ def main() -> None:
         fault=options.fault,
     )
     engine = MockEngine(PERSONALITIES[options.personality], behaviour, host=options.host, port=options.port)
-    uvloop.run(_serve(engine))  # its timers are more exact than asyncio's own
+    try:
+        uvloop.run(_serve(engine))  # its timers are more exact than asyncio's own
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        parser.exit(1, f"{parser.prog}: can't listen on {options.host}:{options.port}: {why}; choose another --port\n")
+
+
+def port(text: str) -> int:
+    """Read a port; argparse names this function where it is none."""
+    number = int(text)
+    if not 0 <= number <= 65535:  # noqa: PLR2004 - TCP's ports
+        raise ValueError
+    return number
 
 
 async def _serve(engine: MockEngine) -> None:
