@@ -39,12 +39,8 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
     :raises UsageError: the options contradict each other.
     :raises UserError: an engine doesn't answer, or nothing can be compared.
     """
-    design = design_of(options)
-    urls = _urls(options)
+    design, arms = check(options)
     key = _key(options["api_key_env"])
-    arms = _arms(options, urls, "")
-    # checked before anything is asked of the engines, so that mistakes show at once
-    lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     model = find_model(arms, options["model"], key)
     arms = [msgspec.structs.replace(arm, model=model) for arm in arms]
     lengths = find_max_lengths(arms, key)
@@ -53,6 +49,25 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
     folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     records.create(folder, new_run(design, layout, options["api_key_env"], audit))
     return Path(folder)
+
+
+def check(options: Mapping[str, Any]) -> tuple[Design, list[Arm]]:
+    """The design, and the arms without their model: all that can be said before anything is asked of the engines.
+
+    :raises UsageError: the options contradict each other.
+    :raises UserError: nothing can be compared.
+    """
+    design = design_of(options)
+    arms = _arms(options, _urls(options), "")
+    lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
+    return design, arms
+
+
+def routes_file(options: Mapping[str, Any]) -> str | None:
+    """The routes.yaml to read; ``None`` where the engines' own addresses are all that is needed."""
+    if options["source"] is None and options["urls"] and not options["gateway"]:
+        return None
+    return str(options["source"] or "routes.yaml")
 
 
 def resume(folder: Path, blocks: int | None) -> Path:
@@ -161,14 +176,12 @@ def _key(variable: str | None) -> str | None:
 
 
 def _arms(options: Mapping[str, Any], urls: Mapping[str, str], model: str) -> list[Arm]:
-    if options["source"] is None and urls and not options["gateway"]:
+    source = routes_file(options)
+    if source is None:
         if options["engines"]:
             raise UsageError("--engine names backends of a routes.yaml: add -f routes.yaml")
         return from_urls(urls, model)
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 
-    if options["source"] is None and not Path("routes.yaml").exists():
-        raise UsageError("name the engines: --url NAME=URL, twice or more, or the backends of a routes.yaml: -f FILE")
     way: Way = options["way"] or ("gateway" if options["gateway"] else "direct")
-    plan = read_plan(options["source"] or "routes.yaml")
-    return from_plan(plan, options["engines"], model, way=way, gateway=options["gateway"], urls=urls)
+    return from_plan(read_plan(source), options["engines"], model, way=way, gateway=options["gateway"], urls=urls)

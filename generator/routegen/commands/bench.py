@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from routegen.commands import bench_job
 from routegen.files import write_atomically
 from routegen.problems import UserError
 
@@ -104,6 +105,11 @@ _manifests = click.option(
 @click.option("--pods", multiple=True, metavar="NAMESPACE", help="Sample its pods, and the nodes; repeat.")
 @click.option("--context", metavar="NAME", help="With --pods: the kubeconfig context.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
+@click.option("--render-job", is_flag=True, help="Print a Job that does this inside the cluster; measure nothing.")
+@click.option("--image", metavar="IMAGE", help=f"The Job's image, with routegen[bench]. Default: {bench_job.IMAGE}.")
+@click.option("-n", "--namespace", metavar="NAME", help="Where the Job runs. Default: the routes' own, or default.")
+@click.option("--claim", metavar="NAME", help="The Job's PersistentVolumeClaim, which keeps the run folder.")
+@click.option("--api-key-secret", metavar="NAME", help="The Job's Secret with the key --api-key-env's variable.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Compare engines so that the answer can be trusted.
@@ -118,9 +124,15 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       routegen bench -f routes.yaml --gateway http://127.0.0.1:8080 --way both --control
       routegen bench --resume bench-2026-01-02 --blocks 40
       routegen bench report bench-2026-01-02
+      routegen bench -f routes.yaml --gateway http://GATEWAY --pods inference --render-job | kubectl apply -f -
     """
     if ctx.invoked_subcommand is not None:
         return
+    if options["render_job"]:
+        click.echo(bench_job.render(ctx, options), nl=False)
+        return
+    if misplaced := [name for name in bench_job.OPTIONS if options[name]]:
+        raise click.UsageError(f"--{misplaced[0].replace('_', '-')} goes with --render-job")
     _require_extra()
     from routegen.bench import conduct, live, records, setup  # noqa: PLC0415 - not for `--help`
     from routegen.bench.resources import sources  # noqa: PLC0415
