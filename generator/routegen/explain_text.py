@@ -38,7 +38,7 @@ def _lines(report: Report) -> Iterator[str]:
             + [(rule, "not reached", "") for rule in report.not_reached]
         )
     yield f"decision    {_decision(report)}"
-    if report.shares:
+    if len(report.shares) > 1:
         yield f"            the choice is random: {_percent(report.shares)}; another request like this may go elsewhere"
     yield f"client gets {_reply(report)}"
     if report.reply.body is not None:

@@ -62,6 +62,10 @@ def run(options: Options) -> None:
 
 
 async def _serve(options: Options, lines: logs.LineHandler) -> None:
+    if options.ready_file is not None and not os.access(options.ready_file.parent, os.W_OK | os.X_OK):
+        raise StartError(
+            f"--ready-file {options.ready_file}: its folder doesn't exist, or nothing may be written there"
+        )
     metrics, health = Metrics(), Health()
     registry_changed = asyncio.Event()
     try:

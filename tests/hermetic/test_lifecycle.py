@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from routegen_router import config
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.config import Backend, Models, Poll, Split
+from support.command import ROUTEGEN
 from support.engines import engine, serving
 from support.router import (
     PATIENCE,
@@ -241,6 +242,8 @@ def test_each_thing_in_the_way_of_a_start_gets_one_sentence(tmp_path: Path) -> N
         assert "'localhost:99999' is not an address" in refused(*some, "localhost:99999")
         assert "--metrics 'nonsense' is not an address" in refused(*anywhere, "nonsense")
         assert "its folder doesn't exist" in refused(*some, f"unix:{tmp_path}/none/router.sock")
+        file = ("--ready-file", str(tmp_path / "none" / "ready"))
+        assert "none/ready: its folder doesn't exist" in refused(*some, "127.0.0.1:0", *file)
         assert "longer than" in refused(*some, f"unix:{tmp_path}/{'x' * 200}")
         assert "none.json: no such file" in refused("--config", str(tmp_path / "none.json"), "--listen", "127.0.0.1:0")
         assert "bad.json: " in refused("--config", str(bad), "--listen", "127.0.0.1:0")
@@ -257,7 +260,7 @@ def test_a_unix_socket_in_use_is_not_taken_over_but_a_left_one_is(tmp_path: Path
 
 
 def test_routegen_router_is_the_same_program(tmp_path: Path) -> None:
-    command = (sys.executable, "-c", "from routegen.cli import main; main()", "router")
+    command = (*ROUTEGEN, "router")
     with running(tmp_path, router_config(), "--log-level", "info", command=command) as router:
         assert asyncio.run(chosen(router)) == "all-vllm"
         assert router.stop() == 0

@@ -82,6 +82,13 @@ def test_the_rules_that_were_not_reached_are_told() -> None:
     assert told.candidates == ("vllm-a", "vllm-b", "sglang")
 
 
+def test_a_split_over_one_candidate_is_not_called_random() -> None:
+    told = report('{"model":"qwen"}')
+    assert (told.rule, told.shares) == ("split", {"sglang": 1.0})
+    assert "random" not in as_text(told)
+    assert "random" in as_text(report())
+
+
 def test_a_random_choice_says_its_shares() -> None:
     told = report('{"model":"llama"}', point=0.7)
     assert told.backend == "sglang"
