@@ -64,9 +64,14 @@ def check(options: Mapping[str, Any]) -> tuple[Design, list[Arm]]:
 
 
 def routes_file(options: Mapping[str, Any]) -> str | None:
-    """The routes.yaml to read; ``None`` where the engines' own addresses are all that is needed."""
+    """The routes.yaml to read; ``None`` where the engines' own addresses are all that is needed.
+
+    :raises UsageError: neither a file nor an address is named, and there is no routes.yaml here.
+    """
     if options["source"] is None and options["urls"] and not options["gateway"]:
         return None
+    if options["source"] is None and not Path("routes.yaml").exists():
+        raise UsageError("name the engines: --url NAME=URL, twice or more, or the backends of a routes.yaml: -f FILE")
     return str(options["source"] or "routes.yaml")
 
 
