@@ -23,7 +23,8 @@ from typing import Self
 import pytest
 
 from routegen.mock_engine import SGLANG, Behaviour, MockEngine
-from support.up import PATIENCE, ROUTEGEN, TWO_ENGINES, Up, request, up
+from support.command import ROUTEGEN
+from support.up import PATIENCE, TWO_ENGINES, Up, request, up
 
 HELLO = {"messages": [{"role": "user", "content": "a secret prompt"}]}
 

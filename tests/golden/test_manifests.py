@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from routegen import pipeline
+from support.command import ROUTEGEN
 from support.crds import problems
 from support.golden import hold
 
@@ -56,8 +56,7 @@ def test_every_rendered_object_is_valid(file: Path) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_two_processes_render_the_same_bytes(target: str) -> None:
-    routegen = Path(sys.executable).with_name("routegen")
-    command = [str(routegen), "render", "-f", str(ROOT / "examples/five-models/routes.yaml"), "--target", target]
+    command = [*ROUTEGEN, "render", "-f", str(ROOT / "examples/five-models/routes.yaml"), "--target", target]
     outputs = {
         subprocess.run(
             command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True

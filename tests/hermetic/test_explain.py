@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from routegen import knowledge
 from routegen.cli import cli
 from routegen.compile import compile_text
 from routegen.explain import checked_config
+from support.command import ROUTEGEN
 from support.engines import engine, serving
 from support.router import running, wait_for
 
@@ -37,9 +37,8 @@ def routes(folder: Path, *ports: int) -> Path:
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """As a user runs it."""
-    routegen = Path(sys.executable).with_name("routegen")
     return subprocess.run(
-        [routegen, "explain", *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
+        [*ROUTEGEN, "explain", *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
     )
 
 

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.command import ROUTEGEN
+
 TWO_ENGINES = Path(__file__).parents[2] / "examples" / "two-engines" / "routes.yaml"
-ROUTEGEN = (sys.executable, "-c", "from routegen.cli import main; main()")
-"""The command, without a search for its script."""
 PATIENCE = 60.0
 """Seconds; on an idle machine nothing here takes more than three."""
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from routegen.cli import main
+from support.command import ROUTEGEN
 
-ROUTEGEN = str(Path(sys.executable).with_name("routegen"))
 ROUTES = """\
 apiVersion: routegen/v1alpha1
 kind: InferenceRoutes
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(render: Render, tmp_path:
 
 
 def test_a_missing_file_is_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
-    done = subprocess.run([ROUTEGEN, "render"], cwd=tmp_path, capture_output=True, check=False, text=True)
+    done = subprocess.run([*ROUTEGEN, "render"], cwd=tmp_path, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "routegen: routes.yaml: no such file; `routegen init` writes one to start from\n"
 
@@ -144,7 +144,7 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_word(tmp_path: Path) -> 
     many = "".join(f"    b{n}: {{endpoints: [127.0.0.1:{9000 + n}]}}\n" for n in range(30))
     (tmp_path / "routes.yaml").write_text(ROUTES + many)
     with subprocess.Popen(
-        [ROUTEGEN, "render", "--no-envoy-check"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*ROUTEGEN, "render", "--no-envoy-check"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -14,17 +14,17 @@ import pytest
 
 from routegen.compile import compile_text
 from routegen.spec.schema import json_schema
+from support.command import ROUTEGEN
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "two-engines" / "routes.yaml"
 STARTER = resources.files("routegen").joinpath("starter", "routes.yaml").read_text(encoding="utf-8")
-MAIN = "from routegen.cli import main; main()"
 
 
 def routegen(
     *arguments: str, cwd: Path, stdin: str = "", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", MAIN, *arguments],
+        [*ROUTEGEN, *arguments],
         cwd=cwd,
         input=stdin,
         env={**os.environ, "COLUMNS": "120", **(environment or {})},
@@ -134,7 +134,8 @@ def test_a_verbs_help_has_examples_and_loads_nothing_heavy(verb: str, tmp_path: 
     assert shown.returncode == 0
     assert re.search(rf"^ +routegen {verb}\b", shown.stdout.split("Examples:\n")[1], re.MULTILINE)
     heavy = {"pydantic", "yaml", "envoy_data_plane", "jinja2", "grpc", "kubernetes"}
-    code = f"import sys\ntry:\n    {MAIN}\nfinally:\n    print({heavy!r} & set(sys.modules))"
+    start = "from routegen.cli import main; main()"
+    code = f"import sys\ntry:\n    {start}\nfinally:\n    print({heavy!r} & set(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code, verb, "--help"], capture_output=True, text=True, check=True, timeout=60
     )
