@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,12 +87,15 @@ def lies_below(path: str, other: str) -> bool:
     return path.startswith((f"{other}.", f"{other}["))
 
 
-def read_documents(text: str, file: str, *, leading_zeros: bool = True) -> tuple[list[Document], list[Problem]]:
+def read_documents(
+    text: str, file: str, *, leading_zeros: bool = True, merge_keys: bool = False
+) -> tuple[list[Document], list[Problem]]:
     """Every document in ``text``, and what is wrong with it.
 
     Syntax errors end the reading: what came before them is still returned. Documents that are empty are left out.
 
     :param leading_zeros: whether ``010`` passes as the number ten, as YAML 1.2 reads it; YAML 1.1 reads eight.
+    :param merge_keys: whether ``<<`` takes in another mapping's keys, as YAML 1.1 (and so kubectl) reads it.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -100,7 +104,7 @@ def read_documents(text: str, file: str, *, leading_zeros: bool = True) -> tuple
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # check_node() said so
-            builder = _Builder(file, problems, leading_zeros=leading_zeros)
+            builder = _Builder(file, problems, leading_zeros=leading_zeros, merge_keys=merge_keys)
             value = builder.build(node, ())
             if value is not None:
                 documents.append(Document(file, value, builder.lines, node.start_mark.line + 1))
@@ -115,11 +119,16 @@ def read_documents(text: str, file: str, *, leading_zeros: bool = True) -> tuple
     return documents, problems
 
 
+def _is_merge(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == "<<" and node.style is None
+
+
 class _Builder:
     """Turns a node tree into values, noting lines and problems."""
 
-    def __init__(self, file: str, problems: list[Problem], *, leading_zeros: bool) -> None:
-        self.file, self.problems, self.leading_zeros = file, problems, leading_zeros
+    def __init__(self, file: str, problems: list[Problem], *, leading_zeros: bool, merge_keys: bool) -> None:
+        self.file, self.problems = file, problems
+        self.leading_zeros, self.merge_keys = leading_zeros, merge_keys
         self.lines: dict[Path, int] = {}
         self._open: set[int] = set()
 
@@ -144,11 +153,18 @@ class _Builder:
         finally:
             self._open.discard(id(node))
 
-    def _pairs(self, node: yaml.Node, path: Path) -> Iterator[tuple[str, Any]]:
+    def _pairs(
+        self, node: yaml.Node, path: Path, taken: AbstractSet[Hashable] = frozenset()
+    ) -> Iterator[tuple[str, Any]]:
+        """The mapping's keys and values; those in ``taken`` stand already in the mapping that merges this one."""
         seen: dict[Hashable, int] = {}
+        merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
+            if self.merge_keys and _is_merge(key_node):
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
             key = self._key(key_node, path)
-            if key is None:
+            if key is None or key in taken:
                 continue
             line = key_node.start_mark.line + 1
             if key in seen:
@@ -157,12 +173,26 @@ class _Builder:
             seen[key] = line
             self.lines[(*path, key)] = line
             yield key, self.build(value_node, (*path, key))
+        for source in merged:
+            for key, value in self._merged(source, path, taken | seen.keys()):
+                seen[key] = source.start_mark.line + 1
+                yield key, value
+
+    def _merged(self, source: yaml.Node, path: Path, taken: AbstractSet[Hashable]) -> Iterator[tuple[str, Any]]:
+        if not isinstance(source, yaml.MappingNode) or id(source) in self._open:
+            self._wrong(source, path, 'the merge key ("<<") takes a mapping, or a list of them, from elsewhere')
+            return
+        self._open.add(id(source))
+        try:
+            yield from self._pairs(source, path, taken)
+        finally:
+            self._open.discard(id(source))
 
     def _key(self, node: yaml.Node, path: Path) -> str | None:
         if not isinstance(node, yaml.ScalarNode):
             self._wrong(node, path, "a key must be plain text")
             return None
-        if node.value == "<<" and node.style is None:
+        if _is_merge(node):
             self._wrong(node, path, 'merge keys ("<<") are not part of YAML 1.2; write the keys out')
             return None
         return self._text(node, path)

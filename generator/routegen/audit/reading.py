@@ -110,7 +110,7 @@ def read_manifests(paths: Iterable[str]) -> list[Manifest]:
 
 def parse_manifests(text: str, file: str) -> tuple[list[Manifest], list[Problem]]:
     """The objects in one text, and what is wrong with it."""
-    documents, problems = read_documents(text, file)
+    documents, problems = read_documents(text, file, merge_keys=True)
     if problems and "{{" in text:
         hint = "it looks like a template; give the audit what `helm template` or `kubectl kustomize` prints"
         problems.append(Problem(file, text.count("\n", 0, text.index("{{")) + 1, "", hint))
