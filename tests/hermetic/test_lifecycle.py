@@ -21,7 +21,6 @@ from routegen_router import config
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.config import Backend, Models, Poll, Split
 from support.command import ROUTEGEN
-from support.command import ROUTEGEN
 from support.engines import engine, serving
 from support.router import (
     PATIENCE,
