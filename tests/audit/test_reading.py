@@ -78,7 +78,16 @@ def test_anchors_across_an_object_are_followed() -> None:
 
 
 def test_items_of_lists_keep_their_lines_and_paths() -> None:
-    text = "kind: List\nitems:\n- kind: Pod\n  metadata:\n    name: a\n- kind: PodList\n  items:\n  - {kind: Pod, metadata: {name: b}}\n"
+    text = """\
+kind: List
+items:
+- kind: Pod
+  metadata:
+    name: a
+- kind: PodList
+  items:
+  - {kind: Pod, metadata: {name: b}}
+"""
     first, second = _read(text)
     assert (first.name, first.place("metadata", "name").line) == ("a", 5)
     assert second.place("metadata", "name").path == "$.items[1].items[0].metadata.name"
@@ -143,6 +152,7 @@ spec:
     ],
 )
 def test_two_pods_are_placed_by_what_holds_them(first: str, second: str, nodes: str) -> None:
-    pod = "kind: Pod\nmetadata: {{name: {}}}\nspec:\n  {}\n  containers: [{{name: e, image: vllm/vllm-openai, args: []}}]\n"
+    spec = "spec:\n  {}\n  containers: [{{name: e, image: vllm/vllm-openai, args: []}}]\n"
+    pod = "kind: Pod\nmetadata: {{name: {}}}\n" + spec
     report = audit(_read("---\n".join([pod.format("a", first), pod.format("b", second)])))
     assert placement(report.compared[0].pair).nodes == nodes
