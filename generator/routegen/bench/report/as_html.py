@@ -80,7 +80,8 @@ def _spreads(report: Report) -> Iterator[Drawing]:
         metric = BY_KEY[key]
         yield from _drawing(
             lambda width, metric=metric: charts.spread(report, metric, width),  # type: ignore[misc]
-            f"{metric.title} ({metric.id}): further left is faster. Drawn up to {charts.DRAWN:.0%} of the slowest arm.",
+            f"{metric.title} ({metric.id}): further left is faster. "
+            f"The fastest and the slowest {1 - charts.DRAWN:.0%} may lie outside.",
             _legend(report),
         )
 

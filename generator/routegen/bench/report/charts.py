@@ -24,7 +24,7 @@ _ROW: Final = 30.0
 _NAMES: Final = 168.0
 """Room for the metrics' names."""
 DRAWN: Final = 0.99
-"""A distribution is drawn up to here: the one slow request in a thousand would take all the room."""
+"""A distribution is drawn up to here, and from as far above nothing: one slow request would take all the room."""
 _LOG_FROM: Final = 8.0
 """A distribution whose ends are further apart than this is drawn on a logarithmic scale."""
 
@@ -98,7 +98,7 @@ def effects(report: Report, compared: Compared, width: float) -> Markup:
 def spread(report: Report, metric: Metric, width: float) -> Markup:
     """The distribution functions of one metric, an arm a line."""
     found = [one for one in report.distributions if one.metric == metric.key]
-    least, most = min(one.curve[0][0] for one in found), max(_at(one, DRAWN) for one in found)
+    least, most = min(_at(one, 1 - DRAWN) for one in found), max(_until(one, DRAWN) for one in found)
     log = least > 0 and most > _LOG_FROM * least
     low, high = (least / 1.05, most * 1.05) if log else spanning((least, most), floor=0.0)
     x = Scale(low, high, LEFT, width - RIGHT, log=log)
@@ -208,8 +208,13 @@ def _band(x: Scale, y: Scale, low: float, high: float, class_: str, *, upright: 
 
 
 def _steps(one: Distribution, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    inside = [(x(value), y(share)) for value, share in one.curve if value <= x.high]
+    inside = [(x(value), y(share)) for value, share in one.curve if x.low <= value <= x.high]
     return [(x(one.curve[0][0]), y(0.0)), *inside, (x.end, inside[-1][1])]
+
+
+def _until(one: Distribution, share: float) -> float:
+    """The largest value that ``share`` of the sample reaches."""
+    return max((value for value, below in one.curve if below <= share), default=one.curve[0][0])
 
 
 def _at(one: Distribution, share: float) -> float:
