@@ -7,7 +7,6 @@ the whole answer.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +14,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from routegen.plan import Addresses, Plan
-from support.gateway import gateway
+from routegen.plan import Addresses
+from support.gateway import first_backend, gateway
 
 SECONDS = 60
 """Longer than Envoy's default route timeout of 15 s, by far."""
@@ -65,13 +64,7 @@ async def test_a_minute_of_streaming_holds_no_router_stream_and_no_chunk() -> No
     """Envoy's gauge of requests to the router is 0 whenever a chunk arrives."""
     engine = SlowEngine()
     async with engine.listening() as port:
-
-        def there(plan: Plan) -> Plan:
-            [backend] = plan.backends
-            return dataclasses.replace(
-                plan, backends=(dataclasses.replace(backend, reach=Addresses((("127.0.0.1", port),))),)
-            )
-
+        there = first_backend(reach=Addresses((("127.0.0.1", port),)))
         with gateway(ROUTES, {"vllm": ["m"]}, adjust=there) as running:
             url = f"http://127.0.0.1:{running.port}/v1/chat/completions"
             body = json.dumps({"model": "m", "stream": True})

@@ -12,10 +12,11 @@ import pytest
 from routegen.mock_engine import Behaviour, Fault
 from routegen.plan import Addresses, Plan
 from support.engines import engine as small_engine
+from support.engines import refusing
 from support.envoy import VERSIONS
 from support.fake_router import Fault as RouterFault
 from support.fake_router import fake_router
-from support.gateway import Gateway, Reply, gateway
+from support.gateway import Gateway, Reply, first_backend, gateway
 from support.router import wait_for
 
 ROUTES = """\
@@ -72,25 +73,16 @@ def test_a_router_that_never_answers_is_504() -> None:
 
 
 def test_one_dead_worker_of_two_costs_no_request() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        dead = f"127.0.0.1:{nobody.getsockname()[1]}"
-        with gateway(ROUTES, MODELS) as alive:
-            assert alive.router is not None
-            with gateway(ROUTES, MODELS, routers=[dead, alive.router.address]) as gate:
-                assert {ask(gate, "vllm").status for _ in range(50)} == {200}
+    with refusing() as (host, port), gateway(ROUTES, MODELS) as alive:
+        assert alive.router is not None
+        with gateway(ROUTES, MODELS, routers=[f"{host}:{port}", alive.router.address]) as gate:
+            assert {ask(gate, "vllm").status for _ in range(50)} == {200}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_before_the_engines_have_told_their_models_an_unknown_one_is_503_and_not_a_guess(version: str) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1/models"
-
-        def one_is_silent(plan: Plan) -> Plan:
-            first, *others = plan.backends
-            return dataclasses.replace(plan, backends=(dataclasses.replace(first, poll_url=nowhere), *others))
-
+    with refusing() as (host, port):
+        one_is_silent = first_backend(poll_url=f"http://{host}:{port}/v1/models")
         with gateway(ROUTES, MODELS, version=version, adjust=one_is_silent, complete=False) as gate:
             reply = gate.post({"model": "other"})
             assert seen(reply) == (503, "registry_incomplete", None)
@@ -99,27 +91,20 @@ def test_before_the_engines_have_told_their_models_an_unknown_one_is_503_and_not
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_dead_engine_is_503_and_the_answer_names_it(version: str) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        dead = Addresses((("127.0.0.1", nobody.getsockname()[1]),))
-
-        def kill(plan: Plan) -> Plan:
-            first, *others = plan.backends
-            return dataclasses.replace(plan, backends=(dataclasses.replace(first, reach=dead), *others))
-
-        with gateway(ROUTES, MODELS, version=version, adjust=kill) as gate:
-            reply = ask(gate, "vllm")
-            assert seen(reply) == (503, "engine_unavailable", "vllm")
-            entry = gate.envoy.logged(reply.header("x-request-id") or "")
-            assert (entry["route"], entry["backend"], entry["rule"]) == ("engine/vllm", "vllm", "body:inference_server")
-            assert "UF" in entry["flags"]
-            assert seen(ask(gate, "sglang")) == (200, None, "sglang")
+    with (
+        refusing() as dead,
+        gateway(ROUTES, MODELS, version=version, adjust=first_backend(reach=Addresses((dead,)))) as gate,
+    ):
+        reply = ask(gate, "vllm")
+        assert seen(reply) == (503, "engine_unavailable", "vllm")
+        entry = gate.envoy.logged(reply.header("x-request-id") or "")
+        assert (entry["route"], entry["backend"], entry["rule"]) == ("engine/vllm", "vllm", "body:inference_server")
+        assert "UF" in entry["flags"]
+        assert seen(ask(gate, "sglang")) == (200, None, "sglang")
 
 
 def test_an_endpoint_that_refuses_connections_is_stepped_over() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        dead = ("127.0.0.1", nobody.getsockname()[1])
+    with refusing() as dead:
 
         def add_dead(plan: Plan) -> Plan:
             first, *others = plan.backends
@@ -170,13 +155,7 @@ def test_what_is_not_valid_http_gets_openais_shape_too(gate: Gateway, head: byte
 
 def test_an_engine_without_a_health_path_counts_as_alive() -> None:
     with small_engine(lambda request: request.answer(404, b"what?")) as bare:
-        host = ("127.0.0.1", int(bare.url.rpartition(":")[2].split("/")[0]))
-
-        def use_bare(plan: Plan) -> Plan:
-            first, *others = plan.backends
-            changed = dataclasses.replace(first, reach=Addresses((host,)), poll_url=None)
-            return dataclasses.replace(plan, backends=(changed, *others))
-
+        use_bare = first_backend(reach=Addresses((("127.0.0.1", bare.port),)), poll_url=None)
         with gateway(ROUTES, MODELS, adjust=use_bare) as gate:
             stat = "cluster.engine/vllm.health_check.success"
             wait_for(lambda: gate.envoy.stat(stat), "a health check")

@@ -15,7 +15,7 @@ from routegen.plan import Addresses, Listener, ListenerTLS, Plan, UpstreamTLS
 from support.engines import certificate
 from support.engines import engine as small_engine
 from support.envoy import VERSIONS
-from support.gateway import Gateway, gateway
+from support.gateway import Gateway, first_backend, gateway
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -102,14 +102,8 @@ def test_an_engine_must_show_a_trusted_certificate_with_the_right_name(
     context, chain = certificate(tmp_path, "engine.test")
     _, stranger = certificate(tmp_path, "stranger.test")
     with small_engine(lambda request: request.answer(200, b"fine"), tls=context) as engine:
-        host = ("127.0.0.1", int(engine.url.split(":")[2].split("/")[0]))
         tls = UpstreamTLS(server_name=named, ca_file=str(chain if trusts else stranger), verify=verify)
-
-        def use_tls(plan: Plan) -> Plan:
-            [backend] = plan.backends
-            changed = dataclasses.replace(backend, reach=Addresses((host,)), tls=tls, poll_url=None)
-            return dataclasses.replace(plan, backends=(changed,))
-
+        use_tls = first_backend(reach=Addresses((("127.0.0.1", engine.port),)), tls=tls, poll_url=None)
         with gateway(ROUTES, MODELS, version=version, adjust=use_tls) as gate:
             reply = gate.request("GET", "/info", headers=[("host", "api.test")])
             assert reply.status == status

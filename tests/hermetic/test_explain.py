@@ -50,13 +50,9 @@ def report(*arguments: str, stdin: str = "") -> dict[str, Any]:
     return found
 
 
-def port(url: str) -> int:
-    return int(url.split(":")[2].split("/", maxsplit=1)[0])
-
-
 def test_engines_are_asked_and_the_silent_one_is_named(tmp_path: Path) -> None:
     with engine(serving("shared", "only-vllm")) as vllm, engine(lambda request: request.answer(500, b"")) as broken:
-        file = routes(tmp_path, port(vllm.url), port(broken.url))
+        file = routes(tmp_path, vllm.port, broken.port)
         told = report("-f", str(file), "--body", '{"model": "only-vllm"}')
         text = run("-f", str(file), "--body", BODY).stdout
     assert told["origin"] == "engines polled now"
@@ -72,9 +68,7 @@ def test_engines_are_asked_and_the_silent_one_is_named(tmp_path: Path) -> None:
 
 def test_without_polling_nobody_is_asked(tmp_path: Path) -> None:
     with engine(serving("shared")) as vllm:
-        told = report(
-            "-f", str(routes(tmp_path, port(vllm.url))), "--no-poll", "--body", '{"inference_server": "vllm"}'
-        )
+        told = report("-f", str(routes(tmp_path, vllm.port)), "--no-poll", "--body", '{"inference_server": "vllm"}')
         assert vllm.asked == []
     assert told["origin"] == "routes.yaml alone; engines were not asked"
     assert told["backend"] == "vllm"
@@ -82,7 +76,7 @@ def test_without_polling_nobody_is_asked(tmp_path: Path) -> None:
 
 def test_a_running_router_is_asked_what_it_knows(tmp_path: Path) -> None:
     with engine(serving("shared")) as vllm, engine(serving("shared", owner="sglang")) as sglang:
-        file = routes(tmp_path, port(vllm.url), port(sglang.url))
+        file = routes(tmp_path, vllm.port, sglang.port)
         config = checked_config(compile_text(file.read_text(), "routes.yaml"))
         with running(tmp_path, config) as router:
             url = f"http://{router.status}"
@@ -91,7 +85,7 @@ def test_a_running_router_is_asked_what_it_knows(tmp_path: Path) -> None:
             told = report("-f", str(file), "--registry", url, "--body", "-", stdin=BODY)
             assert report("-f", str(file), "--registry", url + "/registry", "--body", BODY)["backend"] == "sglang"
             assert len(vllm.asked) == asked
-            third = routes(tmp_path, port(vllm.url), port(sglang.url), 9)
+            third = routes(tmp_path, vllm.port, sglang.port, 9)
             other = report("-f", str(third), "--registry", url, "--body", BODY)
     assert told["origin"] == f"the router at {url}/registry"
     assert told["backend"] == "sglang"

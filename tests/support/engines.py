@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import threading
@@ -59,6 +60,11 @@ class Engine:
     asked: list[str] = field(default_factory=list)
     """The paths of the requests so far."""
 
+    @property
+    def port(self) -> int:
+        """On 127.0.0.1."""
+        return int(self.server.server_address[1])
+
     def responds(self, respond: Respond) -> None:
         """Answer differently from now on."""
         self.server.respond = respond
@@ -80,6 +86,14 @@ def engine(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[Engi
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[tuple[str, int]]:
+    """An address where connections are refused, and which nobody else gets meanwhile: bound, but not listened on."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield "127.0.0.1", nobody.getsockname()[1]
 
 
 def serving(*models: str, owner: str | None = "vllm") -> Respond:

@@ -157,6 +157,16 @@ def with_engines(plan: Plan, running: Mapping[str, MockEngine]) -> Plan:
     return dataclasses.replace(plan, backends=backends, gateway=dataclasses.replace(plan.gateway, listeners=listening))
 
 
+def first_backend(**changes: Any) -> Callable[[Plan], Plan]:
+    """What changes a plan's first backend; for ``adjust``."""
+
+    def change(plan: Plan) -> Plan:
+        first, *others = plan.backends
+        return dataclasses.replace(plan, backends=(dataclasses.replace(first, **changes), *others))
+
+    return change
+
+
 @contextmanager
 def gateway(
     routes: str,
