@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,7 +16,7 @@ from routegen.bench.analysis import Compared
 from routegen.bench.metrics import BY_KEY
 
 from . import charts, figures
-from .model import Report
+from .model import Answer, Report
 from .usage import Usage
 
 _HALF: Final = 540.0
@@ -58,19 +58,19 @@ def render(report: Report) -> str:
     )
 
 
-def _answered(report: Report) -> Iterator[tuple[Compared, Any]]:
+def _answered(report: Report) -> Iterator[tuple[Compared, Answer]]:
     return zip(report.compared, report.answers, strict=True)
 
 
 def _comparison(report: Report, compared: Compared) -> Iterator[Drawing]:
     design = report.run.design
     yield from _drawing(
-        lambda width: charts.differences(report, compared, width),
+        partial(charts.differences, report, compared),
         f"Each mark is one block. Grey band: ±{100 * design.margin:g} %, differences that don't matter. Coloured band: "
         f"the {design.confidence:.0%} interval of the whole.",
     )
     yield from _drawing(
-        lambda width: charts.effects(report, compared, width),
+        partial(charts.effects, report, compared),
         "Each metric's difference with its own interval. The verdicts in the table also allow for their number (Holm).",
     )
 
@@ -79,7 +79,7 @@ def _spreads(report: Report) -> Iterator[Drawing]:
     for key in dict.fromkeys(one.metric for one in report.distributions):
         metric = BY_KEY[key]
         yield from _drawing(
-            lambda width, metric=metric: charts.spread(report, metric, width),  # type: ignore[misc]
+            partial(charts.spread, report, metric),
             f"{metric.title} ({metric.id}): further left is faster. "
             f"The fastest and the slowest {1 - charts.DRAWN:.0%} may lie outside.",
             _legend(report),
@@ -89,7 +89,7 @@ def _spreads(report: Report) -> Iterator[Drawing]:
 def _course(report: Report) -> list[Drawing]:
     metric = BY_KEY[report.timeline.metric]
     caption = f"{metric.title}: each block's median, its line from quartile to quartile."
-    return list(_drawing(lambda width: charts.course(report, width), caption, _legend(report), wide=_WHOLE))
+    return list(_drawing(partial(charts.course, report), caption, _legend(report), wide=_WHOLE))
 
 
 def _usages(report: Report) -> Iterator[Drawing]:
@@ -100,7 +100,7 @@ def _usages(report: Report) -> Iterator[Drawing]:
         found = list(group)
         subjects = list(dict.fromkeys(one.subject for one in found))
         yield from _drawing(
-            lambda width, figure=figure, found=found: charts.usage(report, figure, found, width),  # type: ignore[misc]
+            partial(charts.usage, report, figure, found),
             f"{figures.title(figure)} of each {source}.",
             [(charts.swatch(index), subject or source) for index, subject in enumerate(subjects)],
         )
