@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen import knowledge
 from routegen import plan as ir
+from routegen.commands.explain import command
 from routegen.compile import compile_text
 from routegen.explain import PASSTHROUGH, Report, Request, checked_config, explain
 from routegen.explain_text import as_json, as_text
@@ -256,3 +259,16 @@ def test_an_explanation_never_disagrees_with_the_router(
         assert (told.backend, told.rule) == (reply.backend, reply.rule)
     else:
         assert (told.reply.status, told.code, told.reply.body) == (reply.status, reply.code, json.loads(reply.body))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["authorization: Bearer sk-secret", "authorization Bearer sk-secret", "sk-secret", "sk-secret x: y", ": sk-secret"],
+)
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_credential_given_as_a_header_is_never_printed(header: str, more: list[str], tmp_path: Path) -> None:
+    routes = tmp_path / "routes.yaml"
+    routes.write_text(ROUTES)
+    result = CliRunner().invoke(command, ["-f", str(routes), "--no-poll", "-H", header, *more])
+    assert result.exit_code == (0 if header.startswith("authorization:") else 2)
+    assert "secret" not in result.output

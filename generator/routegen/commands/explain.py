@@ -113,5 +113,5 @@ def _body(given: str | None, method: str) -> bytes:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip() or any(char.isspace() for char in name):
-        raise click.UsageError(f"-H {text!r}: write it as 'name: value'")
+        raise click.UsageError("-H is not 'name: value' (its text isn't repeated here: it may hold a credential)")
     return name, value.strip()
