@@ -42,27 +42,28 @@ def problems(document: Mapping[str, Any]) -> list[str]:
     key = (str(document.get("apiVersion")), str(document.get("kind")))
     if key in BUILT_IN:
         return list(_built_in_problems(document, BUILT_IN[key]))
-    schema = definitions().get(key)
+    schema = definition(*key)
     if schema is None:
         return [f"no definition of {key[1]} in {key[0]}"]
     full = with_defaults(document, schema)
     return [*wrong_shapes(full, schema), *broken_rules(full, schema)]
 
 
-def definitions() -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """(apiVersion, kind) -> schema, of every served version in ``ROUTEGEN_CRDS``; skips or fails without it."""
+def definition(version: str, kind: str) -> Mapping[str, Any] | None:
+    """The schema of ``kind`` in a served version, from ``ROUTEGEN_CRDS``; skips or fails without that."""
     folder = os.environ.get("ROUTEGEN_CRDS")
     if not folder or not any(Path(folder).glob("*.yaml")):
         if os.environ.get("CI"):
             pytest.fail(f"no CRD schemas: {HOW_TO_GET_THEM}")
         pytest.skip(f"no CRD schemas: {HOW_TO_GET_THEM}")
-    return _definitions(folder)
+    # Files are named after the group and the kind's plural. They are megabytes, so only what is needed is read.
+    return _definitions(folder, f"{version.partition('/')[0]}_{kind.lower()[:-1]}*.yaml").get((version, kind))
 
 
 @cache
-def _definitions(folder: str) -> dict[tuple[str, str], dict[str, Any]]:
+def _definitions(folder: str, names: str) -> dict[tuple[str, str], dict[str, Any]]:
     found = {}
-    for path in sorted(Path(folder).glob("*.yaml")):
+    for path in sorted(Path(folder).glob(names)):
         spec = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["spec"]
         for version in spec["versions"]:
             if version["served"]:
