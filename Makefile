@@ -4,6 +4,8 @@ OLDEST_ENVOY := 1.38.3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One more than there are processors: many tests wait for other processes, one for a whole minute.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 OLDEST := .tools/envoy-$(OLDEST_ENVOY)
 # The binary itself: the script in bin/ would find the virtual environment's Envoy first.
 export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
@@ -41,7 +43,7 @@ benchmark: $(READY) ## Measure what a request costs in the router, beside a bare
 	@$(BIN)/python benchmarks/router_cost.py
 
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests
 
