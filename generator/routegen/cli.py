@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -27,6 +27,13 @@ VERBS: Final[Mapping[str, str]] = {
     "completion": "Print the completion script for bash, zsh or fish.",
 }
 """Verb -> its line in ``routegen --help``; the module ``routegen.commands.<verb>`` has the rest."""
+
+
+WAYS: Final[Mapping[str | None, str]] = {
+    "source": "A routes.yaml is given with -f",
+    "body": "A request's body is given with --body",
+}
+"""Parameter -> how to give what is often written without its option."""
 
 
 class _Verbs(click.Group):
@@ -53,6 +60,15 @@ class _Verbs(click.Group):
             near = difflib.get_close_matches(args[0], VERBS, n=1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
             raise click.UsageError(error.message + hint, ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None or "unexpected extra argument" not in error.message:
+                raise
+            ways = [WAYS[param.name] for param in error.ctx.command.params if param.name in WAYS]
+            raise click.UsageError(". ".join([error.message, *ways]), error.ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

@@ -54,6 +54,18 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             2,
             "--config is the router's own file: routegen render --target envoy --only router-config > router.json",
         ),
+        (
+            "routegen validate routes.yaml",
+            2,
+            "Got unexpected extra argument (routes.yaml). A routes.yaml is given with -f",
+        ),
+        (
+            "routegen explain '{}'",
+            2,
+            "Got unexpected extra argument ({}). A routes.yaml is given with -f. A request's body is given with --body",
+        ),
+        ("routegen schema x", 2, "Got unexpected extra argument (x)"),
+        ("routegen render --only ,", 2, "--only takes kinds of document, not an empty text"),
         ("routegen explain --path v1/models", 2, "--path begins with /, such as /v1/models"),
     ],
 )

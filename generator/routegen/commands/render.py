@@ -44,8 +44,10 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
 
     if folder == "":
         raise click.UsageError("-o takes a folder, not an empty text")
-    plan = pipeline.read_plan(source, target)
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
+    if only is not None and not kinds:
+        raise click.UsageError("--only takes kinds of document, not an empty text")
+    plan = pipeline.read_plan(source, target)
     try:
         output = pipeline.render(plan, kinds)
     except pipeline.UnknownKindError as error:
