@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from importlib import resources
 from pathlib import Path
 
@@ -126,17 +125,3 @@ def test_names_of_files_are_completed_by_the_shell(words: str, tmp_path: Path) -
 
 def test_a_shell_that_is_not_known_is_a_usage_error(tmp_path: Path) -> None:
     assert routegen("completion", "csh", cwd=tmp_path).returncode == 2
-
-
-@pytest.mark.parametrize("verb", ["init", "validate", "schema", "completion"])
-def test_a_verbs_help_has_examples_and_loads_nothing_heavy(verb: str, tmp_path: Path) -> None:
-    shown = routegen(verb, "--help", cwd=tmp_path)
-    assert shown.returncode == 0
-    assert re.search(rf"^ +routegen {verb}\b", shown.stdout.split("Examples:\n")[1], re.MULTILINE)
-    heavy = {"pydantic", "yaml", "envoy_data_plane", "jinja2", "grpc", "kubernetes"}
-    start = "from routegen.cli import main; main()"
-    code = f"import sys\ntry:\n    {start}\nfinally:\n    print({heavy!r} & set(sys.modules))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code, verb, "--help"], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert loaded.stdout.splitlines()[-1] == "set()"
