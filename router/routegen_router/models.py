@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from .config import Backend, Config
+from .config import Backend
 
 
 def is_glob(text: str) -> bool:
@@ -85,11 +85,6 @@ class Snapshot:
         self._serving: dict[str, tuple[str, ...]] = {
             model: self._find(model) for entry in self.known.values() for model in entry.ids()
         }
-
-    @classmethod
-    def of(cls, config: Config) -> Snapshot:
-        """What is known before any engine was asked."""
-        return cls(Known(backend) for backend in config.backends)
 
     @property
     def models(self) -> tuple[str, ...]:

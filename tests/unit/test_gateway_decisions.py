@@ -11,9 +11,9 @@ from routegen import plan as ir
 from routegen.emit.router_config import router_config
 from routegen.targets.envoy_gateway import render
 from routegen_router.decide import Facts, Route, decide
-from routegen_router.models import Snapshot
 from support.gateway_api import Answered, Fault, Forwarded, Request, SimulatedGateway
 from support.plans import PATHS, plans, with_gateway, with_router
+from support.policy import view
 
 HEADER = "x-inference-server"
 
@@ -60,7 +60,7 @@ def service(plan: ir.Plan, name: str) -> tuple[tuple[str, str], ...]:
 def test_a_request_reaches_the_backend_that_was_decided_and_no_other(case: tuple[ir.Plan, Facts, float]) -> None:
     plan, facts, point = case
     config = router_config(plan)
-    decision = decide(facts, config, Snapshot.of(config), lambda: point)
+    decision = decide(facts, config, view(config), lambda: point)
     at_work = gateway(plan)
     for request in requests(plan, facts.path):
         if isinstance(decision, Route):

@@ -65,7 +65,7 @@ def test_all_names_and_exact_models_are_known() -> None:
 
 
 def test_a_view_is_complete_once_every_polled_engine_has_answered() -> None:
-    before = Snapshot.of(GIVEN)
+    before = view(GIVEN)
     assert not before.complete
     assert not before.owners_complete
     half = view(GIVEN, {"silent": answer("x")})
@@ -76,8 +76,8 @@ def test_a_view_is_complete_once_every_polled_engine_has_answered() -> None:
 
 def test_a_view_without_polled_engines_is_complete_at_once() -> None:
     given = config([backend("a"), backend("b", "vllm", ["m"])])
-    assert Snapshot.of(given).complete
-    assert Snapshot.of(given).owners_complete
+    assert view(given).complete
+    assert view(given).owners_complete
 
 
 def test_the_last_good_answer_counts_after_an_engine_stops_answering() -> None:

@@ -15,7 +15,7 @@ from routegen.emit.router_config import router_config
 from routegen.pipeline import read_plan
 from routegen_router.config import Config
 from routegen_router.decide import Facts, Route, decide
-from routegen_router.models import Snapshot
+from support.policy import view
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 LLAMA: Final = "meta-llama/Llama-3.1-8B-Instruct"
@@ -42,8 +42,8 @@ def outcomes(
     routes = config(example)
     fields = {tuple(path.split(".")): value for path, value in (body or {}).items()}
     facts = Facts("/v1/chat/completions", model, fields, headers or {})
-    view = Snapshot.of(routes)
-    decisions = [decide(facts, routes, view, _always((number + 0.5) / draws)) for number in range(draws)]
+    known = view(routes)
+    decisions = [decide(facts, routes, known, _always((number + 0.5) / draws)) for number in range(draws)]
     return Counter(found.backend if isinstance(found, Route) else found.code for found in decisions)
 
 
