@@ -265,7 +265,7 @@ def test_a_logarithmic_scale_gives_equal_room_to_equal_factors(low: float, facto
     ("figure", "value", "title", "amount"),
     [
         ("cpu_cores", 1.25, "CPU (cores)", "1.25"),
-        ("memory_bytes", 3 * 2**30, "Memory", "3 GiB"),
+        ("memory_bytes", 3e9, "Memory", "3 GB"),
         ("memory_bytes", 12, "Memory", "12 B"),
         ("gpu_percent", 97.4, "GPU (%)", "97 %"),
         ("kv_cache_percent", 8, "KV cache (%)", "8 %"),

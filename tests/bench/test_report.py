@@ -259,6 +259,20 @@ def test_an_absent_source_is_said_once_with_its_reason() -> None:
     ]
 
 
+def test_a_source_that_came_later_was_absent_for_some_of_the_time() -> None:
+    early = Sample(at=0.0, source="engine", subject="a", absent="gives no answer")
+    found = build(with_samples(whole(), early, engine(5.0, running_requests=1.0))).resources
+    assert [(one.subject, one.partly) for one in found.absent if one.source == "engine"] == [("a", True)]
+    assert [one.figure for one in found.usage] == ["running_requests"]
+
+
+def test_engines_stand_in_the_order_of_their_arms() -> None:
+    samples = [Sample(at=1.0, source="engine", subject=name, values={"x": 1.0}) for name in ("a", "z", "b")]
+    swapped = make_run("z", "a", "b", design=SMALL)
+    found = build(with_samples(measure(swapped), *samples)).resources.usage
+    assert [one.subject for one in found] == ["z", "a", "b"]
+
+
 # parity
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import groupby
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -93,17 +92,17 @@ def _course(report: Report) -> list[Drawing]:
 
 
 def _usages(report: Report) -> Iterator[Drawing]:
-    def kind(one: Usage) -> tuple[str, str]:
-        return one.source, one.figure
-
-    for (source, figure), group in groupby(sorted(report.resources.usage, key=kind), key=kind):
-        found = list(group)
-        subjects = list(dict.fromkeys(one.subject for one in found))
-        yield from _drawing(
-            partial(charts.usage, report, figure, found),
-            f"{figures.title(figure)} of each {source}.",
-            [(charts.swatch(index), subject or source) for index, subject in enumerate(subjects)],
-        )
+    """A chart for each source's figure; not for one that was 0 all the time, which the table says in less room."""
+    groups: dict[tuple[str, str], list[Usage]] = {}
+    for one in report.resources.usage:
+        groups.setdefault((one.source, one.figure), []).append(one)
+    for (source, figure), found in groups.items():
+        if any(value for one in found for _, value in one.series):
+            yield from _drawing(
+                partial(charts.usage, report, figure, found),
+                f"{figures.title(figure)} of each {source}.",
+                [(charts.swatch(charts.subject_order(report, one)), one.subject or source) for one in found],
+            )
 
 
 def _drawing(

@@ -130,7 +130,9 @@ def _resources(found: Resources, arms: list[str]) -> Iterator[RenderableType]:
             table.add_row(one.source, one.subject, figures.title(one.figure), *(_mean(one, arm) for arm in arms))
         yield table
     for absence in found.absent:
-        yield Text(f"Not sampled: {' '.join(filter(None, (absence.source, absence.subject)))}: {absence.reason}")
+        who = f"{absence.source} {absence.subject}".strip()
+        when = " for some of the time" if absence.partly else ""
+        yield Text(f"Not sampled{when}: {who}: {absence.reason}")
 
 
 def _mean(usage: Usage, arm: str) -> str:

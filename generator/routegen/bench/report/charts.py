@@ -156,7 +156,6 @@ def usage(report: Report, figure: str, found: Sequence[Usage], width: float) -> 
     """One sampled figure of several subjects over the run."""
     x = _run_time(report, width)
     y = _upward((0.0, max(value for one in found for _, value in one.series) * 1.1 or 1.0), _LOW)
-    subjects = list(dict.fromkeys(one.subject for one in found))
     drawn = [
         axes(
             x,
@@ -169,12 +168,22 @@ def usage(report: Report, figure: str, found: Sequence[Usage], width: float) -> 
     ]
     for one in found:
         points = [(x(at), y(value)) for at, value in one.series]
-        drawn.append(path(points, f"curve arm{subjects.index(one.subject) % 6}"))
+        drawn.append(path(points, f"curve arm{subject_order(report, one)}"))
     described = "; ".join(
         f"{one.subject or one.source}: up to {figures.amount(figure, max(value for _, value in one.series))}"
         for one in found
     )
     return chart(width, _LOW, f"{figures.title(figure)} over the run", f"{described}.", *drawn)
+
+
+def subject_order(report: Report, usage: Usage) -> int:
+    """A subject's place, which decides its colour: an engine has its first arm's, others go by their names."""
+    engines = [arm.engine for arm in report.run.arms]
+    if usage.source == "engine" and usage.subject in engines:
+        return engines.index(usage.subject) % 6
+    return (
+        sorted({one.subject for one in report.resources.usage if one.source == usage.source}).index(usage.subject) % 6
+    )
 
 
 def swatch(index: int) -> Markup:

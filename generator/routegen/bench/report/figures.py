@@ -14,7 +14,7 @@ _UNITS: Final = {
     "per_second": "per second",
 }
 _WORDS: Final = {"cpu": "CPU", "gpu": "GPU", "kv": "KV"}
-_BINARY: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_SIZES: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def title(figure: str) -> str:
@@ -26,10 +26,10 @@ def title(figure: str) -> str:
 
 
 def amount(figure: str, value: float) -> str:
-    """A value in its unit; bytes as MiB or GiB."""
+    """A value in its unit; bytes as MB or GB, which are round where axes are."""
     match _unit(figure):
         case "bytes":
-            size, name = next(((size, name) for size, name in _BINARY if value >= size), (1, "B"))
+            size, name = next(((size, name) for size, name in _SIZES if value >= size), (1.0, "B"))
             return f"{value / size:.3g} {name}"
         case "percent":
             return f"{value:.0f} %"

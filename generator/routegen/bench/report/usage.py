@@ -52,11 +52,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Absence(msgspec.Struct, frozen=True, kw_only=True):
-    """A source, or one subject of it, that had nothing to say for some of the time or all of it."""
+    """A source, or one subject of it, that had nothing to say."""
 
     source: Source
     subject: str
     reason: str
+    partly: bool
+    """Only for some of the time; there are figures for the rest."""
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +70,33 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
 def resources(recorded: Recorded) -> Resources:
     """The samples of ``recorded``; a source that left no sample at all is absent too."""
-    absent = {(one.source, one.subject, one.absent): None for one in recorded.samples if one.absent is not None}
+    gone = {(one.source, one.subject, one.absent): None for one in recorded.samples if one.absent is not None}
+    present = {(one.source, one.subject) for one in recorded.samples if one.absent is None}
     seen = {sample.source for sample in recorded.samples}
-    silent = [Absence(source=source, subject="", reason="not sampled") for source in SOURCES if source not in seen]
-    said = [Absence(source=source, subject=subject, reason=reason or "") for source, subject, reason in absent]
-    return Resources(usage=tuple(_usage(recorded)), absent=(*said, *silent))
+    absent = [
+        Absence(source=source, subject=subject, reason=reason or "", partly=(source, subject) in present)
+        for source, subject, reason in gone
+    ]
+    absent += [
+        Absence(source=source, subject="", reason="not sampled", partly=False)
+        for source in SOURCES
+        if source not in seen
+    ]
+    return Resources(usage=tuple(_usage(recorded)), absent=tuple(absent))
 
 
 def _usage(recorded: Recorded) -> Iterator[Usage]:
     windows = [
         (arm, part.started, part.ended) for block in recorded.blocks for part in block.parts for arm in part.arms
     ]
-    ordered = sorted(recorded.samples, key=lambda one: (SOURCES.index(one.source), one.subject, one.at))
+    engines = [arm.engine for arm in recorded.run.arms]
+
+    def place(one: Sample) -> tuple[int, int, str, float]:
+        """By source; engines in the order of their arms, everything else by name; then by time."""
+        order = engines.index(one.subject) if one.subject in engines else 0
+        return SOURCES.index(one.source), order, one.subject, one.at
+
+    ordered = sorted(recorded.samples, key=place)
     for (source, subject), samples in groupby(ordered, key=lambda one: (one.source, one.subject)):
         for figure, points in _figures(list(samples)):
             means = tuple(_means(points, windows, [arm.name for arm in recorded.run.arms]))
