@@ -24,6 +24,14 @@ _NARROW: Final = 350.0
 """Charts are drawn for a screen (two in a row, or one) and for a phone, and the page shows one of the two drawings:
 one that is scaled would have labels too small to read."""
 
+_WHOSE: Final = {
+    "engine": "each engine",
+    "pod": "each pod",
+    "node": "each node",
+    "gpu": "each GPU of the client's machine",
+    "client": "the process that measures",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
@@ -100,7 +108,7 @@ def _usages(report: Report) -> Iterator[Drawing]:
         if any(value for one in found for _, value in one.series):
             yield from _drawing(
                 partial(charts.usage, report, figure, found),
-                f"{figures.title(figure)} of each {source}.",
+                f"{figures.title(figure)} of {_WHOSE[source]}.",
                 [(charts.swatch(charts.subject_order(report, one)), one.subject or source) for one in found],
             )
 
