@@ -1,4 +1,4 @@
-"""``routegen router`` takes what ``python -m routegen_router`` takes: two command lines, since the image has no click."""
+"""``routegen router`` takes what ``python -m routegen_router`` takes: two command lines, as the image has no click."""
 
 from __future__ import annotations
 
