@@ -133,10 +133,17 @@ def _legend(report: Report) -> list[tuple[Markup, str]]:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("routegen.bench"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = _unbroken
+    return environment
+
+
+def _unbroken(sentence: str) -> str:
+    """Keep a number and its ``%`` on one line."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")

@@ -77,7 +77,7 @@ def effects(report: Report, compared: Compared, width: float) -> Markup:
     x = Scale(*spanning([*bounds, -margin, margin]), _NAMES, width - RIGHT)
     y = Scale(0.0, float(len(known)), TOP, height - BOTTOM)
     drawn = [_band(x, y, -margin, margin, "margin", upright=True), line(x(0), y.start, x(0), y.end, "zero")]
-    for value in x.ticks(max(3, int((x.end - x.start) / 80))):
+    for value in x.ticks(max(3, int((x.end - x.start) / 60))):
         drawn.append(line(x(value), y.end, x(value), y.end + 4, "axis"))
         drawn.append(text(_percent(value), x(value), y.end + 17))
     drawn.append(line(x.start, y.end, x.end, y.end, "axis"))
