@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -33,6 +33,25 @@ def fake_router(fault: Fault) -> Iterator[str]:
             for _ in requests:
                 pass
 
+    with _serving(process) as address:
+        yield address
+
+
+@contextmanager
+def scripted_router(replies: Sequence[bytes]) -> Iterator[str]:
+    """Answer the first message of each stream with the first reply, and so on; gives the address."""
+
+    def process(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        del context
+        for _, reply in zip(requests, replies, strict=False):
+            yield reply
+
+    with _serving(process) as address:
+        yield address
+
+
+@contextmanager
+def _serving(process: Callable[[Iterator[bytes], Any], Iterator[bytes]]) -> Iterator[str]:
     handler = grpc.method_handlers_generic_handler(
         "envoy.service.ext_proc.v3.ExternalProcessor", {"Process": grpc.stream_stream_rpc_method_handler(process)}
     )
