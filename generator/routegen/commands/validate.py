@@ -20,7 +20,7 @@ def command(source: str) -> None:
     Examples:
       routegen validate
       routegen validate -f examples/canary/routes.yaml
-      helm template … | routegen validate -f -
+      envsubst < routes.yaml | routegen validate -f -
     """
     from routegen.pipeline import read_plan  # noqa: PLC0415 - not for `--help`
 
