@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import routegen.bench
+from routegen.bench import wording
 from routegen.bench.metrics import BY_KEY
 from routegen.bench.records import Recorded, Sample
 from routegen.bench.report import as_html, charts, figures
@@ -236,6 +237,19 @@ def test_a_wide_spread_is_drawn_on_a_logarithmic_scale() -> None:
     wide = build(Recorded(whole.run, requests, whole.blocks, ()))
     assert "logarithmic" in charts.spread(wide, BY_KEY["e2e"], 540)
     assert "logarithmic" not in charts.spread(report(), BY_KEY["e2e"], 540)
+
+
+def test_an_interval_without_end_leaves_room_for_the_blocks() -> None:
+    endless = {"low": -0.99, "high": 1e9, "difference": 0.1}
+    compared = msgspec.structs.replace(
+        report().compared[0], primary=msgspec.structs.replace(report().compared[0].primary, **endless)
+    )
+    heights = {
+        float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', charts.differences(report(), compared, 540))
+    }
+    assert max(heights) - min(heights) > 20
+    assert wording.change(1e9) == "> +1000 %"
+    assert charts.effects(report(), compared, 540).count("whisker") == len(compared.effects)
 
 
 finite = st.floats(-1e9, 1e9, allow_subnormal=False)

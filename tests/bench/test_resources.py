@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import certifi
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -237,6 +240,24 @@ def test_a_cluster_that_is_gone_during_the_run_is_absent_not_an_error(connect: C
         pods = Pods(connect(url), ["inference"])
         list(pods.read())
     assert all(reading.absent for reading in pods.read())
+
+
+def test_inside_a_pod_its_service_account_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("sesame", encoding="utf-8")
+    shutil.copy(certifi.where(), tmp_path / "ca.crt")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    with socket.socket() as closed:  # bound, but nobody listens
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(port))
+        with pytest.raises(UserError, match=rf"can't reach the cluster: .*127\.0\.0\.1.*{port}"):
+            Cluster()
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    with pytest.raises(UserError, match="can't reach the cluster: Invalid kube-config file"):
+        Cluster()
 
 
 @pytest.mark.parametrize(

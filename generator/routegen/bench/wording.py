@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from .analysis import Analysis, Compared, Percentile
 from .design import Load
 from .metrics import BY_KEY, Metric
 from .verdict import Effect
+
+_ENDLESS: Final = 10.0
+"""A difference that is larger says only that nothing can be said; its digits would say otherwise."""
 
 
 def amount(metric: Metric, value: float | None) -> str:
@@ -30,7 +35,9 @@ def percentile(metric: Metric, found: Percentile) -> str:
 
 def change(share: float | None) -> str:
     """A difference as a signed percentage."""
-    return "-" if share is None else f"{100 * share:+.1f} %"
+    if share is None:
+        return "-"
+    return f"{100 * share:+.1f} %" if share < _ENDLESS else f"> +{100 * _ENDLESS:.0f} %"
 
 
 def reach(effect: Effect) -> str:

@@ -38,7 +38,8 @@ def differences(report: Report, compared: Compared, width: float) -> Markup:
     if not shares:
         return Markup("")
     known = [bound for bound in (effect.low, effect.high) if bound is not None]
-    y = _upward(spanning([share for _, share in shares] + known + [-design.margin, design.margin]))
+    seen = [*(share for _, share in shares), -design.margin, design.margin]
+    y = _upward(spanning([*seen, *(max(min(seen) - 1, min(bound, max(seen) + 1)) for bound in known)]))
     blocks = [block for block, _ in shares]
     x = Scale(min(blocks) + 0.2, max(blocks) + 1.8, LEFT, width - RIGHT)
     drawn = [
@@ -72,7 +73,10 @@ def effects(report: Report, compared: Compared, width: float) -> Markup:
     if not known:
         return Markup("")
     margin = report.run.design.margin
-    bounds = [bound for effect in known for bound in (effect.low, effect.high) if bound is not None]
+    most = max(1.0, *(2 * abs(effect.difference or 0.0) for effect in known))  # wider intervals go over the edge
+    bounds = [
+        max(-most, min(bound, most)) for effect in known for bound in (effect.low, effect.high) if bound is not None
+    ]
     height = TOP + len(known) * _ROW + BOTTOM
     x = Scale(*spanning([*bounds, -margin, margin]), _NAMES, width - RIGHT)
     y = Scale(0.0, float(len(known)), TOP, height - BOTTOM)
