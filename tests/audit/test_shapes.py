@@ -100,3 +100,26 @@ def test_a_file_of_the_host_is_not_called_a_disk() -> None:
 def test_a_router_is_not_taken_for_an_engine() -> None:
     [compared] = _report("helm-list").compared
     assert {compared.pair.first.name, compared.pair.second.name} == {"stack-vllm", "stack-sglang"}
+
+
+def test_the_prefill_half_of_an_engine_is_not_compared_with_its_decode_half(tmp_path: Path) -> None:
+    text = (SHAPES / "two-nodes" / "all.yaml").read_text(encoding="utf-8")
+    labels = "metadata: {labels: {llm-d.ai/model: m, llm-d.ai/role: %s}}"
+    spec = "spec: {containers: [{name: vllm, image: vllm/vllm-openai:v0.11.0, args: [--model=m]}]}"
+    halves = [
+        f"kind: Deployment\nmetadata: {{name: {role}}}\nspec:\n  template:\n    {labels % role}\n    {spec}"
+        for role in ("prefill", "decode")
+    ]
+    (tmp_path / "all.yaml").write_text("\n---\n".join([*halves, text.split("\n---\n")[0]]), encoding="utf-8")
+    report = audit(read_manifests([str(tmp_path)]))
+    assert "prefill" not in {one.name for row in report.compared for one in (row.pair.first, row.pair.second)}
+    assert [engine.name for engine in report.left_out] == ["prefill"]
+
+
+def test_two_pods_with_one_resource_claim_conflict() -> None:
+    cases = SHAPES.parent / "cases" / "FAIR001"
+    states = [
+        audit(read_manifests([str(cases / name)])).compared[0].rows[0].state
+        for name in ("fires-one-claim.yaml", "near-miss-claim-template.yaml")
+    ]
+    assert states == ["conflicting", "isolated"]

@@ -136,6 +136,9 @@ class Engine:
             place = self._place_of(given)
             if given.unknown:
                 return Fact("unknown", None, place, given.unknown)
+            depends = kind.options[name].open.get(given.value) if isinstance(given.value, str) else None
+            if depends is not None:
+                return Fact("unknown", None, place, f"{given.value}: {depends}", token=depends)
             return Fact("set", given.value, place)
         option = kind.options.get(name)
         if option is None:

@@ -19,7 +19,10 @@ from routegen.audit.reading import items, mapping
 
 Way = Literal["cpu", "plugin", "claim", "pinned", "all", "unknown"]
 
-_GPU_RESOURCE = re.compile(r"[\w.-]+/(?:.*gpu.*|mig-.*|gaudi|neuron.*|tpu|npu)", re.IGNORECASE)
+_GPU_RESOURCE = re.compile(
+    r"(?:gpu\.intel\.com|amd\.com|habana\.ai)/(?!.*_monitoring).+|[\w.-]+/(?:(?!.*(?:mem|core)).*gpu.*|mig-.*|neuron.*|tpu|npu|ascend.*)",
+    re.IGNORECASE,
+)
 _NOTHING = {"none", "void", ""}
 
 
@@ -38,6 +41,9 @@ class Gpus:
     """``NVIDIA_VISIBLE_DEVICES``."""
     cuda: Fact
     """``CUDA_VISIBLE_DEVICES`` (or AMD's)."""
+
+    claims: frozenset[str] = frozenset()
+    """The ResourceClaims that the container uses by name; claims made from a template are each pod's own."""
 
     @property
     def indices(self) -> frozenset[str]:
@@ -74,13 +80,21 @@ def gpus(engine: Engine) -> Gpus:
     if resource.value is not None:
         return found
     if items(engine.get("resources", "claims")) or _managed_claim(engine):
-        return Gpus("claim", resource, count, nvidia, cuda)
+        return Gpus("claim", resource, count, nvidia, cuda, _named_claims(engine))
     hidden = nvidia.state == "set" and str(nvidia.value).strip().lower() in _NOTHING
     if on_cpu(engine) or hidden:
         return Gpus("cpu", resource, count, nvidia, cuda)
     if found.indices:
         return Gpus("pinned", resource, Fact("set", Fraction(len(found.indices)), found.pin.place), nvidia, cuda)
     return Gpus("all" if resource.known and nvidia.known else "unknown", resource, count, nvidia, cuda)
+
+
+def _named_claims(engine: Engine) -> frozenset[str]:
+    used = {mapping(claim).get("name") for claim in items(engine.get("resources", "claims"))}
+    pods = [mapping(claim) for claim in items(engine.pod_get("resourceClaims"))]
+    return frozenset(
+        str(claim["resourceClaimName"]) for claim in pods if claim.get("name") in used and "resourceClaimName" in claim
+    )
 
 
 def _managed_claim(engine: Engine) -> bool:

@@ -14,6 +14,9 @@ from routegen.plan import Plan as RoutesPlan
 from routegen.plan import PoolRef, ServiceRef
 from routegen.problems import UserError
 
+_ROLE = "llm-d.ai/role"
+"""llm-d's pod label for the halves of an engine: ``prefill``, ``decode`` or ``both``."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -41,11 +44,14 @@ def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence
     """The pairs to compare: of the engines called ``names``, of all that were found where that is empty.
 
     The first is compared with each of the others. Of more than two that nobody named, only those are compared that
-    serve one model, where there are such.
+    serve one model, where there are such. The pods that only read prompts for others (llm-d's role ``prefill``) are
+    part of those.
 
     :raises UserError: there are fewer than two.
     """
     chosen = [_named(name, engines, world) for name in names] if names else list(engines)
+    if not names:
+        chosen = [engine for engine in chosen if not _prefills(engine, chosen)]
     if len({id(engine) for engine in chosen}) < 2:  # noqa: PLR2004 - a comparison needs two
         found = ", ".join(engine.name for engine in engines) or "none"
         raise UserError(
@@ -55,6 +61,12 @@ def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence
         )
     groups = [chosen] if names else list(_by_model(chosen))
     return [Pair(group[0], other, world) for group in groups for other in group[1:]]
+
+
+def _prefills(engine: Engine, engines: Sequence[Engine]) -> bool:
+    """Whether it is the prefill half of an engine whose decode half is there too (llm-d's labels): no rival of it."""
+    decodes = [dict(engine.labels) | {_ROLE: "decode"} == dict(other.labels) for other in engines]
+    return engine.labels.get(_ROLE) == "prefill" and any(decodes)
 
 
 def _by_model(engines: Sequence[Engine]) -> Iterator[Sequence[Engine]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,8 +11,6 @@ from routegen.audit.reading import mapping
 
 PREFIX = "ignore.routegen/"
 """``ignore.routegen/FAIR071: why`` in the metadata of the workload."""
-
-RULE_ID = re.compile(r"FAIR\d{3}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from routegen.audit.amounts import amount, qos
-from routegen.audit.gpus import gpus
+from routegen.audit.gpus import Gpus, gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import Placement, placement
 from routegen.audit.reading import is_on
@@ -60,9 +60,9 @@ def _gpu(pair: Pair) -> tuple[State, str]:
     ways = {first.way, second.way}
     if "cpu" in ways:
         return "isolated", "neither engine uses a GPU" if ways == {"cpu"} else "only one engine uses a GPU"
+    if common := _common_gpu(pair, first, second):
+        return "conflicting", common
     if first.way == second.way == "pinned":
-        if common := first.indices & second.indices:
-            return "conflicting", f"both are pinned to GPU {', '.join(sorted(common))}"
         indices = [", ".join(sorted(own.indices)) for own in (first, second)]
         return "isolated", f"pinned to GPU {indices[0]} and GPU {indices[1]}"
     if first.shared or second.shared:
@@ -79,6 +79,15 @@ def _gpu(pair: Pair) -> tuple[State, str]:
     if "unknown" in ways:
         return "cannot tell", "the input doesn't say which GPU an engine gets"
     return "cannot tell", "one engine requests its GPU, the other takes one by index; it may be the same"
+
+
+def _common_gpu(pair: Pair, first: Gpus, second: Gpus) -> str:
+    """What gives both engines one GPU; empty where nothing does."""
+    if first.way == second.way == "pinned" and (indices := first.indices & second.indices):
+        return f"both are pinned to GPU {', '.join(sorted(indices))}"
+    if pair.first.manifest.namespace == pair.second.manifest.namespace and (claims := first.claims & second.claims):
+        return f"both use the ResourceClaim {min(claims)}"
+    return ""
 
 
 def _gpu_memory(pair: Pair, gpu: Row) -> tuple[State, str]:

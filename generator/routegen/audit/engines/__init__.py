@@ -44,6 +44,8 @@ class Option:
     or ``bool``."""
     same: Mapping[str, str]
     """Spellings of one value, so that two engines' words can be compared."""
+    open: Mapping[str, str]
+    """Words that leave the choice open, and what it then depends on."""
     defaults: tuple[Default, ...]
 
     @property
@@ -120,6 +122,7 @@ def _option(name: str, data: Mapping[str, Any]) -> Option:
         off=off,
         type=data.get("type", "str" if flags else "bool"),
         same=data.get("same", {}),
+        open=data.get("open", {}),
         defaults=tuple(_default(entry) for entry in data["default"]),
     )
 

@@ -65,5 +65,5 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     yield from dict.fromkeys(f"  {fact.place}: {fact.shown}" for finding in findings for fact in finding.facts)
     yield from textwrap.wrap(first.rule.why, _WIDTH, initial_indent="  why: ", subsequent_indent="       ")
     yield "  fix:"
-    for fix in dict.fromkeys(finding.fix for finding in findings):
-        yield textwrap.indent(fix, "    ")
+    fixes = dict.fromkeys(finding.fix for finding in findings)
+    yield textwrap.indent("\n---\n".join(fixes), "    ")  # each may set the same keys

@@ -34,9 +34,12 @@ def in_doubt(fact: Fact, what: str, fix: str) -> Iterator[Hit]:
 
 
 def option_unequal(pair: Pair, name: str, what: str, example: Any = None) -> Iterator[Hit]:
-    """A hit where the engines are told different things, or defaults leave that open."""
+    """A hit where the engines are told different things, or defaults leave that open.
+
+    The fix takes over what one engine is told, or ``example`` where neither is; ``False`` always: leave it out in both.
+    """
     facts = pair.option(name)
-    stated = [fact.value for fact in facts if fact.state == "set"]
+    stated = [fact.value for fact in facts if fact.state == "set" and example is not False]
     yield from unequal(pair, facts, what, args_yaml(pair, name, stated[0] if stated else example))
 
 
@@ -52,8 +55,11 @@ def argument(engine: Engine, name: str, value: Any) -> str:
         return f'"--{name.replace("_", "-")}={value}"'
     if isinstance(value, bool):
         flags = option.on if value else option.off
-        opposite = (*option.on, *option.off, *option.flags)[0]
-        return f'"--{flags[0]}"' if flags else f"# without --{opposite}"
+        known = engine.line.kind.options[name].default(engine.version) if engine.line.kind else None
+        if flags and not (known is not None and known.value is value):
+            return f'"--{flags[0]}"'
+        opposite = [*option.flags, *(option.off if value else option.on)]
+        return "# without " + ", ".join(f"--{flag}" for flag in opposite)
     own = {common: word for word, common in option.same.items()}
     return f'"{option.spelling}={own.get(value, value) if isinstance(value, str) else value}"'
 

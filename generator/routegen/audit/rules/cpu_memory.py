@@ -12,12 +12,24 @@ from routegen.audit.placement import placement
 from routegen.audit.quantities import quantity
 from routegen.audit.rules.checks import env_yaml, in_doubt, unequal
 
-_RESOURCES = "resources:\n  requests: {cpu: '4', memory: 8Gi}\n  limits: {cpu: '4', memory: 8Gi}  # the same in both"
 _SHM = (
     "volumes: [{name: shm, emptyDir: {medium: Memory, sizeLimit: 2Gi}}]\n"
     "volumeMounts: [{name: shm, mountPath: /dev/shm}]  # the same in both"
 )
+_SECTIONS: tuple[Section, ...] = ("requests", "limits")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM", "RAYON_NUM_THREADS")
+
+
+def _resources(pair: Pair) -> str:
+    """The larger of what the engines have, for both; so the fix starves none of them."""
+    texts = []
+    for name, example in (("cpu", "4"), ("memory", "8Gi")):
+        facts = [amount(engine, section, name) for engine, _ in pair.each() for section in _SECTIONS]
+        stated = [fact for fact in facts if fact.value is not None]
+        most = max(stated, key=lambda fact: fact.value).text if stated else example
+        texts.append(f'{name}: "{most}"')
+    both = "{" + ", ".join(texts) + "}"
+    return f"resources:\n  requests: {both}\n  limits: {both}  # the same in both"
 
 
 def _missing(pair: Pair, name: str, *, both_sections: bool) -> Iterator[Hit]:
@@ -28,16 +40,17 @@ def _missing(pair: Pair, name: str, *, both_sections: bool) -> Iterator[Hit]:
         ]
         if lacks and (both_sections or "limit" in lacks):
             index = 1 if "limit" in lacks else 0
-            yield Hit(f"{engine.name} has no {name} {' and no '.join(lacks)}", (own[index], theirs[index]), _RESOURCES)
+            yield Hit(
+                f"{engine.name} has no {name} {' and no '.join(lacks)}", (own[index], theirs[index]), _resources(pair)
+            )
 
 
 def _differ(pair: Pair, name: str) -> Iterator[Hit]:
-    sections: tuple[tuple[Section, str], ...] = (("requests", "request"), ("limits", "limit"))
-    for section, word in sections:
+    for section in _SECTIONS:
         facts = (amount(pair.first, section, name), amount(pair.second, section, name))
         if any(fact.value is None and fact.known for fact in facts):
             continue  # the rule for missing ones speaks
-        yield from unequal(pair, facts, f"the {name} {word}", _RESOURCES)
+        yield from unequal(pair, facts, f"the {name} {section.removesuffix('s')}", _resources(pair))
 
 
 @rule(
@@ -80,7 +93,7 @@ def qos_differs(pair: Pair) -> Iterator[Hit]:
 
     For cores of their own (static CPU manager) both need requests equal to limits, and whole CPUs.
     """
-    yield from unequal(pair, (qos(pair.first), qos(pair.second)), "the quality-of-service class", _RESOURCES)
+    yield from unequal(pair, (qos(pair.first), qos(pair.second)), "the quality-of-service class", _resources(pair))
 
 
 @rule(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Hit, Severity, rule
+from routegen.audit.findings import Fact, Hit, Severity, rule
 from routegen.audit.gpus import gpu_requests, gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
@@ -23,15 +23,21 @@ _OWN_GPU = f"# remove NVIDIA_VISIBLE_DEVICES and CUDA_VISIBLE_DEVICES, and in bo
     "FAIR001",
     "gpu",
     Severity.ERROR,
-    title="Both engines are pinned to the same GPU",
+    title="Both engines are given the same GPU",
     why="Two engines on one GPU take turns and share its memory, so each measures the other's load.",
 )
 def same_index(pair: Pair) -> Iterator[Hit]:
     """Both containers name the same device in `NVIDIA_VISIBLE_DEVICES` or `CUDA_VISIBLE_DEVICES` and request none.
 
     Not for engines that are held to different nodes, or that request their GPUs: there the names mean something else.
+    Or both use one ResourceClaim by its name; claims from a template are each pod's own.
     """
     both = [gpus(engine) for engine, _ in pair.each()]
+    same_space = pair.first.manifest.namespace == pair.second.manifest.namespace
+    for claim in sorted(both[0].claims & both[1].claims) if same_space else ():
+        facts = [Fact("set", claim, engine.place("resources", "claims")) for engine, _ in pair.each()]
+        fix = "resourceClaims: [{name: gpu, resourceClaimTemplateName: <template>}]  # a claim of its own for each pod"
+        yield Hit(f"both engines use the ResourceClaim {claim}", (facts[0], facts[1]), fix)
     if any(own.way != "pinned" for own in both) or placement(pair).nodes == "different":
         return
     if common := both[0].indices & both[1].indices:

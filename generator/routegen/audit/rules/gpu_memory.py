@@ -115,16 +115,16 @@ def cpu_offload(pair: Pair) -> Iterator[Hit]:
     "FAIR019",
     "gpu memory",
     Severity.WARNING,
-    title="Only one engine extends its KV cache beyond the GPU",
-    why="A second cache level in CPU memory or on disk answers repeated prompts without computing them.",
+    title="Only one engine keeps or moves KV cache outside of its GPU",
+    why="KV cache from CPU memory, a disk or another pod answers prompts that the engine doesn't compute.",
 )
 def kv_offload(pair: Pair) -> Iterator[Hit]:
-    """One engine has a second cache level, the other not.
+    """One engine has a second cache level, or takes KV cache from a pod that reads prompts; the other not.
 
-    That is `--kv-offloading-size` or `--kv-transfer-config` (vLLM), `--enable-hierarchical-cache` or
-    `--enable-lmcache` (SGLang).
+    That is `--kv-offloading-size` or `--kv-transfer-config` (vLLM), `--enable-hierarchical-cache`, `--enable-lmcache`
+    or `--disaggregation-mode` (SGLang).
     """
-    yield from option_unequal(pair, "kv_offloading", "a KV cache beyond the GPU", example=False)
+    yield from option_unequal(pair, "kv_offloading", "the use of KV cache outside of the GPU", example=False)
 
 
 RULES = (fractions, capacity, oversubscribed, cpu_offload, kv_offload)

@@ -25,10 +25,11 @@ def moving_tag(pair: Pair) -> Iterator[Hit]:
         fact = engine.image
         if not isinstance(fact.value, str):
             continue
-        repository, tag, digest = split_image(fact.value)
-        if not digest and tag.lower() in _MOVING:
+        repository, tag, _ = split_image(fact.value)
+        if _moves(fact.value):
             message = f"{engine.name} runs {repository} {'with the tag ' + tag if tag else 'without a tag'}"
-            yield Hit(message, (fact, other.image), f"image: {repository}:<version>@sha256:<digest>")
+            fix = f"image: {repository}:<version>@sha256:<digest>  # {engine.name}"
+            yield Hit(message, (fact, other.image), fix)
 
 
 @rule(
@@ -39,14 +40,17 @@ def moving_tag(pair: Pair) -> Iterator[Hit]:
     why="A tag names what a registry holds today; only the digest names one image for good.",
 )
 def no_digest(pair: Pair) -> Iterator[Hit]:
-    """The image is named without `@sha256:…`. Images that KServe's preset chooses can't be judged: cannot tell."""
+    """The image is named without `@sha256:…`. Tags that move are FAIR070's.
+
+    Images that KServe's preset chooses can't be judged: cannot tell.
+    """
     for engine, other in pair.each():
         fact = engine.image
         if not fact.known:
             message = f"cannot tell the image of {engine.name}: {fact.note}"
             yield Hit(message, (fact, other.image), "# name the image in the container `main`", unknown=True)
-        elif isinstance(fact.value, str) and not split_image(fact.value)[2]:
-            fix = f"image: {fact.value}@sha256:<digest>"
+        elif isinstance(fact.value, str) and not split_image(fact.value)[2] and not _moves(fact.value):
+            fix = f"image: {fact.value}@sha256:<digest>  # {engine.name}"
             yield Hit(f"{engine.name} runs {fact.value}, which has no digest", (fact, other.image), fix)
 
 
@@ -61,6 +65,11 @@ def pull_policy(pair: Pair) -> Iterator[Hit]:
     """`imagePullPolicy` differs, Kubernetes' default included: `Always` for `latest` or no tag, else `IfNotPresent`."""
     facts = (_policy(pair.first), _policy(pair.second))
     yield from unequal(pair, facts, "imagePullPolicy", "imagePullPolicy: IfNotPresent  # in both")
+
+
+def _moves(image: str) -> bool:
+    _, tag, digest = split_image(image)
+    return not digest and tag.lower() in _MOVING
 
 
 def _policy(engine: Engine) -> Fact:

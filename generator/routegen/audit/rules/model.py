@@ -77,6 +77,9 @@ def revision(pair: Pair) -> Iterator[Hit]:
             Fact("unknown" if known is None else "set", known or None, told.place, told.note if known is None else "")
         )
     fix = f"# the commit that the hub shows for the model:\n{args_yaml(pair, 'revision', '<commit>')}"
+    uris = [engine.manifest.get("spec", "model", "uri") for engine, _ in pair.each()]
+    if all(isinstance(uri, str) and uri.startswith("hf://") for uri in uris):
+        fix = f'# the commit that the hub shows for the model, in both:\nmodel: {{uri: "hf://{model(pair.first).hub}:<commit>"}}'
     if any(model(engine).location is not None for engine, _ in pair.each()):
         fix = 'args: ["--revision=<commit>"]  # for each `hf download`'
     before = list(unequal(pair, (facts[0], facts[1]), "the model's revision", fix))
@@ -95,7 +98,11 @@ def revision(pair: Pair) -> Iterator[Hit]:
     why="Half the bits is about twice the speed, and not the same answers.",
 )
 def dtype(pair: Pair) -> Iterator[Hit]:
-    """`--dtype` differs. `auto` is the model's own precision in both engines; `half` is `float16`."""
+    """`--dtype` differs; `half` is `float16`.
+
+    `auto`, the default of both engines, is the model's own precision: beside a precision that is written out it can't
+    be told whether the two are the same.
+    """
     yield from option_unequal(pair, "dtype", "the precision (dtype)", "bfloat16")
 
 

@@ -170,8 +170,10 @@ def numa(pair: Pair) -> Iterator[Hit]:
     why="A sandboxed runtime makes system calls and device access slower for one of the two.",
 )
 def runtime_class(pair: Pair) -> Iterator[Hit]:
-    """`runtimeClassName` differs. `nvidia` beside none is reported too: the GPU may reach only one of the two."""
+    """`runtimeClassName` differs. NVIDIA's classes beside none are no difference: they only make the GPU visible."""
     facts = (pair.first.pod_fact("runtimeClassName"), pair.second.pod_fact("runtimeClassName"))
+    if all(fact.known and (fact.value is None or str(fact.value).startswith("nvidia")) for fact in facts):
+        return
     fix = f"runtimeClassName: {facts[0].value or facts[1].value}  # in both, or in none"
     yield from unequal(pair, facts, "runtimeClassName", fix)
 

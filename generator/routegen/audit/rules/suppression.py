@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
-from routegen.audit.suppress import PREFIX, RULE_ID, silenced
+from routegen.audit.suppress import PREFIX, silenced
 
 
 @rule(
@@ -17,11 +17,13 @@ from routegen.audit.suppress import PREFIX, RULE_ID, silenced
     why="A silenced finding without a reason can't be reviewed, and a misspelt one silences nothing.",
 )
 def bad_suppression(pair: Pair) -> Iterator[Hit]:
-    """An annotation `ignore.routegen/FAIRnnn` with an empty value (it silences nothing), or with no rule's id."""
+    """An annotation `ignore.routegen/FAIRnnn` with an empty value (it silences nothing), or with the id of no rule."""
+    from routegen.audit.rules import BY_ID  # noqa: PLC0415 - this rule is one of them
+
     for engine, _ in pair.each():
         for id_, reason, fact in silenced(engine):
             fix = f'annotations: {{{PREFIX}{id_}: "why this doesn\'t matter here"}}'
-            if not RULE_ID.fullmatch(id_):
+            if id_ not in BY_ID:
                 yield Hit(f'"{id_}" is no rule; ids look like FAIR071', (fact,), f"# remove {PREFIX}{id_}")
             elif not reason:
                 yield Hit(f"the suppression of {id_} gives no reason, so it doesn't count", (fact,), fix)
