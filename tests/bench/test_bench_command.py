@@ -69,13 +69,20 @@ def engines() -> Iterator[dict[str, str]]:
         (["--slo", "ttft=fast"], '"fast" is not a number of seconds'),
         (["--slo", "latency=1"], "give ttft, tpot or e2e"),
         (["--primary", "goodput"], "--primary goodput needs a limit"),
+        (["--rate", "nan"], "--rate nan is no number of its own"),
+        (["--timeout", "inf"], "--timeout inf is no number of its own"),
+        (["--sampling", "model=gold"], '--sampling model: the bench sets "model" itself'),
         (["--margin", "3"], "3 is not between 0 and 100 %"),
         (["--margin", "much"], "neither a percentage (3%) nor a share"),
         (["--url", "vllm"], '"vllm" is not NAME=VALUE'),
         (["--url", "a=127.0.0.1:8001"], '"127.0.0.1:8001" is not an address such as http://'),
         (["--url", "a=http://me:secret@host:1"], "a password would be recorded"),
         (["--url", "a=http://127.0.0.1:1", "--engine", "a"], "add -f routes.yaml"),
+        (["--url", "a=http://127.0.0.1:1", "--url", "a=http://127.0.0.1:2"], '--url names "a" twice'),
+        (["--url", "a=http://127.0.0.1:1", "--way", "both"], "--way both needs a gateway"),
         (["--resume", "RUN", "--blocks", "1"], "20 blocks are measured already"),
+        (["--resume", "RUN", "--concurrency", "4"], "--concurrency does not go with --resume"),
+        (["--resume", "RUN", "--seed", "1"], "--seed does not go with --resume"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_a_reason(
@@ -145,6 +152,47 @@ def test_ctrl_c_reports_what_was_measured_and_says_how_to_go_on(engines: dict[st
     assert "of 100000 blocks, 2 requests per arm and block" in out
     assert f"go on with: routegen bench --resume {tmp_path / 'run'}" in err
     assert len(records.read(tmp_path / "run").done) >= 8
+
+
+def test_ctrl_c_while_the_report_is_made_says_how_to_have_it(
+    engines: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(recorded: records.Recorded) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("routegen.bench.report.model.build", interrupted)
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    found = bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"))
+    assert f"see it with: routegen bench report {tmp_path / 'run'}" in found.stderr
+    assert found.exit_code == INTERRUPTED
+
+
+def test_an_engine_that_dies_in_the_middle_is_named_after_the_report_of_what_was_measured(
+    engines: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    folder = str(tmp_path / "run")
+    bench(*urls, *SMALL, "--blocks", "1", "-o", folder)
+
+    def dies(*_: object) -> bool:
+        raise UserError("vllm: none of 2 requests was answered")
+
+    monkeypatch.setattr("routegen.bench.conduct.conduct", dies)
+    found = bench("--resume", folder, "--blocks", "2")
+    assert "1 of 2 blocks, 2 requests per arm and block" in found.stdout
+    assert f"go on with: routegen bench --resume {folder}" in found.stderr
+    assert str(found.exception) == "vllm: none of 2 requests was answered"
+
+
+def test_a_cluster_that_can_not_be_reached_leaves_no_run_folder(
+    engines: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    found = bench(*urls, *SMALL, "--pods", "inference", "-o", str(tmp_path / "run"))
+    assert "can't reach the cluster" in str(found.exception)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_report_is_made_again_from_the_folder_alone(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ RUN = Run(
     design=Design(
         seed=1,
         blocks=20,
-        requests=8,
-        load=Load(kind="closed", concurrency=4),
+        requests=1,
+        load=Load(kind="closed", concurrency=1),
         warmup=8,
         path="/v1/chat/completions",
         input_tokens=128,
@@ -114,6 +114,20 @@ def test_a_later_format_is_refused_rather_than_misread(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format": 99, "shape": "unknown"}')
     with pytest.raises(UserError, match="format 99 was written by a later routegen"):
         read(tmp_path)
+
+
+def test_a_block_whose_requests_are_lost_is_measured_again(tmp_path: Path) -> None:
+    create(tmp_path, RUN)
+    append(tmp_path, [request(0), request(0, "b"), request(1)])
+    append(tmp_path, [block(0), block(1)])
+    (tmp_path / "requests.jsonl").write_bytes((tmp_path / "requests.jsonl").read_bytes()[:-10])
+    assert read(tmp_path).done == {0}
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file: can't be made a run folder: File exists"):
+        create(tmp_path / "file", RUN)
 
 
 def test_an_interrupted_block_is_no_part_of_the_result(tmp_path: Path) -> None:

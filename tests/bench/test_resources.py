@@ -29,7 +29,7 @@ from routegen.bench.resources.gpus import Gpus
 from routegen.bench.resources.pods import Pods, quantity
 from routegen.bench.resources.process import ClientProcess
 from routegen.bench.resources.sampler import Reading, Sampler
-from routegen.bench.resources.sources import sampling
+from routegen.bench.resources.sources import cluster, sampling
 from routegen.cli import cli
 from routegen.cluster import Cluster
 from routegen.mock_engine import PERSONALITIES, Behaviour, MockEngine
@@ -322,7 +322,7 @@ def test_an_engine_behind_the_gateway_alone_is_absent_and_the_user_is_told_what_
     arms = (msgspec.structs.replace(run.arms[0], engine_url=None), run.arms[1])
     run = msgspec.structs.replace(run, arms=arms)
     records.create(tmp_path, run)
-    with sampling(tmp_path, run, namespaces=(), context=None)(os.getpid()):
+    with sampling(tmp_path, run, cluster((), None))(os.getpid()):
         while {sample.source for sample in records.read(tmp_path).samples} < {"engine", "pod", "node", "gpu", "client"}:
             time.sleep(0.02)
     absent = {(sample.source, sample.subject): sample.absent for sample in records.read(tmp_path).samples}
@@ -338,7 +338,7 @@ def test_a_cluster_that_can_not_be_reached_ends_the_run_before_it_begins(
         config = kubeconfig(url, tmp_path / "config")
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(config))
     with pytest.raises(UserError, match="can't reach the cluster"):
-        sampling(tmp_path, make_run("a", "b"), namespaces=["inference"], context=None)
+        cluster(["inference"], None)
 
 
 async def test_a_run_samples_beside_its_latencies_and_reports_it(

@@ -34,6 +34,11 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _REFUSAL: Final = 64 * 2**10
 """Bytes of an error's body that are read."""
 
+FIELDS: Final = frozenset(
+    {"model", "messages", "prompt", "stream", "stream_options", "max_tokens", "ignore_eos", "inference_server"}
+)
+"""What :func:`body` sets itself, and sampling parameters may not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -108,9 +113,9 @@ class Client:
         except TimeoutError:
             failed = _Failed("timeout", f"no end within {self._timeout:g} s")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            failed = _Failed("connect", type(error).__name__)
+            failed = _Failed("connect", f"no connection ({type(error).__name__})")
         except (aiohttp.ClientError, OSError) as error:
-            failed = _Failed("reset", type(error).__name__)
+            failed = _Failed("reset", f"the connection broke ({type(error).__name__})")
         end = self._clock.now() - sent
         return self._record(job, scheduled, sent, end, seen, failed)
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,13 +162,15 @@ class Recorded:
 def create(folder: Path, run: Run) -> None:
     """Make ``folder`` and write its run.json.
 
-    :raises UserError: the folder holds a run already.
+    :raises UserError: the folder holds a run already, or can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "run.json"
-    if target.exists():
-        raise UserError(f"{folder} holds a run already; continue it with --resume {folder}, or name another folder")
-    rewrite(folder, run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "run.json").exists():
+            raise UserError(f"{folder} holds a run already; continue it with --resume {folder}, or name another folder")
+        rewrite(folder, run)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be made a run folder: {error.strerror}") from error
 
 
 def rewrite(folder: Path, run: Run) -> None:
@@ -193,7 +196,9 @@ def append(folder: Path, lines: Iterable[Line]) -> None:
 
 
 def read(folder: Path) -> Recorded:
-    """Everything in ``folder``.
+    """Everything in ``folder``, without blocks whose requests were lost.
+
+    (A machine that stopped may have kept the later line and not the earlier.)
 
     :raises UserError: no run is there, a later routegen wrote it, or a line other than the last is broken.
     """
@@ -209,7 +214,16 @@ def read(folder: Path) -> Recorded:
         run = msgspec.json.decode(text, type=Run)
     except msgspec.MsgspecError as error:
         raise UserError(f"{source}: {error}") from error
-    return Recorded(run, _lines(folder, Request), _lines(folder, Block), _lines(folder, Sample))
+    requests = _lines(folder, Request)
+    counted = Counter((request.session, request.block, request.arm) for request in requests)
+    blocks = tuple(
+        block
+        for block in _lines(folder, Block)
+        if all(
+            counted[block.session, block.block, arm] >= run.design.requests for part in block.parts for arm in part.arms
+        )
+    )
+    return Recorded(run, requests, blocks, _lines(folder, Sample))
 
 
 class _Format(msgspec.Struct):

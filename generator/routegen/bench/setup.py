@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from routegen.problems import UserError
 from . import records
 from .arms import Way, from_plan, from_urls, lay_out
 from .checks import LEAST_BLOCKS
+from .client import FIELDS
 from .conduct import new_run
 from .design import Arm, Design, Finding, Load, Slo
 from .metrics import COMPARED
@@ -97,6 +99,9 @@ def design_of(options: Mapping[str, Any]) -> Design:
     primary = options["primary"] or ("tpot" if options["stop_at_eos"] else "e2e")
     if primary not in COMPARED:
         raise UsageError(f'--primary: unknown metric "{primary}"; known: {", ".join(COMPARED)}')
+    for name in ("ramp", "rate", "timeout"):
+        if not math.isfinite(options[name] or 0):
+            raise UsageError(f"--{name} {options[name]} is no number of its own")
     load = _load(options)
     slo = _slo(options["slo"])
     if primary == "goodput" and slo == Slo():
@@ -152,6 +157,8 @@ def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, float | int | str 
     """Values as JSON where they are JSON, else as text."""
     found: dict[str, float | int | str | bool] = {}
     for name, text in values:
+        if name in FIELDS:
+            raise UsageError(f'--sampling {name}: the bench sets "{name}" itself')
         try:
             found[name] = msgspec.json.decode(text, type=float | int | str | bool)
         except msgspec.MsgspecError:
@@ -161,6 +168,8 @@ def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, float | int | str 
 
 def _urls(options: Mapping[str, Any]) -> dict[str, str]:
     urls = dict(options["urls"])
+    if twice := [name for name, count in Counter(name for name, _ in options["urls"]).items() if count > 1]:
+        raise UsageError(f'--url names "{twice[0]}" twice; give each engine a name of its own')
     gateway = {"--gateway": options["gateway"]} if options["gateway"] else {}
     for name, url in (urls | gateway).items():
         parts = urlsplit(url)
@@ -185,6 +194,8 @@ def _arms(options: Mapping[str, Any], urls: Mapping[str, str], model: str) -> li
     if source is None:
         if options["engines"]:
             raise UsageError("--engine names backends of a routes.yaml: add -f routes.yaml")
+        if options["way"] not in {None, "direct"}:
+            raise UsageError(f"--way {options['way']} needs a gateway: add -f routes.yaml --gateway URL")
         return from_urls(urls, model)
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from routegen.commands import bench_job
 from routegen.files import write_atomically
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from routegen.bench.analysis import Analysis
     from routegen.bench.design import Finding
     from routegen.bench.report.model import Report
+    from routegen.bench.resources.sampler import Source
 
 INVALID: Final = 3
 """Exit code: a check failed, so the figures can't be trusted."""
@@ -25,6 +27,7 @@ WORSE: Final = 4
 """Exit code with ``--fail-if-worse``: an engine is worse than the first."""
 INTERRUPTED: Final = 130
 """Exit code: Ctrl-C; what was complete is reported."""
+_WITH_RESUME: Final = frozenset({"resume", "blocks", "pods", "context", "fail_if_worse"})
 
 
 class _Assignments(click.ParamType[tuple[str, str]]):
@@ -134,25 +137,20 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if misplaced := [name for name in bench_job.OPTIONS if options[name]]:
         raise click.UsageError(f"--{misplaced[0].replace('_', '-')} goes with --render-job")
     _require_extra()
-    from routegen.bench import conduct, live, records, setup  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import setup  # noqa: PLC0415 - not for `--help`
     from routegen.bench.resources import sources  # noqa: PLC0415
 
+    pods = sources.cluster(options["pods"], options["context"])
     try:
         if options["resume"] is not None:
+            _only_what_resumes(ctx)
             folder = setup.resume(options["resume"], options["blocks"])
         else:
             folder = setup.start(options, _audit(options["manifests"]) if options["manifests"] else None)
     except setup.UsageError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"run folder: {folder}", err=True)
-    recorded = records.read(folder)
-    beside = sources.sampling(folder, recorded.run, namespaces=options["pods"], context=options["context"])
-    with live.Display(recorded) as display:
-        complete = conduct.conduct(folder, display, beside)
-    found = _report(folder)
-    if not complete:
-        click.echo(f"interrupted; go on with: routegen bench --resume {folder}", err=True)
-    sys.exit(exit_code(found, complete=complete, fail_if_worse=options["fail_if_worse"]))
+    sys.exit(_measure(folder, pods, fail_if_worse=options["fail_if_worse"]))
 
 
 @command.command("report")
@@ -194,6 +192,45 @@ def exit_code(analysis: Analysis, *, complete: bool, fail_if_worse: bool) -> int
         return INVALID
     engines = [one for one in analysis.compared if one.comparison.question == "engines"]
     return WORSE if fail_if_worse and any(one.primary.outcome == "base better" for one in engines) else 0
+
+
+def _only_what_resumes(ctx: click.Context) -> None:
+    """Refuse what a run that goes on can't heed."""
+    for param in ctx.command.params:
+        name = param.name or ""
+        if name not in _WITH_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = max(param.opts, key=len)
+            raise click.UsageError(f"{option} does not go with --resume: the run's design is fixed, but for --blocks")
+
+
+def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
+    """Measure what the run still lacks and report it; what the process ends with.
+
+    :raises UserError: something stood in the way; what was complete by then is reported all the same.
+    """
+    from routegen.bench import conduct, live, records  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.resources import sources  # noqa: PLC0415
+
+    recorded = records.read(folder)
+    stopped: UserError | None = None
+    complete = False
+    try:
+        try:
+            with live.Display(recorded) as display:
+                complete = conduct.conduct(folder, display, sources.sampling(folder, recorded.run, pods))
+        except UserError as error:
+            if not records.read(folder).done:
+                raise
+            stopped = error
+        found = _report(folder)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
+        return INTERRUPTED
+    if not complete:
+        click.echo(f"{'stopped' if stopped else 'interrupted'}; go on with: routegen bench --resume {folder}", err=True)
+    if stopped:
+        raise stopped
+    return exit_code(found, complete=complete, fail_if_worse=fail_if_worse)
 
 
 def _report(folder: Path) -> Report:

@@ -25,13 +25,19 @@ class Beside(Protocol):
         """Begin, for the measuring process ``pid``; it ends with the context."""
 
 
-def sampling(folder: Path, run: Run, *, namespaces: Sequence[str], context: str | None) -> Beside:
-    """Sample every source of ``run`` while its measuring process works.
+def cluster(namespaces: Sequence[str], context: str | None) -> Source:
+    """The pods of ``namespaces``, and the nodes; connects at once, so that it can fail before a run begins.
 
-    :param namespaces: whose pods are sampled; the nodes are too, then.
     :raises UserError: a namespace is named and the cluster can't be reached.
     """
-    pods: Source = Pods(Cluster(context), namespaces) if namespaces else NoPods()
+    return Pods(Cluster(context), namespaces) if namespaces else NoPods()
+
+
+def sampling(folder: Path, run: Run, pods: Source) -> Beside:
+    """Sample every source of ``run`` while its measuring process works.
+
+    :param pods: from :func:`cluster`.
+    """
     shared = [*_engines(run), pods, Gpus()]
 
     def begin(pid: int) -> Sampler:
