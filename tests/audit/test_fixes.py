@@ -67,3 +67,16 @@ def test_the_revision_of_a_model_that_kserve_downloads_goes_into_its_uri() -> No
     report = audit(read_manifests([str(HERE / "shapes" / "kserve-dra")]))
     [fix] = [finding.fix for finding in report.findings if finding.rule.id == "FAIR051"]
     assert yaml.safe_load(fix)["model"]["uri"].endswith(":<commit>")
+
+
+def test_shared_memory_is_as_large_as_in_the_engine_that_has_more() -> None:
+    report = audit(read_manifests([str(HERE / "shapes" / "plain-deployments")]))
+    [finding] = [finding for finding in report.findings if finding.rule.id == "FAIR024"]
+    assert sorted(fact.text for fact in finding.facts) == ["10Gi", "2Gi"]
+    assert yaml.safe_load(finding.fix)["volumes"][0]["emptyDir"]["sizeLimit"] == "10Gi"
+
+
+def test_engines_over_several_nodes_are_not_told_to_share_one() -> None:
+    report = audit(read_manifests([str(HERE / "shapes" / "two-nodes")]))
+    [fix] = [finding.fix for finding in report.findings if finding.rule.id == "FAIR030"]
+    assert list(yaml.safe_load(fix)) == ["nodeSelector"]

@@ -13,8 +13,8 @@ from routegen.audit.quantities import quantity
 from routegen.audit.rules.checks import env_yaml, in_doubt, unequal
 
 _SHM = (
-    "volumes: [{name: shm, emptyDir: {medium: Memory, sizeLimit: 2Gi}}]\n"
-    "volumeMounts: [{name: shm, mountPath: /dev/shm}]  # the same in both"
+    "volumes: [{{name: shm, emptyDir: {{medium: Memory, sizeLimit: {size}}}}}]\n"
+    "volumeMounts: [{{name: shm, mountPath: /dev/shm}}]  # the same in both"
 )
 _SECTIONS: tuple[Section, ...] = ("requests", "limits")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM", "RAYON_NUM_THREADS")
@@ -93,7 +93,8 @@ def qos_differs(pair: Pair) -> Iterator[Hit]:
 
     For cores of their own (static CPU manager) both need requests equal to limits, and whole CPUs.
     """
-    yield from unequal(pair, (qos(pair.first), qos(pair.second)), "the quality-of-service class", _resources(pair))
+    fix = f"# in every container of the pod, sidecars too; in the engine's:\n{_resources(pair)}"
+    yield from unequal(pair, (qos(pair.first), qos(pair.second)), "the quality-of-service class", fix)
 
 
 @rule(
@@ -129,11 +130,13 @@ def threads(pair: Pair) -> Iterator[Hit]:
 def shared_memory(pair: Pair) -> Iterator[Hit]:
     """The size of the memory volume at `/dev/shm` differs, or an engine with several workers has none."""
     facts = (shm(pair.first), shm(pair.second))
-    yield from unequal(pair, facts, "the size of /dev/shm", _SHM)
+    stated = [fact for fact in facts if isinstance(fact.value, Fraction)]
+    fix = _SHM.format(size=max(stated, key=lambda fact: fact.value).text if stated else "2Gi")
+    yield from unequal(pair, facts, "the size of /dev/shm", fix)
     for engine, _ in pair.each():
         own, workers = shm(engine), engine.option("tensor_parallel")
         if own.value is None and own.known and workers.known and workers.value > 1:
-            yield Hit(f"{engine.name} has {workers.value} workers and 64 MiB of /dev/shm", (own, workers), _SHM)
+            yield Hit(f"{engine.name} has {workers.value} workers and 64 MiB of /dev/shm", (own, workers), fix)
 
 
 @rule(

@@ -188,8 +188,9 @@ def _label(engine: Engine, name: str) -> Fact:
 def kserve_routes(pair: Pair) -> Iterator[Hit]:
     """Both are LLMInferenceServices of one namespace with `spec.router.route` and one `spec.model.name`.
 
-    KServe's managed HTTPRoute matches the header `X-Gateway-Model-Name` for the model's name; for two services of one
-    name the rules are identical, and Gateway API lets the older route win. Leave `router.route` out of both: routegen
+    KServe's managed HTTPRoute matches `publishers/<namespace>/models/<model>`, in the path and in the header
+    `X-Gateway-Model-Name`; for two services of one name these rules are identical, and Gateway API lets the older
+    route win. Leave `router.route` out of both: routegen
     routes to their Services itself.
     """
     manifests = [engine.manifest for engine, _ in pair.each()]

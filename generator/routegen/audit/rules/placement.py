@@ -20,6 +20,10 @@ _SAME_NODE = (
     "    requiredDuringSchedulingIgnoredDuringExecution:\n"
     "      - {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {comparison: engines}}}"
 )
+_SAME_KIND = (
+    "# engines over several nodes can't share one: hold both to one kind, and measure one after the other\n"
+    "nodeSelector: {nvidia.com/gpu.product: <product>}"
+)
 
 
 @rule(
@@ -46,7 +50,8 @@ def one_node(pair: Pair) -> Iterator[Hit]:
         if kind := _common_hardware(pair):
             message += f", only to one kind ({kind})"
             facts = (_any_node(facts[0], kind), _any_node(facts[1], kind))
-        yield Hit(message, facts, _SAME_NODE, unknown=True)
+        several = any(engine.pods_a_replica > 1 for engine, _ in pair.each())
+        yield Hit(message, facts, _SAME_KIND if several else _SAME_NODE, unknown=True)
 
 
 def _any_node(fact: Fact, kind: str) -> Fact:
