@@ -89,6 +89,11 @@ def test_an_interrupted_run_is_reported_up_to_its_last_complete_block() -> None:
     assert (cut.compared[0].primary.blocks_more or 0) >= 11
 
 
+def test_one_block_is_not_called_blocks() -> None:
+    recorded = measure(make_run("a", "b", design=msgspec.structs.replace(DESIGN, blocks=1)))
+    assert any(check.message.startswith("1 block: with fewer") for check in analyse(recorded).checks)
+
+
 def test_a_run_without_a_complete_block_has_an_empty_analysis() -> None:
     whole = measure(make_run("a", "b", design=SMALL))
     found = analyse(Recorded(whole.run, whole.requests, (), ()))

@@ -62,7 +62,8 @@ def _blocks(recorded: Recorded) -> Iterator[Check]:
         yield Check(
             id="few-blocks",
             level="note",
-            message=f"{done} blocks: with fewer than {LEAST_BLOCKS} the interval is rough; no side is called better.",
+            message=f"{done} block{'' if done == 1 else 's'}: with fewer than {LEAST_BLOCKS} the interval is rough; "
+            "no side is called better.",
         )
     if recorded.sessions > 1:
         yield Check(

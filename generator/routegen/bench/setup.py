@@ -175,6 +175,8 @@ def _urls(options: Mapping[str, Any]) -> dict[str, str]:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise UsageError(f'{name}: "{url}" is not an address such as http://127.0.0.1:8001')
+        if parts.path.rstrip("/").endswith("/v1"):
+            raise UsageError(f"{name}: leave /v1 out of the address: {url.rstrip('/').removesuffix('/v1')}")
         if parts.username or parts.password:
             raise UsageError(f"{name}: an address with a password would be recorded; use --api-key-env")
     return urls
