@@ -125,7 +125,10 @@ def test_a_run_measures_every_block_and_reports_it(engines: dict[str, str], tmp_
     assert len(records.read(tmp_path / "run").done) == 8
 
 
-def test_ctrl_c_reports_what_was_measured_and_says_how_to_go_on(engines: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_pods_end_report_what_was_measured_and_say_how_to_go_on(
+    engines: dict[str, str], tmp_path: Path, told: signal.Signals
+) -> None:
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
     process = subprocess.Popen(
         [
@@ -147,7 +150,7 @@ def test_ctrl_c_reports_what_was_measured_and_says_how_to_go_on(engines: dict[st
     for line in process.stderr:
         if line.startswith("block 8 of"):
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(told)
     out, err = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED
     assert "of 100000 blocks, 2 requests per arm and block" in out

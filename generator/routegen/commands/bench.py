@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,7 @@ def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
     recorded = records.read(folder)
     stopped: UserError | None = None
     complete = False
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a pod's end, and CI's, is a Ctrl-C
     try:
         try:
             with live.Display(recorded) as display:
@@ -226,6 +228,8 @@ def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
     except KeyboardInterrupt:
         click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if not complete:
         click.echo(f"{'stopped' if stopped else 'interrupted'}; go on with: routegen bench --resume {folder}", err=True)
     if stopped:
