@@ -130,3 +130,9 @@ def test_the_control_repeats_the_first_arm_and_is_enough_by_itself() -> None:
 def test_what_can_not_be_compared_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         laid_out("vllm", **options)  # type: ignore[arg-type]
+
+
+def test_an_engine_that_has_the_name_of_another_arm_is_refused() -> None:
+    arms = from_urls({"a": "http://one:1", "a again": "http://two:2"}, "m")
+    with pytest.raises(UserError, match='"a again" is what the bench calls another arm'):
+        lay_out(arms, mode="solo", control=True, cache="cold")

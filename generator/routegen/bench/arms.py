@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -108,6 +109,8 @@ def lay_out(arms: Sequence[Arm], *, mode: Mode, control: bool, cache: str) -> La
     repeated = [msgspec.structs.replace(arms[0], name=f"{arms[0].name} again", repeats=arms[0].name)] if control else []
     joined = [] if mode == "solo" else [_together(arm, mode) for arm in arms]
     everything = (*solo, *repeated, *joined)
+    if taken := [name for name, count in Counter(arm.name for arm in everything).items() if count > 1]:
+        raise UserError(f'"{taken[0]}" is what the bench calls another arm; give that engine another name')
     comparisons = [
         *_engines(solo),
         *_engines(joined),
