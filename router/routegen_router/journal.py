@@ -10,10 +10,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Final, NamedTuple
+from typing import Final
 
-from .metrics import Metrics
+from .metrics import Decided, Metrics
 from .stream import Answer, Routed
 
 INTERVAL: Final = 0.1
@@ -24,28 +23,19 @@ MOST: Final = 1000
 _log = logging.getLogger("routegen.decisions")
 
 
-class Decided(NamedTuple):
-    """One request's decision."""
-
-    at: float
-    """When, in Unix seconds."""
-    reply: Routed | Answer
-    seconds: float
-    """From the last message's arrival until the reply was made."""
-    body_bytes: int
-    request_id: str
-    """Envoy's id of the request; empty where it isn't forwarded."""
+Write = Callable[[str, str, str, list[tuple[float, dict[str, object]]]], None]
+"""Takes level, logger and message of all lines, and when and what fields for each."""
 
 
 class Journal:
     """Lives on one event loop."""
 
-    def __init__(self, metrics: Metrics, batch: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, metrics: Metrics, write: Write) -> None:
         """Start empty.
 
-        :param batch: within it, log lines are collected and written at once.
+        :param write: writes log lines, all at once.
         """
-        self._metrics, self._batch = metrics, batch
+        self._metrics, self._write = metrics, write
         self._waiting: list[Decided] = []
 
     def add(self, reply: Routed | Answer, seconds: float, body_bytes: int, request_id: str) -> None:
@@ -59,20 +49,9 @@ class Journal:
     def flush(self) -> None:
         """Tell all that waits now."""
         waiting, self._waiting = self._waiting, []
-        for decided in waiting:
-            self._metrics.decided(decided.reply, decided.seconds, decided.body_bytes)
-        if _log.isEnabledFor(logging.INFO):
-            with self._batch():
-                for decided in waiting:
-                    _log.handle(_record(decided))
-
-
-def _record(decided: Decided) -> logging.LogRecord:
-    """The log's record, dated when the decision was made."""
-    record = _log.makeRecord(_log.name, logging.INFO, "", 0, "decision", (), None)
-    record.created = decided.at
-    record.fields = _fields(decided)
-    return record
+        self._metrics.decided(waiting)
+        if waiting and _log.isEnabledFor(logging.INFO):
+            self._write("info", _log.name, "decision", [(decided.at, _fields(decided)) for decided in waiting])
 
 
 def _fields(decided: Decided) -> dict[str, object]:

@@ -6,81 +6,100 @@ is ever passed there, and an exception's own text, which may quote what it was r
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal, TextIO
 
 import msgspec
 
 Format = Literal["json", "text"]
 LEVELS: Final = ("debug", "info", "warning", "error")
+_JSON: Final = msgspec.json.Encoder()
 
 
 def configure(level: str, style: Format) -> LineHandler:
     """Log to stderr: routegen's loggers from ``level`` on, libraries' from ``warning`` on."""
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(line_buffering=False)  # the handler says when to write
-    handler = LineHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler = LineHandler(sys.stderr, JsonFormatter() if style == "json" else TextFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     logging.getLogger("routegen").setLevel(level.upper())
     return handler
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes lines as they come, or those of a batch at once."""
+class LineFormatter(logging.Formatter):
+    """One line an event."""
 
-    _held = False
+    @abstractmethod
+    def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
+        """Write one line.
 
-    @contextlib.contextmanager
-    def batch(self) -> Iterator[None]:
-        """Within it lines are collected; at its end they are written. Batches are not nested."""
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-            self.flush()
+        :param created: when it happened, in Unix seconds.
+        """
 
-    def flush(self) -> None:
-        """Write what was collected, unless there is more to come."""
-        if not self._held:
-            super().flush()
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the line of a log record."""
+        return self.line(record.created, record.levelname.lower(), record.name, record.getMessage(), _fields(record))
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(LineFormatter):
     """One JSON object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, then the event's fields."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
         """Write one line."""
-        return msgspec.json.encode(
-            {
-                "time": _time(record),
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "message": record.getMessage(),
-                **_fields(record),
-            }
-        ).decode()
+        head = {"time": _time(created), "level": level, "logger": logger, "message": message}
+        return _JSON.encode({**head, **fields}).decode()
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(LineFormatter):
     """For people: time, level, message, ``key=value``."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Write one line."""
-        fields = "".join(f" {key}={_plain(value)}" for key, value in _fields(record).items())
-        return f"{_time(record)} {record.levelname.lower():7} {record.getMessage()}{fields}"
+    def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
+        """Write one line; the logger's name is left out."""
+        del logger
+        told = "".join(f" {key}={_plain(value)}" for key, value in fields.items())
+        return f"{_time(created)} {level:7} {message}{told}"
 
 
-def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines as they come, or many at once."""
+
+    def __init__(self, stream: TextIO, formatter: LineFormatter) -> None:
+        super().__init__(stream)
+        self.setFormatter(formatter)
+        self._line = formatter.line
+
+    def write_all(
+        self, level: str, logger: str, message: str, events: Iterable[tuple[float, dict[str, object]]]
+    ) -> None:
+        """Write a line for each event (when, fields), all in one system call.
+
+        Log records would say the same at twice the cost, which counts where every request has a line.
+        """
+        lines = [self._line(created, level, logger, message, fields) for created, fields in events]
+        self.acquire()
+        try:
+            self.stream.write("\n".join(lines) + "\n")
+            self.flush()
+        finally:
+            self.release()
+
+
+def _time(created: float) -> str:
+    """UTC with milliseconds (RFC 3339)."""
+    return f"{_second(int(created))}.{int(created % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
 from . import __version__
 from .poller import Registry
@@ -22,6 +25,19 @@ from .stream import Answer, Routed
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 BYTES = tuple(4.0**power * 256 for power in range(10))
 """256 bytes to 64 MiB."""
+
+
+class Decided(NamedTuple):
+    """One request's decision."""
+
+    at: float
+    """When, in Unix seconds."""
+    reply: Routed | Answer
+    seconds: float
+    """From the last message's arrival until the reply was made."""
+    body_bytes: int
+    request_id: str
+    """Envoy's id of the request; empty where it isn't forwarded."""
 
 
 class Metrics:
@@ -40,15 +56,12 @@ class Metrics:
         self._rejections = Counter(
             "routegen_rejections", "Requests that were refused, by error code.", ["code"], registry=self._registry
         )
-        self._seconds = Histogram(
-            "routegen_decision_seconds",
-            "From the last message's arrival until the reply is made.",
-            buckets=SECONDS,
-            registry=self._registry,
+        self._seconds = _Distribution(
+            "routegen_decision_seconds", "From the last message's arrival until the reply is made.", SECONDS
         )
-        self._body_bytes = Histogram(
-            "routegen_body_bytes", "Size of the request bodies that were read.", buckets=BYTES, registry=self._registry
-        )
+        self._body_bytes = _Distribution("routegen_body_bytes", "Size of the request bodies that were read.", BYTES)
+        self._registry.register(self._seconds)
+        self._registry.register(self._body_bytes)
         self._failures = Counter(
             "routegen_stream_failures",
             "Streams that ended without a decision because of an error in the router or a confused gateway.",
@@ -60,25 +73,28 @@ class Metrics:
             ["result"],
             registry=self._registry,
         )
-        self._routed: dict[Routed, Counter] = {}
         for result in ("loaded", "refused"):
             self._reloads.labels(result)
 
-    def decided(self, reply: Routed | Answer, seconds: float, body_bytes: int) -> None:
-        """Count one decision."""
-        if isinstance(reply, Routed):
-            counter = self._routed.get(reply)
-            if counter is None:
-                counter = self._routed[reply] = self._decisions.labels(reply.rule, reply.backend, "routed")
-            counter.inc()
-        else:
-            outcome = "answered" if reply.code is None else "rejected"
-            self._decisions.labels(reply.metadata.get("rule", ""), "", outcome).inc()
-            if reply.code is not None:
-                self._rejections.labels(reply.code).inc()
-        self._seconds.observe(seconds)
-        if body_bytes:
-            self._body_bytes.observe(body_bytes)
+    def decided(self, batch: Iterable[Decided]) -> None:
+        """Count decisions."""
+        routed: dict[Routed, int] = {}
+        for one in batch:
+            if isinstance(one.reply, Routed):
+                routed[one.reply] = routed.get(one.reply, 0) + 1
+            else:
+                self._answered(one.reply)
+            self._seconds.observe(one.seconds)
+            if one.body_bytes:
+                self._body_bytes.observe(one.body_bytes)
+        for reply, count in routed.items():
+            self._decisions.labels(reply.rule, reply.backend, "routed").inc(count)
+
+    def _answered(self, reply: Answer) -> None:
+        outcome = "answered" if reply.code is None else "rejected"
+        self._decisions.labels(reply.metadata.get("rule", ""), "", outcome).inc()
+        if reply.code is not None:
+            self._rejections.labels(reply.code).inc()
 
     def failed(self) -> None:
         """Count a stream that ended in an error."""
@@ -97,6 +113,25 @@ class Metrics:
     def render(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self._registry)
+
+
+class _Distribution:
+    """A histogram; a prometheus_client collector. The library's own takes a lock for every bucket and sum."""
+
+    def __init__(self, name: str, documentation: str, bounds: Sequence[float]) -> None:
+        self._name, self._documentation, self._bounds = name, documentation, bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value: in the first bucket whose bound it doesn't exceed."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterator[Metric]:
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        buckets = list(zip(names, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=self._sum)
 
 
 class _Gauges:

@@ -7,7 +7,6 @@ failing open.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any, ClassVar, TypeVar
@@ -46,7 +45,7 @@ class Router:
         active = Active(Policy(config), Registry(config, None, lambda: None), Replies(config.routing_header))
         self.admission = Admission(config.max_inflight_bytes)
         metrics = Metrics()
-        journal = Journal(metrics, contextlib.nullcontext)
+        journal = Journal(metrics, lambda *_line: None)
         self._processor = processor.Processor(lambda: active, self.admission, journal, metrics.failed)
         self.run(self._start())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import grpc
 import pytest
 
@@ -29,7 +27,7 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
     policy.reader = Broken()  # type: ignore[assignment]
     active = Active(policy, Registry(settings, None, lambda: None), Replies("x-inference-server"))
     admission, metrics = Admission(settings.max_inflight_bytes), Metrics()
-    journal = Journal(metrics, contextlib.nullcontext)
+    journal = Journal(metrics, lambda *_line: None)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Processor(lambda: active, admission, journal, metrics.failed).handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
