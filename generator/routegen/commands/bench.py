@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -215,10 +218,9 @@ def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
     recorded = records.read(folder)
     stopped: UserError | None = None
     complete = False
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a pod's end, and CI's, is a Ctrl-C
     try:
         try:
-            with live.Display(recorded) as display:
+            with _terminated_as_interrupted(), live.Display(recorded) as display:
                 complete = conduct.conduct(folder, display, sources.sampling(folder, recorded.run, pods))
         except UserError as error:
             if not records.read(folder).done:
@@ -228,13 +230,24 @@ def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
     except KeyboardInterrupt:
         click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
         return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
     if not complete:
         click.echo(f"{'stopped' if stopped else 'interrupted'}; go on with: routegen bench --resume {folder}", err=True)
     if stopped:
         raise stopped
     return exit_code(found, complete=complete, fail_if_worse=fail_if_worse)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, with which a pod or a CI job ends, is a Ctrl-C; in the main thread, the only one that gets signals."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(folder: Path) -> Report:
