@@ -18,7 +18,6 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
@@ -46,8 +45,7 @@ class BodyError(Exception):
         self.reject = reject
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(msgspec.Struct, frozen=True):
     """What a body says, as far as rules ask."""
 
     model: str | None

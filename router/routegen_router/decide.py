@@ -13,10 +13,11 @@ engines that have stopped answering.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Final, Literal
+
+import msgspec
 
 from .choice import Group, rendezvous, shares, weighted
 from .config import Condition, Config, FieldPath, Lookup, Prefer, Refuse, Rule, Source, Split
@@ -36,8 +37,7 @@ Draw = Callable[[], float]
 """Gives a random number in [0, 1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What one request says, as far as rules may ask."""
 
     path: str
@@ -48,8 +48,7 @@ class Facts:
     """Names in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Send the request to ``backend``."""
 
     backend: str
@@ -60,8 +59,7 @@ Decision = Route | Reject
 Outcome = Literal["started", "narrowed", "decided", "passed", "rejected"]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One line of the trace: what a rule did, or first of all the model."""
 
     rule: str
@@ -70,7 +68,7 @@ class Step:
     why: str
     candidates: tuple[str, ...]
     """What was left after it."""
-    shares: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[str, float] = msgspec.field(default_factory=dict)
     """Where the choice was random: backend -> its share of requests like this one, all together 1."""
 
 

@@ -12,9 +12,10 @@ well without a reply, since Envoy reads that as "let it pass".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
+
+import msgspec
 
 from . import answers, refusals
 from .admission import Admission, Reservation
@@ -30,8 +31,7 @@ _JSON: Final = ("content-type", "application/json")
 _OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding"})
 
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
+class Protocol(msgspec.Struct, frozen=True):
     """What the first message's ``protocol_config`` announces. Without one, this is what is assumed."""
 
     request_body_mode: str = "BUFFERED"
@@ -43,8 +43,7 @@ BUFFERED: Final = Protocol()
 """The only protocol that the router speaks: one message with the whole body, after the reply to the headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(msgspec.Struct, frozen=True):
     """The request's headers, pseudo headers such as ``:path`` included."""
 
     pairs: tuple[tuple[str, str | bytes], ...]
@@ -53,8 +52,7 @@ class Headers:
     """Whether no body follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """The request's whole body."""
 
     data: bytes | memoryview
@@ -62,18 +60,15 @@ class Body:
     """False where request trailers follow; the body is whole all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trailers:
+class Trailers(msgspec.Struct, frozen=True):
     """The request's trailers; the router asks nothing of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Continue:
+class Continue(msgspec.Struct, frozen=True):
     """Reply to headers: go on, send the body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(msgspec.Struct, frozen=True):
     """Reply to a body: send the request to ``backend``.
 
     On the wire: overwrite the routing header with the backend's name (in ``raw_value``), clear the route cache, and
@@ -84,8 +79,7 @@ class Routed:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Reply to anything: answer the client now (Envoy's ``immediate_response``)."""
 
     status: int

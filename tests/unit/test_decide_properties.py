@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -110,7 +109,7 @@ def test_a_decision_is_always_a_backend_that_serves_the_model(
         assert decision.rule in {rule.name for rule in rules} | {ONLY_CANDIDATE}
         assert trace[-1].outcome == "decided"
     else:
-        assert trace[-1] == replace(trace[-1], outcome="rejected", why=decision.message)
+        assert trace[-1] == msgspec.structs.replace(trace[-1], outcome="rejected", why=decision.message)
 
 
 @given(REQUESTS, CHAINS, st.sampled_from(["vllm-a", "vllm-b", "sglang", "trtllm"]))
