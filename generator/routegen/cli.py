@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from routegen import __version__
-from routegen.problems import InputError, UserError
+from routegen.problems import InputError, UserError, sentences
 
 VERBS: Final[Mapping[str, str]] = {
     "init": "Write a commented routes.yaml to start from.",
@@ -94,12 +94,8 @@ def main() -> None:
     _open_closed_streams()
     try:
         cli(prog_name="routegen")
-    except InputError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(1)
-    except UserError as error:
-        click.echo(f"routegen: {error}", err=True)
+    except (InputError, UserError) as error:
+        click.echo(sentences(error), err=True)
         sys.exit(1)
     except OSError as error:  # what can't be read or opened has its own sentence: this is output, to a full disk say
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered would fail once more at the very end

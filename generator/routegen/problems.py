@@ -34,3 +34,8 @@ class InputError(Exception):
 
 class UserError(Exception):
     """Something other than the input stands in the way (a missing binary, a busy port); says what to do."""
+
+
+def sentences(error: InputError | UserError) -> str:
+    """What a person reads on stderr: a line a problem, which names its file; else one that names the program."""
+    return str(error) if isinstance(error, InputError) else f"routegen: {error}"

@@ -7,40 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen.bench.design import Arm, Comparison, Design, Load, Run
-from routegen.bench.records import FORMAT, Block, Part, Request, Sample, append, create, read, rewrite
+from routegen.bench.records import Block, Part, Request, Sample, append, create, read, rewrite
 from routegen.problems import UserError
+from support.bench_runs import DESIGN, make_run
 
-RUN = Run(
-    format=FORMAT,
-    id="0123abcd",
-    started_at="2026-01-02T03:04:05+00:00",
-    version="0.1.0",
-    design=Design(
-        seed=1,
-        blocks=20,
-        requests=1,
-        load=Load(kind="closed", concurrency=1),
-        warmup=8,
-        path="/v1/chat/completions",
-        input_tokens=128,
-        output_tokens=64,
-        cache="cold",
-        ignore_eos=True,
-        sampling={"temperature": 0},
-        timeout=60,
-        primary="e2e",
-        margin=0.03,
-        confidence=0.95,
-    ),
-    arms=(
-        Arm(name="a", engine="a", url="http://127.0.0.1:1", model="m", via="direct"),
-        Arm(name="b", engine="b", url="http://127.0.0.1:2", model="m", via="direct"),
-    ),
-    slots=(("a",), ("b",)),
-    comparisons=(Comparison(base="a", other="b", question="engines"),),
-    environment={"python": "3.11"},
-)
+RUN = make_run("a", "b", design=msgspec.structs.replace(DESIGN, requests=1))
 
 
 def request(block: int, arm: str = "a", session: int = 0) -> Request:

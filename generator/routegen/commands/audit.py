@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from routegen.problems import InputError, UserError
+from routegen.problems import InputError, UserError, sentences
 
 if TYPE_CHECKING:
     from routegen.audit.reading import Manifest
@@ -77,7 +77,8 @@ def command(
         names = [name.strip() for name in pair.split(",")] if pair else []
         report = audit(manifests, names=names, plan=read_plan(routes) if routes else None)
     except (InputError, UserError) as error:
-        _unusable(ctx, error)
+        click.echo(sentences(error), err=True)
+        ctx.exit(2)  # unlike for other verbs: 1 means findings
     click.echo(FORMATS[format_](report), nl=False)
     if fail_on != "never" and report.fails(Severity[fail_on.upper()]):
         ctx.exit(1)
@@ -100,13 +101,3 @@ def _explain(rule_id: str) -> None:
     if rule is None:
         raise click.UsageError(f'no rule is called "{rule_id}"; known: {min(BY_ID)} to {max(BY_ID)}, see docs/audit.md')
     click.echo(explain(rule), nl=False)
-
-
-def _unusable(ctx: click.Context, error: InputError | UserError) -> NoReturn:
-    """Input that can't be used is 2 here, unlike for other verbs: 1 means findings."""
-    if isinstance(error, InputError):
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-    else:
-        click.echo(f"routegen: {error}", err=True)
-    ctx.exit(2)
