@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from support.serving import serving
 
 PLURALS = {
     "ConfigMap": ("v1", "configmaps", True),
@@ -30,28 +30,12 @@ def api_server(objects: Sequence[Mapping[str, Any]], *, forbidden: Sequence[str]
     """The URL of a server that lists ``objects``, and answers 403 for the kinds in ``forbidden``."""
     answers = _answers(objects, forbidden)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answers.get(self.path.partition("?")[0].rstrip("/"), (404, {"kind": "Status", "code": 404}))
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(path: str) -> tuple[int, str]:
+        status, body = answers.get(path.partition("?")[0].rstrip("/"), (404, {"kind": "Status", "code": 404}))
+        return status, json.dumps(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            del format, args
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(answer, "application/json") as url:
+        yield url
 
 
 def kubeconfig(url: str, file: Path) -> Path:
