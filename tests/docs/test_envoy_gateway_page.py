@@ -18,8 +18,18 @@ PAGE = (ROOT / "docs/targets/envoy-gateway.md").read_text(encoding="utf-8")
 def test_every_kind_that_is_rendered_is_in_the_table() -> None:
     plan = pipeline.read_plan(ROOT / "tests/golden/cluster/routes.yaml")
     kinds = {document.kind for document in pipeline.render(plan).documents}
-    table = {kind for row in re.findall(r"^\| ([A-Za-z, ]+) \|", PAGE, re.MULTILINE) for kind in row.split(", ")}
+    _, _, section = PAGE.partition("## What is rendered")
+    rows = re.findall(r"^\| ([A-Za-z, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
+    table = {kind for row in rows for kind in row.split(", ")}
     assert kinds == table - {"object"}
+
+
+def test_the_page_says_what_runs_behind_the_router() -> None:
+    """Authorization and rate limits do: whoever relies on them must not read that they are in front."""
+    rows = re.findall(r"^\| (before the router|the router|behind the router) \| .* \| (.*) \|$", PAGE, re.MULTILINE)
+    places = {field: place for place, cell in rows for field in re.findall("`(.*?)`", cell)}
+    assert {field for field, place in places.items() if place == "behind the router"} >= {"authorization", "rateLimit"}
+    assert places["jwt"] == "before the router"
 
 
 def test_the_lines_to_merge_are_those_that_are_rendered() -> None:
