@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from routegen.advice import claims
 from routegen.emit.router_config import router_config
 from routegen.knowledge import BackendKnowledge, Knowledge
 from routegen.plan import Plan
@@ -71,7 +72,8 @@ class Report:
     """The error's code, where it is refused."""
     reply: Reply
     warnings: tuple[str, ...]
-    """What looks like a mistake in the request, and what to do where too little is known of the engines."""
+    """What looks like a mistake in the request, owners that are other backends' names, and what to do where too little
+    is known of the engines."""
 
     @property
     def shares(self) -> dict[str, float]:
@@ -105,7 +107,12 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
         code=None if isinstance(outcome, Routed) else outcome.code,
         reply=_reply(plan, outcome),
-        warnings=(*dropped, *_misspelt(config, request), *_remedy(knowledge, outcome)),
+        warnings=(
+            *dropped,
+            *_misspelt(config, request),
+            *claims((backend.name, backend.owner) for backend in knowledge.backends),
+            *_remedy(knowledge, outcome),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from routegen import targets
+from routegen.advice import advice
 from routegen.plan import Plan
 from routegen.problems import InputError, Problem, UserError
 from routegen.targets import Output, Rendered
@@ -47,6 +48,7 @@ def render(plan: Plan, only: Collection[str] = ()) -> Output:
     :raises UserError: the plan has what the target can't do.
     """
     output = targets.render(plan)
+    output = Output(output.documents, (*advice(plan), *output.notices))
     if not only:
         return output
     wanted = {kind.lower() for kind in only}

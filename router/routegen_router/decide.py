@@ -202,10 +202,15 @@ class _Run:
 
     def _groups(self, rule: Split) -> list[Group]:
         """(name, weight, its candidates that answer), or with those that don't where none does."""
+        own = {name for name, _ in rule.weights}  # who has a weight of its own gets none of its owner's
         for possible in (self._alive(self.candidates), self.candidates):
             groups: list[Group] = []
             for name, weight in rule.weights:
-                bearers = [bearer for bearer in self.view.bearing(name) if bearer in possible]
+                bearers = [
+                    bearer
+                    for bearer in self.view.bearing(name)
+                    if bearer in possible and (bearer == name or bearer not in own)
+                ]
                 if bearers and weight > 0:
                     groups.append((name, weight, bearers))
             if groups:

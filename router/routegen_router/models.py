@@ -78,10 +78,10 @@ class Snapshot:
         """The backends whose engines answer, or aren't asked."""
         self.owners_complete: bool = all(entry.answered or entry.backend.owner for entry in self.known.values())
         """Whether every backend's owner is known, so that a name which nobody bears never will be borne."""
-        self._bearing: dict[str, list[str]] = {}
+        self._bearing: dict[str, list[str]] = {name: [name] for name in self.known}
         for name, entry in self.known.items():
-            for borne in {name, entry.owner} - {None, ""}:
-                self._bearing.setdefault(str(borne), []).append(name)
+            if entry.owner and entry.owner not in self.known:  # an own name means one backend, whoever claims it
+                self._bearing.setdefault(entry.owner, []).append(name)
         self._serving: dict[str, tuple[str, ...]] = {
             model: self._find(model) for entry in self.known.values() for model in entry.ids()
         }
@@ -102,7 +102,7 @@ class Snapshot:
         return self._find(model) if found is None else found
 
     def bearing(self, name: str) -> tuple[str, ...]:
-        """The backends called ``name`` or owned by it, in the configured order; none if nobody bears it."""
+        """The backend called ``name``, alone; else those owned by it, in the configured order; none if nobody is."""
         return tuple(self._bearing.get(name, ()))
 
     def _find(self, model: str) -> tuple[str, ...]:

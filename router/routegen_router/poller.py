@@ -108,6 +108,12 @@ class Registry:
         if _changed(before.known, after.known):  # looking through long lists of models holds up decisions
             self._snapshot = self._look()
         _report(before, after)
+        owner = after.known.owner
+        if owner not in {before.known.owner, name} and owner in self.backends:
+            _log.warning(
+                "engine tells another backend's name as its owner; the name means that backend alone, set ownedBy",
+                extra={"fields": {"backend": name, "told": owner}},
+            )
         self._changed()
 
     def _look(self) -> Snapshot:

@@ -107,13 +107,13 @@ def test_a_names_keys_are_spread_evenly_over_its_backends() -> None:
         assert counts[name] / 4000 == pytest.approx(0.5 / 3, abs=0.025)
 
 
-def test_a_backend_named_like_its_owner_takes_no_more_than_its_part() -> None:
+def test_a_backend_named_like_its_owner_shares_its_part_with_nobody() -> None:
     split = Split(name="s", weights=(("vllm", 1), ("sglang", 1)), sticky_by=Source(header="x-engine"))
     given = config((backend("vllm", "vllm"), backend("other", "vllm"), backend("sglang")), (split,))
     known = view(given)
     counts = Counter(decide(facts(header=key), given, known, lambda: 0.0) for key in KEYS[:4000])
-    assert counts[Route("vllm", "s")] / 4000 == pytest.approx(0.25, abs=0.025)
-    assert counts[Route("other", "s")] / 4000 == pytest.approx(0.25, abs=0.025)
+    assert counts[Route("vllm", "s")] / 4000 == pytest.approx(0.5, abs=0.025)
+    assert counts[Route("sglang", "s")] / 4000 == pytest.approx(0.5, abs=0.025)
 
 
 @pytest.mark.parametrize("key", [None, ""])

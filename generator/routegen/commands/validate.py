@@ -15,6 +15,7 @@ def command(source: str) -> None:
     """Check a routes.yaml and say everything that is wrong with it.
 
     Problems go to standard error, one line each with file, line and path; the exit code is then 1.
+    What is allowed and may still surprise goes there too; the exit code stays 0.
 
     \b
     Examples:
@@ -22,12 +23,15 @@ def command(source: str) -> None:
       routegen validate -f examples/canary/routes.yaml
       envsubst < routes.yaml | routegen validate -f -
     """
+    from routegen.advice import advice  # noqa: PLC0415 - not for `--help`
     from routegen.pipeline import read_plan  # noqa: PLC0415 - not for `--help`
 
     plan = read_plan(source)
     click.echo(f"ok: {plan.name} in namespace {plan.namespace}, for target {plan.gateway.target}")
     click.echo(f"  {_count('backend', [backend.name for backend in plan.backends])}")
     click.echo(f"  {_count('rule', [rule.name for rule in plan.rules])}")
+    for sentence in advice(plan):
+        click.echo(f"routegen: {sentence}", err=True)
 
 
 def _count(noun: str, names: Sequence[str]) -> str:

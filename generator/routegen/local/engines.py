@@ -93,7 +93,7 @@ class MockEngines:
             models = (MOCK_MODEL, *models)
         key = (backend.name, backend.owner)
         if key not in self._engines:
-            owner = backend.owner or VLLM.name
+            owner = backend.owner or (backend.name if backend.name in PERSONALITIES else VLLM.name)
             personality = PERSONALITIES.get(owner) or replace(VLLM, name=owner, owned_by=owner)
             self._engines[key] = await self._stack.enter_async_context(MockEngine(personality))
         engine = self._engines[key]

@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from routegen import pipeline
+from routegen.advice import claims
 from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place
 from routegen.local.examples import curl_lines
@@ -61,6 +62,8 @@ class _Up:
         """The content of routes.yaml before it was first read."""
         self.engines: dict[str, BackendStatus] = {}
         """As they were when somebody was last told."""
+        self.claims: set[str] = set()
+        """What was said of owners that are other backends' names."""
 
     async def run(self) -> None:
         self._end_on_signals()
@@ -143,6 +146,10 @@ class _Up:
             elif backend.error is None and before is not None and before.error is not None:
                 click.echo(f"the engine of backend {backend.name} answers")
             self.engines[backend.name] = backend
+        claimed = set(claims((backend.name, backend.owner) for backend in status.backends))
+        for sentence in sorted(claimed - self.claims):
+            _warn(sentence)
+        self.claims = claimed
 
     def _say_started(self, gateway: LocalGateway) -> None:
         click.secho(f"{gateway.envoy.url}", bold=True, nl=False)

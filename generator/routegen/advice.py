@@ -1,0 +1,50 @@
+"""What is allowed in a routes.yaml and may still surprise: sentences for stderr, none of which is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from routegen.plan import Plan
+
+FAMILIES: Final = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "tensorrt-llm": "tensorrt_llm",
+    "trtllm": "tensorrt_llm",
+    "lmdeploy": "lmdeploy",
+    "llama-cpp": "llamacpp",
+    "llamacpp": "llamacpp",
+}
+"""A backend's name that is an engine's -> the ``owned_by`` in that engine's own list of models."""
+
+
+def advice(plan: Plan) -> tuple[str, ...]:
+    """What the person who wrote ``plan``'s routes.yaml should know of it."""
+    return tuple(_ownerless(plan))
+
+
+def claimed(backend: str, owner: str) -> str:
+    """Said where the engine of ``backend`` tells an owner that is another backend's name."""
+    return (
+        f'backend {backend}: its engine says owned_by "{owner}", but "{owner}" is another backend\'s name and means '
+        f"that one alone; give {backend} an ownedBy of its own"
+    )
+
+
+def claims(owners: Iterable[tuple[str, str | None]]) -> Iterator[str]:
+    """:func:`claimed` for each of these (backend, owner) whose owner is another backend's name."""
+    told = dict(owners)
+    for name, owner in told.items():
+        if owner is not None and owner != name and owner in told:
+            yield claimed(name, owner)
+
+
+def _ownerless(plan: Plan) -> Iterator[str]:
+    for backend in plan.backends:
+        name, owner = backend.name, FAMILIES.get(backend.name)
+        if backend.owner is None and owner is not None:
+            yield (
+                f"backend {name}: is called like an engine and has no owner; set ownedBy: {owner}. "
+                f'In requests and rules "{name}" means this backend alone, whatever other engines call themselves'
+            )
