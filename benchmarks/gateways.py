@@ -15,9 +15,9 @@ from pathlib import Path
 from bodies import BACKEND, MB
 
 from routegen import plan as ir
+from routegen.emit.envoy.bootstrap import static
 from routegen.emit.router_config import router_config
 from routegen.envoy_binary import require
-from routegen.targets.envoy import static
 from routegen_router import config
 
 HERE = Path(__file__).resolve().parent

@@ -47,7 +47,7 @@ def render(plan: Plan, only: Collection[str] = ()) -> Output:
     :raises UnknownKindError: the target makes no document of such a kind.
     :raises UserError: the plan has what the target can't do.
     """
-    output = targets.render(plan)
+    output = targets.find(plan.gateway.target).render(plan)
     output = Output(output.documents, (*advice(plan), *output.notices))
     if not only:
         return output

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from routegen import pipeline
-from routegen.emit.policies import client_traffic_settings
+from routegen.emit.envoy_gateway.policies import client_traffic_settings
 from support.plans import TWO_ENGINES
 
 ROOT = Path(__file__).parents[2]

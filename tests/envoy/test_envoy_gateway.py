@@ -14,8 +14,8 @@ import pytest
 
 from routegen.compile import compile_text
 from routegen.mock_engine import PERSONALITIES
+from routegen.pipeline import render
 from routegen.plan import Passthrough, Plan
-from routegen.targets.envoy_gateway import render
 from routegen_router import config
 from support.envoy import VERSIONS, Envoy
 from support.envoy_gateway import bootstrap

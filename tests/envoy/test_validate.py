@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from routegen import envoy_check, pipeline
+from routegen.emit.envoy import bootstrap
 from routegen.problems import UserError
-from routegen.targets import envoy
 from routegen.text import to_yaml
 from support.engines import certificate
 from support.envoy import VERSIONS, refusal
@@ -40,13 +40,13 @@ def here(value: Any, files: dict[str, str]) -> Any:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("file", FILES, ids=[file.parent.name for file in FILES])
 def test_envoy_accepts_what_is_rendered(file: Path, version: str, files: dict[str, str]) -> None:
-    document = envoy.static(pipeline.read_plan(file, "envoy"))
+    document = bootstrap.static(pipeline.read_plan(file, "envoy"))
     assert refusal(version, here(document, files)) is None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_envoy_accepts_the_live_bootstrap(version: str, tmp_path: Path) -> None:
-    documents = envoy.live(pipeline.read_plan(FILES[0], "envoy"), tmp_path)
+    documents = bootstrap.live(pipeline.read_plan(FILES[0], "envoy"), tmp_path)
     assert set(documents) == {"envoy.yaml", "rds.yaml", "cds.yaml"}
     (tmp_path / "live").mkdir()
     for name in ("rds.yaml", "cds.yaml"):
@@ -56,7 +56,7 @@ def test_envoy_accepts_the_live_bootstrap(version: str, tmp_path: Path) -> None:
 
 def test_the_live_files_hold_what_the_static_bootstrap_holds(tmp_path: Path) -> None:
     plan = pipeline.read_plan(_REPOSITORY / "tests/golden/hostnames/routes.yaml", "envoy")
-    static, live = envoy.static(plan), envoy.live(plan, tmp_path)
+    static, live = bootstrap.static(plan), bootstrap.live(plan, tmp_path)
     [manager] = [
         chain["filters"][0]["typed_config"] for chain in static["static_resources"]["listeners"][0]["filter_chains"]
     ]
@@ -70,7 +70,7 @@ def test_the_live_files_hold_what_the_static_bootstrap_holds(tmp_path: Path) -> 
 
 
 def test_the_check_before_writing_leaves_out_certificates_that_are_elsewhere_and_says_so() -> None:
-    document = envoy.static(pipeline.read_plan(_REPOSITORY / "tests/golden/tls/routes.yaml"))
+    document = bootstrap.static(pipeline.read_plan(_REPOSITORY / "tests/golden/tls/routes.yaml"))
     [notice] = envoy_check.check(document)
     assert notice.startswith("TLS settings were not checked: not on this machine: ")
     assert "/etc/gateway/tls.key" in notice
@@ -78,7 +78,7 @@ def test_the_check_before_writing_leaves_out_certificates_that_are_elsewhere_and
 
 
 def test_the_check_before_writing_gives_envoys_own_reason() -> None:
-    document = envoy.static(pipeline.read_plan(FILES[0], "envoy"))
+    document = bootstrap.static(pipeline.read_plan(FILES[0], "envoy"))
     document["static_resources"]["clusters"][0]["connect_timeout"] = "-1s"
     with pytest.raises(UserError, match=r"refuses the configuration: .*positive duration"):
         envoy_check.check(document)

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from routegen.emit.router_deployment import GRPC_PORT, HTTP_PORT
+from routegen.emit.kubernetes.router_deployment import GRPC_PORT, HTTP_PORT
 from routegen_router import __main__ as router_main
 from support.packaging import empty_environment, pip
 from support.router import PATIENCE, body, headers, router_config, running, talk

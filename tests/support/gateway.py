@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from routegen.compile import compile_text
+from routegen.emit.envoy import bootstrap
 from routegen.emit.router_config import router_config
 from routegen.mock_engine import PERSONALITIES, VLLM, Behaviour, MockEngine, Personality
 from routegen.plan import Addresses, Listener, Plan
-from routegen.targets import envoy as target
 from support.envoy import CURRENT, FREE_PORT, Envoy
 from support.router import RouterProcess, wait_for
 from support.router import running as running_router
@@ -200,5 +200,5 @@ def gateway(
             wait_for(lambda: ready.exists() or not complete, "the router to know every engine's models")
             routers = [router.address]
         plan = dataclasses.replace(plan, router=dataclasses.replace(plan.router, addresses=tuple(routers)))
-        envoy = stack.enter_context(Envoy(target.static(plan, admin=FREE_PORT), version=version))
+        envoy = stack.enter_context(Envoy(bootstrap.static(plan, admin=FREE_PORT), version=version))
         yield Gateway(plan, envoy, running, envoy.port(), router)

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen import envoy_binary, envoy_check
-from routegen.emit.envoy import messages
+from routegen.emit.envoy import bootstrap, messages
 from routegen.plan import Plan, PoolRef
 from routegen.problems import UserError
-from routegen.targets import envoy
 from support.plans import TWO_ENGINES
 
 
@@ -48,7 +47,7 @@ def test_a_negative_duration_is_refused() -> None:
 
 
 def test_field_names_with_digits_stay_as_envoy_spells_them() -> None:
-    clusters = envoy.static(TWO_ENGINES)["static_resources"]["clusters"]
+    clusters = bootstrap.static(TWO_ENGINES)["static_resources"]["clusters"]
     assert [cluster["outlier_detection"]["enforcing_consecutive_5xx"] for cluster in clusters[:2]] == [0, 0]
 
 
@@ -56,14 +55,14 @@ def test_an_inference_pool_is_refused() -> None:
     first, *others = TWO_ENGINES.backends
     pool = dataclasses.replace(first, reach=PoolRef("pool", "inference"))
     with pytest.raises(UserError, match=f"backend '{first.name}' is an InferencePool"):
-        envoy.static(dataclasses.replace(TWO_ENGINES, backends=(pool, *others)))
+        bootstrap.static(dataclasses.replace(TWO_ENGINES, backends=(pool, *others)))
 
 
 def test_unix_sockets_and_dns_names_cannot_be_mixed() -> None:
     with pytest.raises(UserError, match="can't stand beside DNS names"):
-        envoy.static(routed_by("unix:/run/r", "router.test:50051"))
+        bootstrap.static(routed_by("unix:/run/r", "router.test:50051"))
     for addresses in (["unix:/run/r", "10.0.0.1:1"], ["10.0.0.1:1", "router.test:50051"]):
-        assert envoy.static(routed_by(*addresses))
+        assert bootstrap.static(routed_by(*addresses))
 
 
 def test_without_an_envoy_the_check_says_that_nothing_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen import plan as ir
-from routegen.emit.kubernetes import child_name, quantity
+from routegen.emit.kubernetes.objects import child_name, quantity
+from routegen.pipeline import render
 from routegen.problems import UserError
 from routegen.targets import Output
-from routegen.targets.envoy_gateway import render
 from routegen.text import to_yaml
 from support.plans import SGLANG, TWO_ENGINES, VLLM, plans, with_gateway, with_router
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen import plan as ir
+from routegen.emit.kubernetes.router_deployment import router_documents, unverifiable
 from routegen.emit.router_config import router_config
-from routegen.emit.router_deployment import router_documents, unverifiable
 from routegen_router import config
 from routegen_router.__main__ import parser
 from support.plans import SGLANG, TWO_ENGINES, VLLM, plans, with_router

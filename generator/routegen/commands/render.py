@@ -25,8 +25,10 @@ NAMED: Final = 5
     help="Write one file a document into DIR instead of stdout.",
 )
 @click.option("--only", metavar="KIND[,KIND]", help="Just these kinds of document, such as HTTPRoute.")
-@click.option("--envoy-check/--no-envoy-check", default=True, help="Let a local Envoy check target envoy's output.")
-def command(source: str, target: str | None, folder: str | None, only: str | None, *, envoy_check: bool) -> None:
+@click.option(
+    "--envoy-check/--no-envoy-check", "check", default=True, help="Let a local Envoy check target envoy's output."
+)
+def command(source: str, target: str | None, folder: str | None, only: str | None, *, check: bool) -> None:
     """Print the gateway's documents for kubectl or Envoy.
 
     The same routes.yaml always gives the same bytes. On any error nothing is printed but the error. With -o
@@ -40,7 +42,7 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
       routegen render --target envoy --only router-config > router.json
       routegen render --target envoy -o /etc/routegen
     """
-    from routegen import pipeline  # noqa: PLC0415 - YAML: not for `--help`
+    from routegen import pipeline, targets  # noqa: PLC0415 - YAML: not for `--help`
 
     if folder == "":
         raise click.UsageError("-o takes a folder, not an empty text")
@@ -53,11 +55,8 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     except pipeline.UnknownKindError as error:
         raise click.UsageError(str(error)) from error
     notices = [*output.notices]
-    for document in output.documents:
-        if document.kind == "envoy" and envoy_check:
-            from routegen import envoy_check as checker  # noqa: PLC0415 - only here is Envoy looked for
-
-            notices += checker.check(document.document)
+    if check:
+        notices += targets.find(plan.gateway.target).check(output)
     if folder is not None:
         notices += _write(
             Path(folder), {document.filename: pipeline.file_text(document) for document in output.documents}

@@ -9,13 +9,14 @@ from routegen.plan import Addresses, Backend, PoolRef, Reach, ServiceRef, Upstre
 from routegen.positions import Path
 from routegen.spec.backends import BackendSpec
 from routegen.spec.models import Routes
+from routegen.targets import Target
 
 _SERVICE_SUFFIX = "-kserve-workload-svc"
 _SERVICE_PORT = 8000
 """The name and port of the Service that KServe makes for an LLMInferenceService (v0.16 to v0.20)."""
 
 
-def compile_backends(routes: Routes, target: str, findings: Findings) -> tuple[Backend, ...]:
+def compile_backends(routes: Routes, target: Target, findings: Findings) -> tuple[Backend, ...]:
     """Every backend with its addresses resolved."""
     polling = routes.spec.models.poll.enabled
     backends = tuple(
@@ -88,37 +89,41 @@ def _check_models_are_known(backend: Backend, findings: Findings) -> None:
         findings.add(path, "is not polled, so nothing tells which models it serves; add models: [...]")
 
 
-def _check(backend: Backend, entry: BackendSpec, target: str, findings: Findings) -> None:
+def _check(backend: Backend, entry: BackendSpec, target: Target, findings: Findings) -> None:
     path: Path = ("spec", "backends", backend.name)
     others = [name for name in findings.names.bearing.get(backend.name, ()) if name != backend.name]
     if others:
         findings.add(path, f'the name "{backend.name}" is also the owner of {", ".join(others)}: rename this backend')
     findings.no_twins((*path, "models"), entry.models)
     findings.no_twins((*path, "endpoints"), entry.endpoints or ())
-    if target == "envoy":
-        _check_for_envoy(backend, path, findings)
-    else:
-        _check_for_kubernetes(backend, path, target, findings)
-
-
-def _check_for_envoy(backend: Backend, path: Path, findings: Findings) -> None:
+    _check_certificates(backend, path, target, findings)
     if isinstance(backend.reach, PoolRef):
-        findings.add((*path, "inferencePool"), "the target envoy can't follow a pool; use service or endpoints")
-    if backend.tls is not None and backend.tls.ca_config_map is not None and backend.tls.ca_file is None:
-        findings.add((*path, "tls", "caConfigMap"), "the target envoy reads files; add caFile")
+        _check_pool(backend, path, target, findings)
 
 
-def _check_for_kubernetes(backend: Backend, path: Path, target: str, findings: Findings) -> None:
+def _check_certificates(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
+    """Authorities must stand where the target can read them, and there must be a name to verify."""
     if backend.tls is None:
         return
-    if backend.tls.ca_file is not None and backend.tls.ca_config_map is None:
-        findings.add((*path, "tls", "caFile"), f"the target {target} reads no files; add caConfigMap")
-    if isinstance(backend.reach, PoolRef):
-        findings.add((*path, "tls"), f"the target {target} can't speak TLS to an InferencePool; use service")
+    sources, tls = target.capabilities.certificates, backend.tls
+    if "files" not in sources and tls.ca_file is not None and tls.ca_config_map is None:
+        findings.add((*path, "tls", "caFile"), f"the target {target.name} reads no files; add caConfigMap")
+    if "secrets" not in sources and tls.ca_config_map is not None and tls.ca_file is None:
+        findings.add((*path, "tls", "caConfigMap"), f"the target {target.name} reads files; add caFile")
     hosts = dict(backend.reach.endpoints) if isinstance(backend.reach, Addresses) else {}
     nameless = next(filter(is_ip, hosts), None)
-    if nameless is not None and backend.tls.verify and backend.tls.server_name is None:
+    verified = not target.capabilities.verifies_addresses and tls.verify
+    if nameless is not None and verified and tls.server_name is None:
         findings.add((*path, "tls"), f"needs serverName: no certificate can be verified for {nameless}")
+
+
+def _check_pool(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
+    if not target.capabilities.pools:
+        findings.add(
+            (*path, "inferencePool"), f"the target {target.name} can't follow a pool; use service or endpoints"
+        )
+    elif backend.tls is not None and not target.capabilities.pool_tls:
+        findings.add((*path, "tls"), f"the target {target.name} can't speak TLS to an InferencePool; use service")
 
 
 def _check_addresses(backends: tuple[Backend, ...], findings: Findings) -> None:

@@ -6,18 +6,16 @@ from routegen.compile.names import Findings
 from routegen.plan import Gateway, Listener, ListenerTLS
 from routegen.positions import Path
 from routegen.spec.models import ListenerSpec, ListenerTLSSpec, Routes
-from routegen.targets import TARGETS
+from routegen.targets import Target
 
 
-def compile_gateway(routes: Routes, target: str, findings: Findings) -> Gateway:
+def compile_gateway(routes: Routes, target: Target, findings: Findings) -> Gateway:
     """The gateway with its listeners."""
     gateway = routes.spec.gateway
-    if target not in TARGETS:
-        findings.add(("spec", "gateway", "target"), f'there is no target "{target}"; known: {", ".join(TARGETS)}')
     _check_listeners(gateway.listeners, target, findings)
     findings.no_twins(("spec", "gateway", "hostnames"), gateway.hostnames)
     return Gateway(
-        target=target,
+        target=target.name,
         name=gateway.name,
         namespace=gateway.namespace or routes.metadata.namespace,
         class_name=gateway.class_name,
@@ -36,7 +34,7 @@ def _listener(listener: ListenerSpec) -> Listener:
     return Listener(listener.name, listener.port, listener.address, tls)
 
 
-def _check_listeners(listeners: list[ListenerSpec], target: str, findings: Findings) -> None:
+def _check_listeners(listeners: list[ListenerSpec], target: Target, findings: Findings) -> None:
     path: Path = ("spec", "gateway", "listeners")
     names: dict[str, int] = {}
     ports: dict[int, int] = {}
@@ -53,8 +51,11 @@ def _check_listeners(listeners: list[ListenerSpec], target: str, findings: Findi
             _check_listener_tls(listener.tls, (*path, index, "tls"), target, findings)
 
 
-def _check_listener_tls(tls: ListenerTLSSpec, path: Path, target: str, findings: Findings) -> None:
-    if target == "envoy" and tls.cert_file is None:
-        findings.add(path, "the target envoy reads files; add certFile and keyFile")
-    if target != "envoy" and tls.secret_name is None:
-        findings.add(path, f"the target {target} reads no files; add secretName")
+def _check_listener_tls(tls: ListenerTLSSpec, path: Path, target: Target, findings: Findings) -> None:
+    given = {"files": tls.cert_file, "secrets": tls.secret_name}
+    if any(given[source] for source in target.capabilities.certificates):
+        return
+    if "files" in target.capabilities.certificates:
+        findings.add(path, f"the target {target.name} reads files; add certFile and keyFile")
+    else:
+        findings.add(path, f"the target {target.name} reads no files; add secretName")

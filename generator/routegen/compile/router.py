@@ -8,9 +8,10 @@ from routegen.compile.units import is_size, seconds, size
 from routegen.plan import Models, Router
 from routegen.positions import Path
 from routegen.spec.models import RouterSpec, Spec
+from routegen.targets import Target
 
 
-def compile_router(spec: Spec, target: str, findings: Findings) -> Router:
+def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
     """The router's deployment."""
     router = spec.router
     path: Path = ("spec", "router")
@@ -21,7 +22,7 @@ def compile_router(spec: Spec, target: str, findings: Findings) -> Router:
             (*path, "maxInflightBytes"),
             f"{router.max_inflight_bytes} is less than maxBodyBytes ({spec.max_body_bytes}): that body never fits",
         )
-    if target != "envoy":
+    if target.capabilities.deploys_router:
         _check_memory(router, path, findings)
     findings.no_twins((*path, "addresses"), router.addresses)
     if any(address.startswith("unix:") for address in router.addresses) and any(map(_is_dns, router.addresses)):

@@ -16,6 +16,8 @@ from routegen.compile.rules import compile_rules
 from routegen.plan import Plan
 from routegen.problems import InputError
 from routegen.spec import read
+from routegen.spec.models import GatewaySpec
+from routegen.targets import TARGETS, Target, find
 
 
 def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
@@ -30,20 +32,28 @@ def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
     if routes is None:
         raise InputError(reading.problems)
     findings = Findings(reading.document, Names.of(reading.document), reading.problems)
-    target = target or routes.spec.gateway.target
+    chosen = _target(target or routes.spec.gateway.target, findings)
     plan = Plan(
         name=routes.metadata.name,
         namespace=routes.metadata.namespace,
-        gateway=compile_gateway(routes, target, findings),
-        router=compile_router(routes.spec, target, findings),
+        gateway=compile_gateway(routes, chosen, findings),
+        router=compile_router(routes.spec, chosen, findings),
         routing_header=compile_routing_header(routes.spec, findings),
         paths=compile_paths(routes.spec, findings),
         passthrough=compile_passthrough(routes.spec, findings),
         max_body_bytes=compile_max_body_bytes(routes.spec, findings),
         models=compile_models(routes.spec, findings),
-        backends=compile_backends(routes, target, findings),
+        backends=compile_backends(routes, chosen, findings),
         rules=compile_rules(routes.spec, findings),
     )
     if findings.problems:
         raise InputError(findings.problems)
     return plan
+
+
+def _target(name: str, findings: Findings) -> Target:
+    """The target called ``name``; where there is none, the default one, so that the rest is checked all the same."""
+    if name in TARGETS:
+        return find(name)
+    findings.add(("spec", "gateway", "target"), f'there is no target "{name}"; known: {", ".join(TARGETS)}')
+    return find(GatewaySpec().target)

@@ -93,13 +93,13 @@ class EnvoyProcess:
         await _until(in_use, TAKE_OVER_TIMEOUT, "Envoy does not take over the new routes")
 
     def _render(self, plan: Plan) -> Documents:
-        from routegen.targets import envoy  # noqa: PLC0415 - takes half a second
+        from routegen.emit.envoy import bootstrap  # noqa: PLC0415 - takes half a second
 
         admin = f"127.0.0.1:{self._admin_port}"
-        reason = envoy_binary.reason_to_refuse(self._binary, to_yaml([envoy.static(plan, admin=admin)]))
+        reason = envoy_binary.reason_to_refuse(self._binary, to_yaml([bootstrap.static(plan, admin=admin)]))
         if reason is not None:
             raise UserError(f"Envoy ({self._binary}) refuses the configuration: {reason}")
-        return envoy.live(plan, self._files.xds, admin=admin)
+        return bootstrap.live(plan, self._files.xds, admin=admin)
 
     async def _admin_address(self) -> str:
         try:

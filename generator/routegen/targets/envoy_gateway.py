@@ -7,31 +7,50 @@ routes before the route where requests wait for a decision.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
-from routegen.emit import gateway, httproute, policies, router_deployment
-from routegen.emit.kubernetes import Document
-from routegen.emit.reach import Reach, reach
-from routegen.plan import Plan
-from routegen.targets import Output, Rendered
+from routegen.addresses import is_ip
+from routegen.emit.envoy_gateway import policies, refusals
+from routegen.emit.envoy_gateway.reach import is_name, loopback, needs_backend_api, reach
+from routegen.emit.gateway_api import gateway, httproute
+from routegen.emit.gateway_api.reach import Reach
+from routegen.emit.kubernetes import router_deployment
+from routegen.emit.kubernetes.objects import Document
+from routegen.plan import Addresses, Plan, PoolRef
+from routegen.problems import UserError
+from routegen.targets.target import Capabilities, Output, Rendered, Target
 from routegen.text import to_yaml
 
 
-def render(plan: Plan) -> Output:
-    """Make every object that serves ``plan``.
+class EnvoyGateway(Target):
+    """Kubernetes objects of Gateway API and Envoy Gateway, and the router's own."""
 
-    :raises UserError: a backend has an address that Kubernetes can't write down.
-    """
-    reached = {backend.name: reach(plan, backend) for backend in plan.backends}
-    documents = [
-        *_front(plan),
-        *router_deployment.router_documents(plan),
-        *(document for one in reached.values() for document in one.documents),
-        *_policies(plan),
-        *_routes(plan, reached),
-    ]
-    # The same sentence may come from several backends.
-    notices = dict.fromkeys(notice for one in reached.values() for notice in one.notices)
-    return Output(tuple(_rendered(document, plan) for document in documents), (*notices, *_notices(plan)))
+    name: ClassVar = "envoy-gateway"
+    capabilities: ClassVar = Capabilities(
+        certificates=frozenset({"secrets"}),
+        creates_gateway=True,
+        binds_addresses=False,
+        deploys_router=True,
+        pools=True,
+        pool_tls=False,
+        verifies_addresses=False,
+    )
+
+    def render(self, plan: Plan) -> Output:
+        """Make every object that serves ``plan``.
+
+        :raises UserError: a backend has an address that Kubernetes can't write down.
+        """
+        _check_names(plan)
+        reached = {backend.name: reach(plan, backend) for backend in plan.backends}
+        documents = [
+            *_front(plan),
+            *router_deployment.router_documents(plan),
+            *(document for one in reached.values() for document in one.documents),
+            *_policies(plan),
+            *_routes(plan, reached),
+        ]
+        return Output(tuple(_rendered(document, plan) for document in documents), tuple(_notices(plan)))
 
 
 def _front(plan: Plan) -> Iterable[Document]:
@@ -41,9 +60,9 @@ def _front(plan: Plan) -> Iterable[Document]:
 
 
 def _policies(plan: Plan) -> Iterable[Document]:
-    yield policies.route_not_set(plan)
+    yield refusals.route_not_set(plan)
     if plan.gateway.create:
-        yield policies.not_found(plan)
+        yield refusals.not_found(plan)
     yield from policies.backend_traffic_policies(plan)
     yield from policies.extension_policies(plan)
 
@@ -55,15 +74,39 @@ def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
         opened = [entry for entry in plan.passthrough if entry.backend == backend.name]
         yield from httproute.passthrough_routes(plan, backend, reached[backend.name].refs, opened)
     fallback = plan.router.failure_backend
-    refusal = policies.refusal_name(plan)
-    yield from httproute.models_routes(plan, refusal)
-    yield from httproute.waiting_routes(plan, reached[fallback].refs if fallback else (), refusal)
+    refuse = refusals.refuse(refusals.route_not_set(plan))
+    yield from httproute.models_routes(plan, refuse)
+    yield from httproute.waiting_routes(plan, reached[fallback].refs if fallback else (), refuse)
     # On somebody else's Gateway a route of everything could take other teams' requests.
     if plan.gateway.create:
-        yield from httproute.not_found_routes(plan, policies.not_found_name(plan))
+        yield from httproute.not_found_routes(plan, refusals.refuse(refusals.not_found(plan)))
+
+
+def _check_names(plan: Plan) -> None:
+    for backend in plan.backends:
+        if isinstance(backend.reach, Addresses):
+            for host, _ in backend.reach.endpoints:
+                if not is_ip(host) and not is_name(host):
+                    raise UserError(
+                        f"backend {backend.name!r}: {host} is no DNS name, so Kubernetes takes no such address"
+                    )
 
 
 def _notices(plan: Plan) -> Iterable[str]:
+    if any(map(needs_backend_api, plan.backends)):
+        yield (
+            "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only with"
+            " `extensionApis.enableBackend: true` in its configuration"
+        )
+    for backend in plan.backends:
+        local = loopback(backend.reach) if isinstance(backend.reach, Addresses) else ()
+        if local:
+            yield f"backend {backend.name}: {', '.join(local)} is the gateway's own pod there"
+        if isinstance(backend.reach, PoolRef):
+            yield (
+                f"backend {backend.name}: Envoy Gateway alone doesn't know InferencePools; it needs Envoy AI Gateway's"
+                " extension server, else the route is not accepted (ResolvedRefs: InvalidKind)"
+            )
     if not plan.gateway.create:
         lines = to_yaml([{"spec": policies.client_traffic_settings(plan)}])
         yield (

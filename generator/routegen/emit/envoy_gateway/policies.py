@@ -5,12 +5,11 @@ Policies choose HTTPRoutes by label, not by name, so that adding a backend chang
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 from routegen.emit import limits
-from routegen.emit.kubernetes import (
+from routegen.emit.kubernetes.objects import (
     INFERENCE_ROUTE,
     PASSTHROUGH_ROUTE,
     ROUTER,
@@ -21,11 +20,8 @@ from routegen.emit.kubernetes import (
     quantity,
     selector_labels,
 )
-from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET
-from routegen.emit.router_deployment import GRPC_PORT, router_name
+from routegen.emit.kubernetes.router_deployment import GRPC_PORT, router_name
 from routegen.plan import Plan
-from routegen_router.answers import error_document
-from routegen_router.refusals import Reject
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io"
@@ -154,40 +150,6 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
         )
         for suffix, components in groups
     ]
-
-
-def refusal_name(plan: Plan) -> str:
-    """The name of :func:`route_not_set`."""
-    return child_name(plan.name, "route-not-set")
-
-
-def route_not_set(plan: Plan) -> Document:
-    """503 for a request that got no decision.
-
-    Envoy Gateway would make a bare 503 of a Service without endpoints; this one has a body. The body limit is the
-    listener's here, so that the route answers directly takes nothing away from it.
-    """
-    return _refusal(plan, refusal_name(plan), ROUTE_NOT_SET)
-
-
-def not_found_name(plan: Plan) -> str:
-    """The name of :func:`not_found`."""
-    return child_name(plan.name, "not-found")
-
-
-def not_found(plan: Plan) -> Document:
-    """404 for what isn't served."""
-    return _refusal(plan, not_found_name(plan), NOT_FOUND)
-
-
-def _refusal(plan: Plan, name: str, reject: Reject) -> Document:
-    """An answer in OpenAI's shape."""
-    response = {
-        "statusCode": reject.status,
-        "contentType": "application/json",
-        "body": {"type": "Inline", "inline": json.dumps(error_document(reject))},
-    }
-    return document(plan, API, "HTTPRouteFilter", name, "refusal", {"directResponse": response})
 
 
 def _routes(plan: Plan, component: str) -> dict[str, Any]:

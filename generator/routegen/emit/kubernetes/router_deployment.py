@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from routegen.emit.kubernetes import ROUTER, Document, child_name, labels, selector_labels
+from routegen.emit.kubernetes.objects import ROUTER, Document, child_name, labels, selector_labels
 from routegen.emit.router_config import router_config
 from routegen.plan import Addresses, Backend, Plan
 from routegen_router.config import dump

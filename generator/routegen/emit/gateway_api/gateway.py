@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from routegen.emit.kubernetes import Document, document
+from routegen.emit.kubernetes.objects import Document, document
 from routegen.plan import Listener, Plan
 
 

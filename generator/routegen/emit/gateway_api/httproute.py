@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from routegen.emit.kubernetes import INFERENCE_ROUTE, PASSTHROUGH_ROUTE, WAITING_ROUTE, Document, child_name, document
+from routegen.emit.kubernetes.objects import (
+    INFERENCE_ROUTE,
+    PASSTHROUGH_ROUTE,
+    WAITING_ROUTE,
+    Document,
+    child_name,
+    document,
+)
 from routegen.plan import MODELS_PATH, Backend, Passthrough, Plan
 
 MAX_RULE_MATCHES: Final = 64
@@ -20,6 +27,8 @@ MAX_ROUTE_MATCHES: Final = 128
 
 Refs = Sequence[dict[str, Any]]
 """``backendRefs`` of a rule."""
+Action = dict[str, Any]
+"""What a rule does with what it matches: ``filters`` and ``backendRefs``."""
 Match = dict[str, Any]
 
 
@@ -32,28 +41,27 @@ def engine_routes(plan: Plan, backend: Backend, refs: Refs) -> list[Document]:
     return _routes(plan, name, INFERENCE_ROUTE, matches, {"filters": filters, **_forward(refs)})
 
 
-def waiting_routes(plan: Plan, refs: Refs, refusal: str) -> list[Document]:
+def waiting_routes(plan: Plan, refs: Refs, refuse: Action) -> list[Document]:
     """The routes where a request waits for its decision, and ends if there is none.
 
     :param refs: where it goes then (``failure: {backend: …}``); empty: nowhere.
-    :param refusal: the HTTPRouteFilter that answers it then.
+    :param refuse: how the target answers it then.
     """
     # With `failure` no response header is set: it names the backend that was decided for, and here nothing was.
-    action = {"filters": _anonymous(plan), **_forward(refs)} if refs else {"filters": [_answer(refusal)]}
+    action = {"filters": _anonymous(plan), **_forward(refs)} if refs else refuse
     matches = [_exact(path, "POST") for path in plan.paths]
     return _routes(plan, child_name(plan.name, "waiting"), WAITING_ROUTE, matches, action)
 
 
-def models_routes(plan: Plan, refusal: str) -> list[Document]:
+def models_routes(plan: Plan, refuse: Action) -> list[Document]:
     """The route of ``GET /v1/models`` and ``/v1/models/{id}``, which the router answers.
 
-    :param refusal: the HTTPRouteFilter that answers where the router doesn't.
+    :param refuse: how the target answers where the router doesn't.
     """
     # A path prefix matches whole segments: /v1/models and /v1/models/x, not /v1/modelsx.
     path = {"type": "PathPrefix", "value": MODELS_PATH}
     matches = [{"path": path, "method": method} for method in ("GET", "HEAD")]
-    action = {"filters": [_answer(refusal)]}
-    return _routes(plan, child_name(plan.name, "models"), INFERENCE_ROUTE, matches, action)
+    return _routes(plan, child_name(plan.name, "models"), INFERENCE_ROUTE, matches, refuse)
 
 
 def passthrough_routes(plan: Plan, backend: Backend, refs: Refs, opened: Sequence[Passthrough]) -> list[Document]:
@@ -63,14 +71,13 @@ def passthrough_routes(plan: Plan, backend: Backend, refs: Refs, opened: Sequenc
     return _routes(plan, name, PASSTHROUGH_ROUTE, matches, {"filters": _anonymous(plan), **_forward(refs)})
 
 
-def not_found_routes(plan: Plan, refusal: str) -> list[Document]:
-    """The route of everything else, which the HTTPRouteFilter ``refusal`` answers."""
+def not_found_routes(plan: Plan, refuse: Action) -> list[Document]:
+    """The route of everything else, which the target answers by ``refuse``."""
     match = {"path": {"type": "PathPrefix", "value": "/"}}
-    action = {"filters": [_answer(refusal)]}
-    return _routes(plan, child_name(plan.name, "not-found"), "not-found-route", [match], action)
+    return _routes(plan, child_name(plan.name, "not-found"), "not-found-route", [match], refuse)
 
 
-def _routes(plan: Plan, name: str, component: str, matches: Sequence[Match], action: dict[str, Any]) -> list[Document]:
+def _routes(plan: Plan, name: str, component: str, matches: Sequence[Match], action: Action) -> list[Document]:
     """As many HTTPRoutes as Gateway API's limits ask for: ``name``, ``name.2``, …; nearly always one."""
     routes = []
     for index, part in enumerate(_chunks(matches, MAX_ROUTE_MATCHES), start=1):
@@ -97,7 +104,7 @@ def _opened(entry: Passthrough) -> Match:
     return {"path": {"type": "PathPrefix", "value": entry.prefix or "/"}, "method": entry.method}
 
 
-def _forward(refs: Refs) -> dict[str, Any]:
+def _forward(refs: Refs) -> Action:
     # 0s: no limit; a long generation may take minutes. BackendTrafficPolicy bounds the silence instead.
     return {"backendRefs": list(refs), "timeouts": {"request": "0s"}}
 
@@ -110,8 +117,3 @@ def _anonymous(plan: Plan) -> list[dict[str, Any]]:
 
 def _response(**change: Sequence[Any]) -> dict[str, Any]:
     return {"type": "ResponseHeaderModifier", "responseHeaderModifier": dict(change)}
-
-
-def _answer(name: str) -> dict[str, Any]:
-    reference = {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": name}
-    return {"type": "ExtensionRef", "extensionRef": reference}

@@ -1,0 +1,108 @@
+"""How HTTPRoutes reach a backend on Envoy Gateway: by Gateway API's references, or else by a ``Backend``.
+
+``Backend`` is Envoy Gateway's own kind for addresses outside the cluster and for certificates that aren't verified.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Final
+
+from routegen.addresses import is_ip
+from routegen.emit.gateway_api import reach as gateway_api
+from routegen.emit.gateway_api.reach import Reach
+from routegen.emit.kubernetes.objects import Document, child_name, document
+from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
+
+GROUP: Final = "gateway.envoyproxy.io"
+MAX_ENDPOINTS: Final = 256
+"""Of one ``Backend``."""
+_DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?")
+
+
+def reach(plan: Plan, backend: Backend) -> Reach:
+    """How ``backend`` is reached from an HTTPRoute in the routes' namespace."""
+    match backend.reach:
+        case ServiceRef() as service if backend.tls is None or backend.tls.verify:
+            return gateway_api.service(plan, backend, service)
+        case ServiceRef() as service:
+            return _addresses(plan, backend, Addresses(((service.host, service.port),)), backend.tls)
+        case PoolRef() as pool:
+            return gateway_api.pool(plan, backend, pool)
+        case Addresses() as addresses:
+            return _addresses(plan, backend, addresses, backend.tls)
+
+
+def needs_backend_api(backend: Backend) -> bool:
+    """Whether ``backend`` is reached by a ``Backend``, which Envoy Gateway reads only where it is told to."""
+    if isinstance(backend.reach, ServiceRef):
+        return backend.tls is not None and not backend.tls.verify
+    return isinstance(backend.reach, Addresses)
+
+
+def loopback(addresses: Addresses) -> tuple[str, ...]:
+    """The addresses that are the gateway's own pod."""
+    return tuple(dict.fromkeys(host for host, _ in addresses.endpoints if is_ip(host) and ip_address(host).is_loopback))
+
+
+def is_name(host: str) -> bool:
+    """Whether a ``Backend`` takes this host name."""
+    return _DNS_NAME.fullmatch(host.lower()) is not None
+
+
+def _addresses(plan: Plan, backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) -> Reach:
+    groups = _grouped(addresses, tls)
+    refs, documents = [], []
+    for index, endpoints in enumerate(groups, start=1):
+        # No backend has a dot in its name, so no two names meet.
+        name = child_name(plan.name, backend.name) + (f".{index}" if index > 1 else "")
+        documents += _backend(plan, backend, name, endpoints, tls)
+        ref: dict[str, Any] = {"group": GROUP, "kind": "Backend", "name": name}
+        refs.append(ref | {"weight": len(endpoints)} if len(groups) > 1 else ref)
+    return Reach(tuple(refs), tuple(documents))
+
+
+def _backend(
+    plan: Plan, backend: Backend, name: str, endpoints: tuple[tuple[str, int], ...], tls: UpstreamTLS | None
+) -> list[Document]:
+    spec: dict[str, Any] = {"endpoints": [_endpoint(host, port) for host, port in endpoints]}
+    if tls is not None and not tls.verify:
+        server_name = tls.server_name or _common_name(endpoints)
+        spec["tls"] = {"insecureSkipVerify": True, **({"sni": server_name} if server_name else {})}
+    documents = [document(plan, f"{GROUP}/v1alpha1", "Backend", name, "backend", spec)]
+    if tls is not None and tls.verify:
+        target = {"group": GROUP, "kind": "Backend", "name": name}
+        documents.append(
+            gateway_api.tls_policy(plan, backend, name, target, tls.server_name or endpoints[0][0].lower())
+        )
+    return documents
+
+
+def _grouped(addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[str, int], ...]]:
+    """Endpoints that may share a Backend: it mixes no names with IP addresses, verifies one name, and has a limit."""
+    by_name = tls is not None and tls.verify and tls.server_name is None
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for host, port in addresses.endpoints:
+        assert not (by_name and is_ip(host)), "the compiler asks for a name to verify"
+        key = host.lower() if by_name else "ip" if is_ip(host) else "name"
+        groups.setdefault(key, []).append((host, port))
+    return [
+        tuple(endpoints[start : start + MAX_ENDPOINTS])
+        for endpoints in groups.values()
+        for start in range(0, len(endpoints), MAX_ENDPOINTS)
+    ]
+
+
+def _endpoint(host: str, port: int) -> dict[str, Any]:
+    if is_ip(host):
+        address = ip_address(host)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return {"ip": {"address": str(mapped or address), "port": port}}
+    return {"fqdn": {"hostname": host.lower(), "port": port}}
+
+
+def _common_name(endpoints: tuple[tuple[str, int], ...]) -> str | None:
+    """The DNS name that all endpoints share, for SNI."""
+    hosts = {host.lower() for host, _ in endpoints}
+    return hosts.pop() if len(hosts) == 1 and not is_ip(endpoints[0][0]) else None

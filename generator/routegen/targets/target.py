@@ -1,0 +1,84 @@
+"""What a target is: a gateway's capabilities, and the documents that it makes of a plan."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from routegen.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a target can express. The compiler asks these and never a target's name."""
+
+    certificates: frozenset[Literal["files", "secrets"]]
+    """Where certificates may come from: PEM files on the gateway's disk, or Secrets and ConfigMaps."""
+    creates_gateway: bool
+    """A Gateway object is rendered (``gateway.name``, ``namespace``, ``className``, ``create``)."""
+    binds_addresses: bool
+    """A listener may be bound to one IP address (``listeners[].address``)."""
+    deploys_router: bool
+    """The router's Pods are rendered (``router.image``, ``replicas``, ``resources``); without, it is found at
+    ``router.addresses``."""
+    pools: bool
+    """It follows InferencePools."""
+    pool_tls: bool
+    """It speaks TLS to them."""
+    verifies_addresses: bool
+    """It verifies a certificate for an IP address; without, such an engine needs ``tls.serverName``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One document: a Kubernetes object or a configuration file."""
+
+    kind: str
+    """What ``--only`` selects, such as ``HTTPRoute`` or ``router-config``."""
+    name: str
+    """Unique among the documents of its kind."""
+    filename: str
+    """Where ``-o DIR`` writes it, relative to DIR; ``.yaml``, or ``.json`` for a program's own file."""
+    document: Mapping[str, Any]
+    """Plain data, in output order."""
+    companion: bool = False
+    """True: a file for another program than the other documents'; not on stdout unless ``--only`` names its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """All that a target makes of a plan."""
+
+    documents: tuple[Rendered, ...]
+    """In an order that suits whoever applies them."""
+    notices: tuple[str, ...] = ()
+    """Sentences that the person who renders has to know; for stderr."""
+
+
+class Target(ABC):
+    """One gateway that output is rendered for.
+
+    A target's module is imported wherever its capabilities are asked for, so what is heavy belongs inside
+    :meth:`render`.
+    """
+
+    name: ClassVar[str]
+    """As in ``spec.gateway.target`` and ``--target``."""
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    def render(self, plan: Plan) -> Output:
+        """Make the documents for ``plan``.
+
+        :raises UserError: the plan has what this target can't do.
+        """
+
+    def check(self, output: Output) -> tuple[str, ...]:  # noqa: ARG002 - for targets that have a program to ask
+        """Let a program on this machine check what is about to be written, where the target has one.
+
+        :returns: sentences about what wasn't checked.
+        :raises UserError: it is refused.
+        """
+        return ()
