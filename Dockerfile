@@ -1,5 +1,5 @@
 # The router's image: Python, the router's own dependencies, the router. Build it from the repository's root:
-#   docker build -t routegen-router .
+#   docker build -t registry.example.com/routegen-router:VERSION .
 # BASE may be any image with Python 3.11 or newer and pip, by digest for a build that can be repeated.
 ARG BASE=python:3.13-slim
 FROM ${BASE}

@@ -1,10 +1,11 @@
-"""A live cluster, only read. The one module that imports ``kubernetes`` (extra ``routegen[cluster]``)."""
+"""A live cluster, only read. The one module that imports ``kubernetes`` (extra ``cluster``)."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Final
 
+from routegen.distribution import how_to_install
 from routegen.problems import UserError
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -29,9 +30,7 @@ class Cluster:
         try:
             from kubernetes import dynamic  # noqa: PLC0415 - an optional dependency, and slow to import
         except ImportError as error:
-            raise UserError(
-                "reading a cluster needs the package kubernetes: pip install 'routegen[cluster]'"
-            ) from error
+            raise UserError(f"reading a cluster needs the package kubernetes; {how_to_install('cluster')}") from error
         try:
             self._client = dynamic.DynamicClient(_connect(context))  # type: ignore[no-untyped-call]
         except Exception as error:  # any failure of its many transports and credential plugins

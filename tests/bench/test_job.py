@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from routegen.cli import cli
-from routegen.commands.bench_job import IMAGE
+from routegen.distribution import ROUTEGEN_IMAGE
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = str(REPOSITORY / "examples" / "two-engines" / "routes.yaml")
@@ -162,8 +162,10 @@ def test_the_jobs_options_are_refused_where_no_job_is_rendered() -> None:
 
 def test_the_image_is_the_command_line_with_what_the_bench_needs() -> None:
     text = (REPOSITORY / "generator" / "Dockerfile").read_text(encoding="utf-8")
-    assert container(*URLS)["image"] == IMAGE
+    assert container(*URLS)["image"] == ROUTEGEN_IMAGE
     assert container(*URLS, "--image", "mine@sha256:1")["image"] == "mine@sha256:1"
+    assert "-f generator/Dockerfile -t" in bench(*URLS, "--render-job").stderr, "how to make the image"
+    assert bench(*URLS, "--render-job", "--image", "mine@sha256:1").stderr == ""
     assert json.loads(text.rpartition("ENTRYPOINT ")[2]) == ["routegen"]
     assert '"/src[bench,cluster]"' in text
     assert "USER 65532:65532" in text

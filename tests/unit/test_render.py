@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from routegen.cli import main
+from routegen.distribution import ROUTER_IMAGE
 from support.command import ROUTEGEN
 
 ROUTES = """\
@@ -165,3 +167,16 @@ def test_envoys_refusal_is_an_error_unless_the_check_is_left_out(
     assert refused.stderr == f"routegen: Envoy ({program}) refuses the configuration: not today\n"
     unchecked = render("--no-envoy-check")
     assert (unchecked.returncode, unchecked.stderr) == (0, "")
+
+
+def test_the_default_image_is_rendered_and_said_to_be_unpublished(render: Render) -> None:
+    done = render(routes=IN_CLUSTER)
+    assert done.returncode == 0
+    images = re.findall(r"^ +image: (.*)$", done.stdout, re.MULTILINE)
+    assert images == [ROUTER_IMAGE]
+    assert f"no cluster can pull {ROUTER_IMAGE}" in done.stderr
+    assert "-f Dockerfile -t registry.example.com/routegen-router:" in done.stderr
+
+
+def test_an_image_of_ones_own_needs_no_word(render: Render) -> None:
+    assert render(routes=IN_CLUSTER.replace("spec:\n", "spec:\n  router: {image: mine@sha256:1}\n")).stderr == ""

@@ -55,7 +55,7 @@ def test_another_configuration_is_another_config_map_and_so_a_rollout() -> None:
 
 def test_what_is_no_configuration_is_no_other_config_map() -> None:
     before, *_ = made(TWO_ENGINES)
-    after, *_ = made(with_router(TWO_ENGINES, replicas=5, image="routegen/router:next"))
+    after, *_ = made(with_router(TWO_ENGINES, replicas=5, image="registry.example.com/routegen-router:next"))
     assert before == after
 
 

@@ -16,6 +16,7 @@ import msgspec
 from click.core import ParameterSource
 
 from routegen.commands import bench_job
+from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
 from routegen.files import write_atomically
 from routegen.problems import UserError
 
@@ -113,7 +114,7 @@ _manifests = click.option(
 @click.option("--context", metavar="NAME", help="With --pods: the kubeconfig context.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
 @click.option("--render-job", is_flag=True, help="Print a Job that does this inside the cluster; measure nothing.")
-@click.option("--image", metavar="IMAGE", help=f"The Job's image, with routegen[bench]. Default: {bench_job.IMAGE}.")
+@click.option("--image", metavar="IMAGE", help=f"The Job's image. Default: {ROUTEGEN_IMAGE}.")
 @click.option("-n", "--namespace", metavar="NAME", help="Where the Job runs. Default: the routes' own, or default.")
 @click.option("--claim", metavar="NAME", help="The Job's PersistentVolumeClaim, which keeps the run folder.")
 @click.option("--api-key-secret", metavar="NAME", help="The Job's Secret with the key --api-key-env's variable.")
@@ -137,6 +138,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     if options["render_job"]:
         click.echo(bench_job.render(ctx, options), nl=False)
+        if notice := unpublished(options["image"] or ROUTEGEN_IMAGE, "--image"):
+            click.echo(f"routegen: {notice}", err=True)
         return
     if misplaced := [name for name in bench_job.OPTIONS if options[name]]:
         raise click.UsageError(f"--{misplaced[0].replace('_', '-')} goes with --render-job")
@@ -293,4 +296,4 @@ def _require_extra() -> None:
         import aiohttp  # noqa: F401, PLC0415 - whether it is there
         import rich  # noqa: F401, PLC0415 - whether it is there
     except ImportError as error:
-        raise UserError(f"`routegen bench` needs {error.name}: pip install 'routegen[bench]'") from error
+        raise UserError(f"`routegen bench` needs {error.name}; {how_to_install('bench')}") from error

@@ -9,10 +9,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from routegen import __version__
-
-IMAGE: Final = f"routegen/routegen:{__version__}"
-"""Made from generator/Dockerfile."""
+from routegen.distribution import ROUTEGEN_IMAGE
 
 OPTIONS: Final = ("image", "namespace", "claim", "api_key_secret")
 """What only says how the Job runs."""
@@ -51,7 +48,7 @@ def render(ctx: click.Context, options: Mapping[str, Any]) -> str:
             arguments=tuple(_arguments(ctx)),
             routes=Path(file).read_text(encoding="utf-8") if file else None,
             namespace=namespace,
-            image=options["image"] or IMAGE,
+            image=options["image"] or ROUTEGEN_IMAGE,
             pods=options["pods"],
             claim=options["claim"],
             key_variable=options["api_key_env"],

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
+from routegen.distribution import how_to_install
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
 from routegen.problems import UserError
 from routegen_router.models import is_glob
@@ -87,7 +88,7 @@ class MockEngines:
         try:
             from routegen.mock_engine import PERSONALITIES, VLLM, Behaviour, MockEngine  # noqa: PLC0415 - optional
         except ImportError as error:
-            raise UserError(f"mock engines need {error.name}: pip install 'routegen[local]'") from error
+            raise UserError(f"mock engines need {error.name}; {how_to_install('local')}") from error
         models = self._models.get(backend.name) or backend.models
         if all(is_glob(model) for model in models):
             models = (MOCK_MODEL, *models)

@@ -12,7 +12,7 @@ from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, mod
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from routegen import __version__
+from routegen.distribution import ROUTER_IMAGE
 from routegen.spec.backends import BackendSpec
 from routegen.spec.base import Model, other_form
 from routegen.spec.rules import RuleSpec
@@ -121,7 +121,10 @@ class ResourcesSpec(Model):
 class RouterSpec(Model):
     """The router's own deployment."""
 
-    image: Image = Field(f"routegen/router:{__version__}", description="The router's container image.")
+    image: Image = Field(
+        ROUTER_IMAGE,
+        description="The router's container image. The default is not published: build yours from Dockerfile.",
+    )
     replicas: int = Field(2, ge=1, le=1000, description="Number of router Pods.")
     resources: ResourcesSpec = Field(ResourcesSpec(), description="Compute resources of one router Pod.")
     addresses: list[RouterAddress] = Field(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from routegen.addresses import is_ip
+from routegen.distribution import unpublished
 from routegen.emit.envoy_gateway import policies, refusals
 from routegen.emit.envoy_gateway.reach import is_name, loopback, needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
@@ -118,6 +119,8 @@ def _notices(plan: Plan) -> Iterable[str]:
             " without a reply, and for HTTP/2 requests with trailers and no body, the request goes to the backend"
             " that the client named."
         )
+    if unpulled := unpublished(plan.router.image, "spec.router.image"):
+        yield unpulled
     for backend in router_deployment.unverifiable(plan):
         assert backend.tls is not None
         yield (
