@@ -9,14 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-import msgspec
-
 from routegen.problems import UserError
 from routegen_router.ask import KINDS
 from routegen_router.config import Config
 from routegen_router.models import Answer, Known, Snapshot
 from routegen_router.poller import poll_all
-from routegen_router.status import RegistryStatus
+from routegen_router.status import RegistryStatus, read_status
 
 TIMEOUT: Final = 5.0
 """Seconds that a running router may take to tell what it knows."""
@@ -131,7 +129,7 @@ def _fetch(url: str) -> RegistryStatus:
         raise UserError(f"{url}: give the router's metrics address as a URL, such as http://127.0.0.1:9464")
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the scheme is checked above
-            return msgspec.json.decode(response.read(MAX_BYTES), type=RegistryStatus)
+            return read_status(response.read(MAX_BYTES))
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise UserError(

@@ -59,6 +59,10 @@ class _List(msgspec.Struct):
     data: Annotated[list[_Entry], msgspec.Meta(max_length=MAX_MODELS)]
 
 
+_decode_list: Final = msgspec.json.Decoder(_List).decode
+"""Made once: msgspec finds out about a type when it first meets it, and threads that do so at once end the process."""
+
+
 def ask(poll: Poll, timeout: float) -> Answer:
     """Ask one engine; blocks for at most ``timeout`` seconds, apart from the resolution of a DNS name.
 
@@ -110,7 +114,15 @@ def _talk(sock: socket.socket, poll: Poll) -> Answer:
         body = response.read(MAX_BYTES + 1)
     if len(body) > MAX_BYTES:
         raise PollError("too_large", f"the list of models is longer than {MAX_BYTES} bytes")
-    entries = msgspec.json.decode(body, type=_List).data
+    return read_list(body)
+
+
+def read_list(body: bytes) -> Answer:
+    """Read an engine's list of models.
+
+    :raises msgspec.MsgspecError: it is none.
+    """
+    entries = _decode_list(body).data
     owner = entries[0].owned_by if entries else None
     created = {entry.id: _created(entry) for entry in entries}
     return Answer(created, owner if isinstance(owner, str) and 0 < len(owner) <= MAX_ID else None, time.time())

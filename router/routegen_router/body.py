@@ -54,6 +54,10 @@ class Fields(msgspec.Struct, frozen=True):
     stand here as their JSON text."""
 
 
+_decode_anything: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+
 class BodyReader:
     """Reads bodies for one configuration. May be called from any thread, several at a time."""
 
@@ -103,7 +107,7 @@ class BodyReader:
                     values.update(self._top.booleans(top))
             except msgspec.ValidationError:
                 self._seen.check()
-                msgspec.json.decode(raw, type=msgspec.Raw)  # the rest of it might not be JSON at all
+                _decode_anything(raw)  # the rest of it might not be JSON at all
                 if not _OBJECT.match(raw):
                     raise BodyError(invalid_request_body()) from None
                 values = dict(self._top.read_carefully(raw))
@@ -185,7 +189,7 @@ class _Level:
                 if kind == _BRACE:
                     yield from key.level.read_carefully(last)
             elif kind == _QUOTE:
-                yield key.path, msgspec.json.decode(last, type=str)
+                yield key.path, _decode_text(last)
             elif kind != _NULL and key.routing:
                 raise BodyError(invalid_type(key.path))
             elif kind in _SCALAR and len(memoryview(last)) <= _LONGEST_SCALAR:

@@ -161,6 +161,9 @@ def read_fields(config: Config) -> frozenset[FieldPath]:
     return frozenset({MODEL, *filter(None, found)})
 
 
+_decode: Final = msgspec.json.Decoder(Config).decode
+
+
 def load(data: bytes, *, origin: str = "config") -> Config:
     """Read a configuration file's bytes.
 
@@ -168,7 +171,7 @@ def load(data: bytes, *, origin: str = "config") -> Config:
     :raises ConfigError: it isn't JSON, has an unknown key or a wrong type, or says what can't be.
     """
     try:
-        config = msgspec.json.decode(data, type=Config)
+        config = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigError(f"{origin}: {error}") from error
     problems = _problems(config)

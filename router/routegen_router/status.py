@@ -54,6 +54,13 @@ class RegistryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """In the order of routes.yaml."""
 
 
+read_status: Final = msgspec.json.Decoder(RegistryStatus).decode
+"""Reads the document.
+
+:raises msgspec.MsgspecError: it is another one.
+"""
+
+
 def registry_status(registry: Registry) -> RegistryStatus:
     """What the router knows of all backends now."""
     now = time.time()

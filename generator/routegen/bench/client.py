@@ -31,6 +31,7 @@ _KEEP_ALIVE: Final = 3.0
 _CONNECT: Final = 10.0
 """Seconds to open a connection."""
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_decode_anything: Final = msgspec.json.Decoder().decode
 _REFUSAL: Final = 64 * 2**10
 """Bytes of an error's body that are read."""
 
@@ -212,7 +213,7 @@ def _take(event: bytes, at: float, seen: _Seen) -> None:
 def _refusal(status: int, document: bytes) -> str:
     """``HTTP 400 unknown_inference_server``: the status, and the error's code where it is one of ours to repeat."""
     try:
-        code = str(msgspec.json.decode(document)["error"]["code"])
+        code = str(_decode_anything(document)["error"]["code"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         code = ""
     return f"HTTP {status} {code}" if _CODE.fullmatch(code) else f"HTTP {status}"

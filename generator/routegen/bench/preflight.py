@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -32,6 +33,9 @@ class _Model(msgspec.Struct):
 
 class _Models(msgspec.Struct):
     data: list[_Model]
+
+
+_decode_models: Final = msgspec.json.Decoder(_Models).decode
 
 
 def find_model(arms: Sequence[Arm], wanted: str | None, key: str | None = None) -> str:
@@ -98,7 +102,7 @@ async def _models(http: aiohttp.ClientSession, name: str, address: str) -> Seque
         async with http.get(url) as response:
             if response.status != HTTPStatus.OK:
                 return ()
-            return msgspec.json.decode(await response.read(), type=_Models).data
+            return _decode_models(await response.read()).data
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise UserError(f"{name} does not answer at {address} ({type(error).__name__}); is it running?") from error
     except msgspec.MsgspecError as error:

@@ -208,10 +208,10 @@ def read(folder: Path) -> Recorded:
     except OSError as error:
         raise UserError(f"{folder} is not a run folder: {source}: {error.strerror}") from error
     try:
-        found = msgspec.json.decode(text, type=_Format).format
+        found = _decode_format(text).format
         if found > FORMAT:
             raise UserError(f"{source}: format {found} was written by a later routegen; this one reads up to {FORMAT}")
-        run = msgspec.json.decode(text, type=Run)
+        run = _decode_run(text)
     except msgspec.MsgspecError as error:
         raise UserError(f"{source}: {error}") from error
     requests = _lines(folder, Request)
@@ -228,6 +228,10 @@ def read(folder: Path) -> Recorded:
 
 class _Format(msgspec.Struct):
     format: int
+
+
+_decode_format: Final = msgspec.json.Decoder(_Format).decode
+_decode_run: Final = msgspec.json.Decoder(Run).decode
 
 
 def _lines(folder: Path, kind: type[Line]) -> tuple[Line, ...]:

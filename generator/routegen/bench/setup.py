@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -153,6 +153,9 @@ def _slo(limits: Sequence[tuple[str, str]]) -> Slo:
     return Slo(**found)
 
 
+_decode_scalar: Final = msgspec.json.Decoder(float | int | str | bool).decode
+
+
 def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, float | int | str | bool]:
     """Values as JSON where they are JSON, else as text."""
     found: dict[str, float | int | str | bool] = {}
@@ -160,7 +163,7 @@ def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, float | int | str 
         if name in FIELDS:
             raise UsageError(f'--sampling {name}: the bench sets "{name}" itself')
         try:
-            found[name] = msgspec.json.decode(text, type=float | int | str | bool)
+            found[name] = _decode_scalar(text)
         except msgspec.MsgspecError:
             found[name] = text
     return found

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from signal import Signals
 from typing import Any, Final
 
-import msgspec
-
 from routegen.emit.router_config import router_config
 from routegen.local import http
 from routegen.local.children import Child
@@ -18,7 +16,7 @@ from routegen.local.workdir import Workdir
 from routegen.plan import Plan
 from routegen.problems import UserError
 from routegen_router.config import dump
-from routegen_router.status import RegistryStatus
+from routegen_router.status import RegistryStatus, read_status
 
 TIMEOUT: Final = 30.0
 """Seconds that starting or reloading may take."""
@@ -73,7 +71,7 @@ class RouterProcess:
         :raises OSError: it doesn't answer.
         """
         _, body = await http.get(self.status, "/registry")
-        return msgspec.json.decode(body, type=RegistryStatus)
+        return read_status(body)
 
     async def _says(self, message: str) -> dict[str, Any]:
         """Wait for a line of its log."""

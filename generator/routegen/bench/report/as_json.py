@@ -12,6 +12,7 @@ import msgspec
 
 from .model import SCHEMA_VERSION, Report
 
+_decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -29,7 +30,7 @@ def schema() -> dict[str, Any]:
             if field in described:
                 described[field] = {**described[field], "description": sentence}
     whole = {"$schema": _DIALECT, "title": f"routegen bench report, version {SCHEMA_VERSION}", **main, "$defs": parts}
-    return msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])  # defaults: tuples become lists
+    return _decode_object(msgspec.json.encode(whole))  # defaults: tuples become lists
 
 
 def _structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
