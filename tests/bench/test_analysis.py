@@ -127,6 +127,11 @@ def test_a_run_in_which_all_is_well_passes_every_check() -> None:
         ({"cached_tokens": 32}, "cache", "ok"),
         ({"cached_tokens": None}, "cache", "unknown"),
         ({"done_marker": False}, "done", "note"),
+        ({"characters": 20}, "text", "fail"),
+        ({"characters": 120}, "text", "fail"),
+        ({"characters": 60}, "text", "ok"),
+        ({"characters": None}, "text", "unknown"),
+        ({"repeats": True}, "repeats", "fail"),
         ({"scheduled": -10.0}, "client", "fail"),
     ],
 )
@@ -136,10 +141,18 @@ def test_what_makes_a_comparison_unfair_is_found(fields: dict[str, object], chec
     assert found.valid is (level != "fail")
 
 
-def test_answers_of_other_lengths_are_no_fault_where_engines_may_stop() -> None:
-    run = make_run("a", "b", design=msgspec.structs.replace(SMALL, ignore_eos=False))
+@pytest.mark.parametrize(("primary", "level"), [("tpot", "note"), ("ttft", "note"), ("e2e", "fail")])
+def test_answers_of_other_lengths_are_no_fault_where_engines_may_stop_and_are_compared_by_token(
+    primary: str, level: str
+) -> None:
+    run = make_run("a", "b", design=msgspec.structs.replace(SMALL, ignore_eos=False, primary=primary))
     found = analyse(changed(measure(run), "b", completion_tokens=9))
-    assert levels(found, "completion-tokens") == {"note"}
+    assert levels(found, "completion-tokens") == {level}
+
+
+def test_both_engines_may_repeat_themselves_as_small_models_do() -> None:
+    recorded = changed(changed(measure(make_run("a", "b", design=SMALL)), "a", repeats=True), "b", repeats=True)
+    assert levels(analyse(recorded), "repeats") == {"note"}
 
 
 def test_warm_prompts_must_be_found_in_the_cache() -> None:

@@ -19,7 +19,7 @@ from routegen.bench.records import WARMUP, Clock, Request
 from support.bench_runs import DESIGN, make_run
 from support.bench_server import CHUNKED, DONE, OPENING, Exchange, Server, answer_well, chunk, event, gather, usage
 
-PATIENT = msgspec.structs.replace(DESIGN, timeout=20.0)
+PATIENT = msgspec.structs.replace(DESIGN, timeout=20.0, ignore_eos=False)
 
 
 def arm_at(url: str) -> Arm:
@@ -235,11 +235,37 @@ async def test_a_refusal_keeps_its_status_and_code_but_none_of_its_text() -> Non
     [
         ((OPENING, event("a"), b'data: {"error": {"message": "out of memory"}}\n\n', DONE), "engine"),
         ((OPENING, event("a"), b"data: {not json\n\n", DONE), "invalid"),
-        ((OPENING, usage(1), DONE), "invalid"),
+        ((OPENING, usage(1), DONE), "truncated"),
+        ((OPENING, event("", finish_reason="stop"), usage(1), DONE), "invalid"),
+        ((OPENING, event("a"), event("b"), usage(2), DONE), "truncated"),
+        ((OPENING, event("a"), event("b", finish_reason="abort"), usage(2), DONE), "unfinished"),
+        ((OPENING, event("a", finish_reason="abort"), event("b", finish_reason="stop"), DONE), "unfinished"),
+        ((OPENING, event("a"), event("b", finish_reason="content_filter"), usage(2), DONE), "unfinished"),
+        ((OPENING, event("a", finish_reason="stop"), b'event: error\ndata: {"message": "no"}\n\n', DONE), "engine"),
+        ((OPENING, event("a", finish_reason="stop"), b"event: error\n\n", DONE), "engine"),
+        ((OPENING, event("a", finish_reason="stop"), b'data: {"object": "error", "code": 500}\n\n', DONE), "engine"),
+        ((OPENING, event("a", error={"code": 1}, finish_reason="stop"), DONE), "engine"),
+        ((OPENING, event("a", finish_reason="stop"), b'data: {"detail": "too long"}\n\n', DONE), "invalid"),
         ((b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",), "invalid"),
         ((b"SMTP?\r\n\r\n",), "reset"),
     ],
-    ids=["an error object", "broken JSON", "no text at all", "no stream", "no HTTP"],
+    ids=[
+        "an error object",
+        "broken JSON",
+        "usage alone",
+        "no text at all",
+        "no finish_reason",
+        "aborted",
+        "aborted first",
+        "filtered",
+        "an error event",
+        "a bare error event",
+        "vLLM's old error",
+        "a choice's error",
+        "another document",
+        "no stream",
+        "no HTTP",
+    ],
 )
 async def test_an_answer_that_is_none_is_a_failure(pieces: tuple[bytes, ...], error: str) -> None:
     async def script(exchange: Exchange) -> None:
@@ -248,6 +274,71 @@ async def test_an_answer_that_is_none_is_a_failure(pieces: tuple[bytes, ...], er
     async with Server(script) as server:
         request = await ask(server.url)
     assert request.error == error
+
+
+@pytest.mark.parametrize(
+    ("last", "counted", "error"),
+    [
+        ("length", 8, None),
+        ("stop", 8, None),
+        ("length", 9, None),
+        ("length", 2, "short"),
+        ("stop", 2, "short"),
+        ("length", None, None),
+        ("stop", None, "short"),
+    ],
+)
+async def test_fewer_tokens_than_asked_for_are_a_failure_where_the_length_is_fixed(
+    last: str, counted: int | None, error: str | None
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.write(OPENING, event("a"), event("b", finish_reason=last))
+        await exchange.write(*([] if counted is None else [usage(counted)]), DONE)
+
+    async with Server(script) as server:
+        fixed = await ask(server.url, msgspec.structs.replace(PATIENT, ignore_eos=True, output_tokens=8))
+        free = await ask(server.url, msgspec.structs.replace(PATIENT, ignore_eos=False, output_tokens=8))
+    assert (fixed.error, free.error) == (error, None)
+
+
+@pytest.mark.parametrize(
+    ("delta", "last"),
+    [
+        ({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]}, "tool_calls"),
+        ({"function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
+        ({"refusal": "I can't help with that"}, "stop"),
+    ],
+    ids=["tool call", "function call", "refusal"],
+)
+async def test_a_tool_call_or_a_refusal_is_an_answer(delta: dict[str, object], last: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.write(OPENING, event(delta=delta), event(delta={}, finish_reason=last), usage(1), DONE)
+
+    async with Server(script) as server:
+        request = await ask(server.url)
+    assert (request.error, len(request.chunks), request.first_content) == (None, 1, request.first)
+
+
+async def test_events_of_another_type_are_no_part_of_the_answer() -> None:
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.write(OPENING, ping, event("a"), ping, event("b", finish_reason="stop"), usage(2), DONE)
+
+    async with Server(script) as server:
+        request = await ask(server.url)
+    assert (request.error, len(request.chunks), request.characters) == (None, 2, 2)
+
+
+@pytest.mark.parametrize(("text", "repeated"), [("!", True), ("ha ha ", True), ("one two three four five ", False)])
+async def test_an_answer_that_only_repeats_itself_is_known(text: str, repeated: bool) -> None:
+    async def script(exchange: Exchange) -> None:
+        words = [event(text) for _ in range(119)]
+        await exchange.write(OPENING, event("Well then: "), b"".join(words), event(text, finish_reason="stop"), DONE)
+
+    async with Server(script) as server:
+        request = await ask(server.url)
+    assert (request.error, request.repeats) == (None, repeated)
 
 
 async def test_an_error_that_is_null_is_none() -> None:

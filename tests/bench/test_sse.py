@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen.bench.sse import Reader, decode
+from routegen.bench.sse import Event, Reader, decode
 
 STREAM = (
     b": a comment\n\n"
@@ -15,12 +15,21 @@ STREAM = (
     b"data: carriage\r\r"
     b"\n\n\n"
     b"data\n\n"
+    b"event:error\n\n"
     b"data: [DONE]\n\n"
 )
-EVENTS = [b'{"one": 1}', b'{"two": 2}', b"first\nsecond", b"carriage", b"", b"[DONE]"]
+EVENTS = [
+    Event(b'{"one": 1}'),
+    Event(b'{"two": 2}'),
+    Event(b"first\nsecond", b"named"),
+    Event(b"carriage"),
+    Event(b""),
+    Event(b"", b"error"),
+    Event(b"[DONE]"),
+]
 
 
-def read(*pieces: bytes) -> list[bytes]:
+def read(*pieces: bytes) -> list[Event]:
     reader = Reader()
     return [event for piece in pieces for event in reader.feed(piece)] + reader.close()
 
@@ -38,21 +47,28 @@ def test_cuts_anywhere_change_nothing(cuts: list[int]) -> None:
 def test_an_event_is_there_with_the_piece_that_completes_it() -> None:
     reader = Reader()
     assert reader.feed(b"data: a\n") == []
-    assert reader.feed(b"\ndata: b\n\ndata: c") == [b"a", b"b"]
-    assert reader.close() == [b"c"]
+    assert reader.feed(b"\ndata: b\n\ndata: c") == [Event(b"a"), Event(b"b")]
+    assert reader.close() == [Event(b"c")]
     assert reader.close() == []
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(noise: bytes) -> None:
-    assert read(b"data: a\n\n" + noise)[0] == b"a"
+    assert read(b"data: a\n\n" + noise)[0] == Event(b"a")
 
 
 def test_chunks_of_both_endpoints_and_both_reasoning_fields_are_understood() -> None:
-    assert decode(b'{"choices": [{"text": "a"}]}').content
-    assert decode(b'{"choices": [{"delta": {"content": "a"}}]}').content
+    assert decode(b'{"choices": [{"text": "a"}]}').content == "a"
+    assert decode(b'{"choices": [{"delta": {"content": "a"}}]}').content == "a"
     for field in (b"reasoning", b"reasoning_content"):
         chunk = decode(b'{"choices": [{"delta": {"%s": "a", "content": null}}]}' % field)
-        assert (chunk.content, chunk.reasoning) == (False, True)
+        assert (chunk.content, chunk.reasoning) == ("", "a")
     assert decode(b'{"choices": [{"delta": {}, "finish_reason": "length"}]}').finish == "length"
     assert decode(b'{"id": "x", "choices": [], "usage": {"prompt_tokens": 3}}').usage is not None
+
+
+def test_tool_calls_and_refusals_are_text() -> None:
+    call = b'{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]}}]}'
+    assert decode(call).content == "f{}"
+    assert decode(b'{"choices": [{"delta": {"function_call": {"arguments": "{}"}}}]}').content == "{}"
+    assert decode(b'{"choices": [{"delta": {"refusal": "no", "tool_calls": null}}]}').content == "no"

@@ -102,4 +102,5 @@ def answered(run: Run, block: int, arm: str, prompt: int, sent: float, ttft: flo
         prompt_tokens=run.design.input_tokens,
         completion_tokens=tokens,
         cached_tokens=0,
+        characters=5 * tokens,
     )

@@ -6,7 +6,8 @@ report can't be checked, and that is said: "unknown" is never "ok".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import sub
 from typing import Final, Literal
 
 import msgspec
@@ -21,6 +22,18 @@ FEW: Final = 0.01
 
 TEMPLATE: Final = 64
 """Tokens that a cold prompt may find in the cache: the chat template, which all prompts begin with."""
+
+TALKATIVE: Final = 2.0
+"""How many times as much text as the other an engine may give for as many tokens."""
+
+THIN: Final = 0.25
+"""An answer with less than this share of the usual text for its tokens has not all of them."""
+
+SOME: Final = 0.05
+"""Up to this share more of an engine's answers than of the other's may be thin: texts differ."""
+
+PER_ANSWER: Final = frozenset({"e2e", "request_rate", "goodput"})
+"""Metrics that are about whole answers, and so mean nothing where answers are of other lengths."""
 
 LATE: Final = 0.005
 """Seconds that a request may leave late: the timer's millisecond, and its turn among those due at the same time."""
@@ -51,6 +64,7 @@ def run_checks(recorded: Recorded, cells: Iterable[Cell]) -> list[Check]:
     for comparison in recorded.run.comparisons:
         if comparison.base in by_arm and comparison.other in by_arm:
             checks += _tokens(recorded, comparison, by_arm[comparison.base], by_arm[comparison.other])
+            checks += _text(comparison, by_arm[comparison.base].values(), by_arm[comparison.other].values())
     return checks
 
 
@@ -164,7 +178,7 @@ def _tokens(
             yield Check(id=f"{what}-tokens", level="unknown", message=f"{sides}: usage does not tell {what} tokens.")
             continue
         unequal = sum(one != two for one, two in known)
-        bound = what == "prompt" or recorded.run.design.ignore_eos
+        bound = what == "prompt" or recorded.run.design.ignore_eos or recorded.run.design.primary in PER_ANSWER
         wrong = unequal > FEW * len(known)
         text = f"{sides}: {what} tokens differ in {unequal} of {len(known)} pairs"
         if not wrong:
@@ -175,3 +189,41 @@ def _tokens(
             "completion": ": the two did different work; compare per token (tpot), or make both honour ignore_eos.",
         }[what]
         yield Check(id=f"{what}-tokens", level="fail" if bound else "note", message=text + why)
+
+
+def _text(comparison: Comparison, base: Iterable[Request], other: Iterable[Request]) -> Iterator[Check]:
+    """The tokens that are counted must be there, and be an answer: fast nonsense is not faster."""
+    sides = {comparison.base: list(base), comparison.other: list(other)}
+    good = {arm: [request for request in requests if request.error is None] for arm, requests in sides.items()}
+    counted = all(request.completion_tokens is not None for requests in good.values() for request in requests)
+    density = {arm: _characters(requests, per_token=counted) for arm, requests in good.items()}
+    known = {arm: figure for arm, figure in density.items() if figure is not None}
+    names = " and ".join(sides)
+    if len(known) < len(sides):
+        yield Check(id="text", level="unknown", message=f"{names}: nobody counted how much text their answers hold.")
+    else:
+        usual = max(known.values())
+        thin = {arm: _thin(requests, THIN * usual, per_token=counted) for arm, requests in good.items()}
+        told = ", ".join(f"{arm} {figure:.1f} ({thin[arm]:.0%} thin)" for arm, figure in known.items())
+        wrong = usual > TALKATIVE * min(known.values()) or abs(sub(*thin.values())) > SOME
+        why = ": one of the two counts tokens that it doesn't send, or answers something else" if wrong else ""
+        message = f"{names}: characters of text {'a token' if counted else 'an answer'}: {told}{why}."
+        yield Check(id="text", level="fail" if wrong else "ok", message=message)
+    shares = {arm: sum(request.repeats for request in found) / max(len(found), 1) for arm, found in good.items()}
+    broken = [arm for arm, share in shares.items() if share > FEW]
+    if broken:
+        told = ", ".join(f"{shares[arm]:.0%} of {arm}'s" for arm in broken)
+        message = f"{names}: {told} answers are one piece of text over and over; look at what the model says."
+        yield Check(id="repeats", level="fail" if len(broken) == 1 else "note", message=message)
+
+
+def _thin(requests: Sequence[Request], least: float, *, per_token: bool) -> float:
+    """The share of answers with less text than ``least``."""
+    return sum((_characters([request], per_token=per_token) or 0) < least for request in requests) / len(requests)
+
+
+def _characters(requests: Sequence[Request], *, per_token: bool) -> float | None:
+    """A token's (by the engine's own count), or an answer's; ``None`` where nobody counted."""
+    found = [request.characters for request in requests if request.characters is not None]
+    units = sum((request.completion_tokens or 0) if per_token else 1 for request in requests)
+    return sum(found) / units if len(found) == len(requests) and units else None

@@ -21,6 +21,7 @@ import msgspec
 from routegen import __version__
 
 from . import sse
+from .answers import SUCCESS, Ending, judge, repeats
 from .design import Arm, Design
 from .records import Clock, ErrorKind, Request
 
@@ -64,6 +65,8 @@ class _Seen:
     first: float | None = None
     first_content: float | None = None
     chunks: list[float] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    """The text of each chunk; judged when the answer has ended, and forgotten."""
     done_marker: bool = False
     finish: str | None = None
     usage: sse.Usage | None = None
@@ -76,6 +79,7 @@ class Client:
     def __init__(self, arm: Arm, design: Design, clock: Clock, session: int, headers: Mapping[str, str]) -> None:
         self.arm = arm
         self._clock, self._session, self._timeout = clock, session, design.timeout
+        self._asked = design.output_tokens if design.ignore_eos else None
         self._url = arm.url.rstrip("/") + design.path
         self._headers = {
             "content-type": "application/json",
@@ -140,10 +144,8 @@ class Client:
                     _take(event, at, seen)
             for event in reader.close():
                 _take(event, self._clock.now() - sent, seen)
-        if seen.finish is None and not seen.done_marker:
-            raise _Failed("truncated", "the stream ended without finish_reason and [DONE]")
-        if not seen.chunks:
-            raise _Failed("invalid", "the answer holds no text")
+        if fault := judge(self._asked, _ending(seen)):
+            raise _Failed(*fault)
 
     def _record(
         self, job: Job, scheduled: float, sent: float, end: float, seen: _Seen, failed: _Failed | None
@@ -168,6 +170,8 @@ class Client:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=details.cached_tokens,
+            characters=sum(map(len, seen.pieces)),
+            repeats=repeats("".join(seen.pieces)),
             backend=seen.backend,
             error=failed.kind if failed else None,
             detail=failed.detail if failed else None,
@@ -189,25 +193,37 @@ def body(arm: Arm, design: Design, prompt: str) -> bytes:
     return msgspec.json.encode(document)
 
 
-def _take(event: bytes, at: float, seen: _Seen) -> None:
+def _take(event: sse.Event, at: float, seen: _Seen) -> None:
     """Write down what one event says."""
-    if event.strip() == sse.DONE:
+    if event.type == sse.ERROR:
+        raise _Failed("engine", "an error event inside the stream")
+    if event.data.strip() == sse.DONE:
         seen.done_marker = True
         return
+    if event.type not in sse.MESSAGE:
+        return  # of another kind, such as a proxy's ping
     try:
-        chunk = sse.decode(event)
+        chunk = sse.decode(event.data)
     except msgspec.MsgspecError:
         raise _Failed("invalid", "an event is not a completion chunk") from None
-    if chunk.error is not None:
+    if chunk.failed:
         raise _Failed("engine", "an error object inside the stream")
-    content = chunk.content
-    if content or chunk.reasoning:
+    if chunk.alien:
+        raise _Failed("invalid", "an event is not a completion chunk")
+    content, reasoning = chunk.content, chunk.reasoning
+    if content or reasoning:
         seen.chunks.append(at)
+        seen.pieces.append(reasoning + content)
         seen.first = at if seen.first is None else seen.first
     if content and seen.first_content is None:
         seen.first_content = at
-    seen.finish = chunk.finish or seen.finish
+    if chunk.finish is not None and (seen.finish is None or chunk.finish not in SUCCESS):
+        seen.finish = chunk.finish
     seen.usage = chunk.usage or seen.usage
+
+
+def _ending(seen: _Seen) -> Ending:
+    return Ending(seen.finish, bool(seen.chunks), seen.usage.completion_tokens if seen.usage else None)
 
 
 def _refusal(status: int, document: bytes) -> str:

@@ -39,10 +39,22 @@ FORMAT: Final = 1
 WARMUP: Final = -1
 """The block number of warm-up requests."""
 
-ErrorKind = Literal["connect", "timeout", "reset", "status", "engine", "truncated", "invalid", "wrong_engine"]
+ErrorKind = Literal[
+    "connect",
+    "timeout",
+    "reset",
+    "status",
+    "engine",
+    "truncated",
+    "unfinished",
+    "short",
+    "invalid",
+    "wrong_engine",
+]
 """Why a request failed: no connection; no end in time; the connection broke in the middle; an HTTP status other than
-200; an error object inside the stream; a stream that ended without finish_reason and ``[DONE]``; an answer that is not
-what the API promises; the gateway's response header names another backend than the one asked for."""
+200; an error inside the stream; a stream that ended without finish_reason; a finish_reason that doesn't mean success;
+fewer tokens than asked for; an answer that is not what the API promises; the gateway's response header names another
+backend than the one asked for."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,6 +89,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From usage, as the next two; ``None``: not reported."""
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    characters: int | None = None
+    """Of the answer's text; ``None``: an earlier routegen measured it, and didn't count."""
+    repeats: bool = False
+    """The answer's second half is one short piece over and over."""
     backend: str | None = None
     """The gateway's response header that names the backend, if there was one."""
     error: ErrorKind | None = None
