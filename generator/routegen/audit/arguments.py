@@ -41,6 +41,8 @@ class CommandLine:
     """``None``: no engine that we know is started."""
     given: Mapping[str, Given] = field(default_factory=dict)
     """Option name -> what is said of it."""
+    other: Mapping[str, Given] = field(default_factory=dict)
+    """What stands there besides: the flag as it is spelled -> its value as text. Nothing is known of these."""
     rest_unknown: str = ""
     """Why options that are not given may be given after all; empty where they certainly aren't."""
     wrapped_by: tuple[str, ...] = ()
@@ -60,9 +62,19 @@ def find_engine(words: tuple[Word, ...]) -> tuple[EngineKind, int] | None:
     return None
 
 
-def parse(kind: EngineKind, words: tuple[Word, ...]) -> tuple[dict[str, Given], str]:
-    """The options in ``words``, and why there may be more of them (empty where there can't be)."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the words behind an engine's command say; the fields are those of :class:`CommandLine`."""
+
+    given: dict[str, Given] = field(default_factory=dict)
+    other: dict[str, Given] = field(default_factory=dict)
+    rest_unknown: str = ""
+
+
+def parse(kind: EngineKind, words: tuple[Word, ...]) -> Parsed:
+    """The options in ``words``, those that are not known here, and why there may be more of them."""
     given: dict[str, Given] = {}
+    other: dict[str, Given] = {}
     rest_unknown = ""
     position = 0
     while position < len(words):
@@ -72,20 +84,31 @@ def parse(kind: EngineKind, words: tuple[Word, ...]) -> tuple[dict[str, Given], 
         if word.unknown and not (_is_flag(word.text) and equals):
             rest_unknown = rest_unknown or word.unknown
         elif not _is_flag(word.text):
-            if kind.positional:
-                given.setdefault(kind.positional, Given(word.text, word.source))
+            if kind.positional and kind.positional not in given:
+                given[kind.positional] = Given(word.text, word.source)
+            else:
+                other[word.text] = Given(True, word.source)
         else:
-            name = name.replace("_", "-").partition(".")[0]
+            name, _, key = name.partition(".")
+            name = name.replace("_", "-")
             entry = kind.by_flag.get(name)
             inline = Word(text, word.unknown, word.source) if equals else None
             value, position = _value(entry, inline, words, position)
             if entry is not None:
                 given[entry[0].name] = _given(entry[0], entry[1], value, word)
                 continue
-            given |= _abbreviated(kind, name, word)
+            if short := _abbreviated(kind, name, word):
+                given |= short
+            else:
+                spelled = f"{_dashes(word.text)}{name}{'.' if key else ''}{key}"
+                other[spelled] = Given(value.text if value else True, word.source, value.unknown if value else "")
             if value is not None and value.many:  # whether this flag takes a value is not known here
                 rest_unknown = rest_unknown or value.unknown
-    return given, rest_unknown
+    return Parsed(given, other, rest_unknown)
+
+
+def _dashes(text: str) -> str:
+    return text[: len(text) - len(text.lstrip("-"))]
 
 
 def _value(

@@ -155,6 +155,16 @@ class Engine:
             return Fact("unknown", None, place, note, token=default.depends)
         return Fact("default", default.value, place, f"{kind.title}'s default")
 
+    def other_option(self, flag: str) -> Fact:
+        """What the engine is told by a flag that isn't known here, in its own spelling."""
+        given = self.line.other.get(flag)
+        if given is not None:
+            place = self._place_of(given)
+            return self._unknown(place, given.unknown) if given.unknown else Fact("set", given.value, place)
+        if self.line.rest_unknown:
+            return Fact("unknown", None, self.place("args"), self.line.rest_unknown, whole=True)
+        return Fact("default", None, self.place("args"))
+
     def variable(self, name: str) -> Fact:
         """An environment variable; ``None`` where nothing sets it."""
         word = self.line.variables.get(name) or self.environment.words.get(name)

@@ -114,8 +114,13 @@ def gpu_requests(engine: Engine) -> Iterator[tuple[str, str, object]]:
     """Each GPU resource in ``requests`` and ``limits``: which of them, its name, its amount."""
     for section in ("limits", "requests"):
         for name, amount in mapping(engine.get("resources", section)).items():
-            if _GPU_RESOURCE.fullmatch(name):
+            if is_gpu(name):
                 yield section, name, amount
+
+
+def is_gpu(resource: str) -> bool:
+    """Whether the resource of this name is a GPU, a part of one, or another accelerator."""
+    return _GPU_RESOURCE.fullmatch(resource) is not None
 
 
 def _requested(engine: Engine) -> tuple[Fact, Fact]:

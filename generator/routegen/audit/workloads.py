@@ -133,13 +133,14 @@ def _command_line(container: Mapping[str, Any], environment: Environment) -> Com
 
 
 def _started(kind: EngineKind, run: Run, first: int, *, certain: bool) -> CommandLine:
-    given, unknown = parse(kind, run.words[first:])
+    parsed = parse(kind, run.words[first:])
+    given, unknown = parsed.given, parsed.rest_unknown
     if not certain:
         return CommandLine(kind, rest_unknown="the start script decides between commands when it runs")
     if "config_file" in given:
         unknown = unknown or f"--config reads more options from {given['config_file'].value}"
     front = tuple(word.text for word in run.words[:first])
-    return CommandLine(kind, given, unknown, front, run.variables)
+    return CommandLine(kind, given, parsed.other, unknown, front, run.variables)
 
 
 def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
@@ -156,7 +157,8 @@ def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
     extra = engine.environment.words.get("VLLM_ADDITIONAL_ARGS", Word(""))
     words = _additional(extra, engine.environment) if not extra.unknown else (extra,)
     own = [expand(str(text), i, engine.environment.words) for i, text in enumerate(items(engine.get("args")))]
-    given, unknown = parse(kind, (*words, *own))
+    parsed = parse(kind, (*words, *own))
+    given, unknown = parsed.given, parsed.rest_unknown
     stated = {"tensor_parallel": "tensor", "pipeline_parallel": "pipeline", "data_parallel": "data"}
     for option, key in stated.items():
         degree = dig(manifest.value, ("spec", "parallelism", key))
@@ -168,7 +170,7 @@ def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
     given.setdefault("host", Given("0.0.0.0", FROM_SPEC))  # noqa: S104 - what the preset says, nothing is bound here
     served = manifest.get("spec", "model", "name") or manifest.name
     given.setdefault("served_model_name", Given(str(served), FROM_SPEC))
-    yield replace(engine, line=CommandLine(kind, given, unknown))
+    yield replace(engine, line=CommandLine(kind, given, parsed.other, unknown))
 
 
 def _additional(extra: Word, environment: Environment) -> tuple[Word, ...]:

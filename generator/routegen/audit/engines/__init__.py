@@ -77,6 +77,8 @@ class EngineKind:
     options: Mapping[str, Option]
     by_flag: Mapping[str, tuple[Option, bool | None]]
     """Flag without dashes -> its option, and for a switch what it switches to."""
+    irrelevant: Mapping[str, str]
+    """Flag without dashes -> why two engines may differ in it."""
 
 
 @functools.cache
@@ -110,6 +112,7 @@ def _kind(name: str, data: Mapping[str, Any]) -> EngineKind:
         port=data["port"],
         options=options,
         by_flag=by_flag,
+        irrelevant={flag: reason for reason, flags in data["irrelevant"].items() for flag in flags},
     )
 
 

@@ -18,6 +18,7 @@ from routegen.audit.rules import (
     probes,
     storage,
     suppression,
+    unread,
 )
 
 RULES: Final[tuple[Rule, ...]] = tuple(
@@ -34,6 +35,7 @@ RULES: Final[tuple[Rule, ...]] = tuple(
             *probes.RULES,
             *network.RULES,
             *suppression.RULES,
+            *unread.RULES,
         ),
         key=lambda rule: rule.id,
     )

@@ -1,0 +1,37 @@
+"""What differs and nobody has looked at: the audit knows what it doesn't know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routegen.audit.findings import Hit, Severity, compare, rule
+from routegen.audit.pairs import Pair
+from routegen.audit.unread import unread
+
+
+@rule(
+    "FAIR076",
+    "engine",
+    Severity.WARNING,
+    title="Something differs that the audit doesn't understand",
+    why="Nobody has looked at it: it may change nothing, or decide the comparison.",
+)
+def not_compared(pair: Pair) -> Iterator[Hit]:
+    """An option, an environment variable, a field of the pod or its container differs, and no rule reads it.
+
+    What is known to make no difference is left out: credentials, names of pods, how the log is written, and the like
+    ([the list](../generator/routegen/audit/settings.toml) has the reasons). Set it equally in both, or accept it with
+    the reason why it doesn't matter.
+    """
+    settings = dict.fromkeys(setting for engine, _ in pair.each() for setting in unread(engine))
+    for setting in settings:
+        facts = (setting.of(pair.first), setting.of(pair.second))
+        if compare(*facts) == "same" or any(fact.whole for fact in facts):
+            continue
+        values = "; ".join(f"{one.name}: {fact.shown}" for (one, _), fact in zip(pair.each(), facts, strict=True))
+        blamed = facts if facts[0].state != "default" else facts[::-1]
+        fix = f"# the same {setting.name} in both, or in none"
+        yield Hit(f"not compared: {setting.name} ({values})", blamed, fix, unknown=True)
+
+
+RULES = (not_compared,)
