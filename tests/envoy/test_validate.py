@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from routegen import envoy_check, pipeline
+from routegen.compile import compile_text
 from routegen.emit.envoy import bootstrap
+from routegen.plan import Plan
 from routegen.problems import UserError
 from routegen.text import to_yaml
 from support.engines import certificate
@@ -18,6 +21,32 @@ _REPOSITORY = Path(__file__).parents[2]
 FILES = sorted(_REPOSITORY.glob("examples/*/routes.yaml")) + [
     folder.parent / "routes.yaml" for folder in sorted(_REPOSITORY.glob("tests/golden/*/envoy"))
 ]
+
+
+LARGEST = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: largest}
+spec:
+  gateway: {target: envoy}
+"""
+"""Filled up by :func:`largest`."""
+
+
+def largest(backends: int) -> Plan:
+    """Everything as long, and lists as full, as routes.yaml takes them."""
+    document = yaml.safe_load(LARGEST)
+    document["spec"] |= {
+        "routingHeader": "x-" + "h" * 254,
+        "paths": [f"/v1/{index}/".ljust(1024, "+") for index in range(64)],
+        "passthrough": [
+            {"path": f"/open/{index}/".ljust(1022, "+") + "/*", "method": "POST", "backend": "backend-0"}
+            for index in range(64)
+        ],
+        "backends": {f"backend-{index}": {"endpoints": [f"10.0.0.1:{8000 + index}"]} for index in range(backends)},
+    }
+    document["spec"]["gateway"]["hostnames"] = [f"h{index}." + "a." * 100 + "test" for index in range(16)]
+    return compile_text(yaml.safe_dump(document), "routes.yaml", target="envoy")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +71,13 @@ def here(value: Any, files: dict[str, str]) -> Any:
 def test_envoy_accepts_what_is_rendered(file: Path, version: str, files: dict[str, str]) -> None:
     document = bootstrap.static(pipeline.read_plan(file, "envoy"))
     assert refusal(version, here(document, files)) is None
+
+
+def test_envoy_accepts_the_largest_file_that_routes_yaml_allows_and_no_path_stands_there_for_each_backend() -> None:
+    document = bootstrap.static(largest(backends=400))
+    assert {version: refusal(version, document) for version in VERSIONS} == dict.fromkeys(VERSIONS)
+    text = to_yaml([document])
+    assert {text.count(path) for path in largest(backends=1).paths} == {2}  # with a query and without
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.overload import v3 as overload
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import v3 as connections
+from envoy_data_plane.google.protobuf import Struct
 
 from routegen.plan import Plan
 
@@ -23,6 +24,10 @@ ADMIN: Final = "127.0.0.1:9901"
 
 LIVE: Final = "live"
 """The folder, inside the watched one, that Envoy reads from: a symbolic link that is renamed into place."""
+
+LONGEST_PATTERN: Final = 1000
+"""Instructions in one regular expression (RE2), about one a character. Envoy's own bound of 100 is less than a long
+routing header needs in the one pattern that holds text of routes.yaml, the router's mutation rules."""
 
 MAX_CONNECTIONS: Final = 50_000
 """Clients' connections, all listeners together; more are closed at once."""
@@ -69,7 +74,19 @@ def _bootstrap(
         admin=bootstrap.Admin(address=parse_address(admin)),
         static_resources=bootstrap.BootstrapStaticResources(listeners=listening, clusters=clusters),
         dynamic_resources=dynamic,
+        layered_runtime=_runtime(),
         overload_manager=_overload_manager(),
+    )
+
+
+def _runtime() -> bootstrap.LayeredRuntime:
+    """Raise the bound on regular expressions. The admin layer is what Envoy has by itself where no layer is named."""
+    fixed = Struct.from_dict({"re2.max_program_size.error_level": LONGEST_PATTERN})
+    return bootstrap.LayeredRuntime(
+        layers=[
+            bootstrap.RuntimeLayer(name="routegen", static_layer=fixed),
+            bootstrap.RuntimeLayer(name="admin", admin_layer=bootstrap.RuntimeLayerAdminLayer()),
+        ]
     )
 
 

@@ -14,18 +14,19 @@ from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.xds.type.matcher.v3 import Matcher
 
 from routegen.addresses import is_ip
 from routegen.emit import limits
 from routegen.plan import MODELS_PATH, Passthrough, Plan
 
-from . import names, router_filter
+from . import matching, names, router_filter
 from .clusters import hosts
 from .messages import exact, one_of, packed, seconds
 
 
 def route_configuration(plan: Plan) -> route.RouteConfiguration:
-    """Make the routes; the order is the order of matching."""
+    """Make the routes."""
     return route.RouteConfiguration(
         name=names.ROUTES,
         ignore_port_in_host_matching=True,
@@ -38,26 +39,30 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
                 # was decided (an empty value adds no header).
                 response_headers_to_remove=[plan.routing_header],
                 response_headers_to_add=[_set_header(plan.routing_header, f"%REQ({plan.routing_header})%")],
-                routes=[
-                    *(_engine_route(plan, backend.name) for backend in plan.backends),
-                    _waiting_route(plan),
-                    _models_route("models", route.RouteMatch(path=MODELS_PATH)),
-                    _models_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/")),
-                    *(_passthrough_route(plan, entry) for entry in plan.passthrough),
-                    _not_found_route(),
-                ],
+                matcher=_matcher(plan),
             )
         ],
     )
 
 
+def _matcher(plan: Plan) -> Matcher | None:
+    """A POST on one of ``paths``: an engine's route, or the waiting one. Everything else: the first that matches."""
+    engines = {backend.name: matching.to(_engine_route(plan, backend.name)) for backend in plan.backends}
+    inference = matching.both(matching.is_method("POST"), matching.is_path(plan.paths))
+    decided = matching.by_header(plan.routing_header, engines, otherwise=matching.to(_waiting_route(plan)))
+    others = [
+        _models_route("models", route.RouteMatch(path=MODELS_PATH)),
+        _models_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/")),
+        *(_passthrough_route(plan, entry) for entry in plan.passthrough),
+        _not_found_route(),
+    ]
+    return matching.first_of((inference, decided), otherwise=matching.to_first("others", others)).matcher
+
+
 def _engine_route(plan: Plan, backend: str) -> route.Route:
     """Where a decided request goes. The router's filter is on here too: a header that slipped in is overwritten."""
-    match = _inference(plan)
-    match.headers.append(route.HeaderMatcher(name=plan.routing_header, string_match=exact(backend)))
     return route.Route(
         name=names.engine(backend),
-        match=match,
         route=_to_engine(plan, backend),
         request_body_buffer_limit=plan.max_body_bytes,
     )
@@ -76,7 +81,6 @@ def _waiting_route(plan: Plan) -> route.Route:
         headers = [_set_header(plan.routing_header, fallback)]
     return route.Route(
         name=names.WAITING,
-        match=_inference(plan),
         route=action,
         request_headers_to_add=headers,
         typed_per_filter_config=per_filter,
@@ -119,10 +123,6 @@ def _not_found_route() -> route.Route:
         direct_response=route.DirectResponseAction(status=404),
         typed_per_filter_config=router_filter.disabled(),
     )
-
-
-def _inference(plan: Plan) -> route.RouteMatch:
-    return route.RouteMatch(safe_regex=one_of(plan.paths), headers=[_method("POST")])
 
 
 def _to_engine(plan: Plan, backend: str) -> route.RouteAction:
