@@ -164,6 +164,32 @@ def test_every_outcome_has_one_plain_sentence(
     assert answer(question, outcome, difference) == sentence
 
 
+@pytest.mark.parametrize("control", [False, True])
+@pytest.mark.parametrize("format_", ["text", "json", "html"])
+def test_no_format_gives_a_verdict_where_a_check_failed(tmp_path: Path, format_: str, control: bool) -> None:
+    """Half the time of the other, and half of its answers aborted."""
+    measured = measure(make_run("a", "b", design=SMALL, control=control), slower={"b": 0.5})
+    aborted = [
+        msgspec.structs.replace(request, error="unfinished") if request.arm == "b" and request.prompt % 2 else request
+        for request in measured.requests
+    ]
+    folder = write(tmp_path / "run", Recorded(measured.run, tuple(aborted), measured.blocks, ()))
+    found = bench("report", str(folder), "--format", format_)
+    assert found.exit_code == 3
+    assert "No verdict" in found.stdout
+    for word in ("better</td>", "b better", "a better", "is better than", '"other better"', "agrees with itself"):
+        assert word not in found.stdout
+    assert "equivalent" not in found.stdout.partition("</style>")[2 if format_ == "html" else 0]
+    if format_ == "json":
+        document = json.loads(found.stdout)
+        validate(document)
+        assert {one["plain"] for one in document["answers"]} >= {
+            "No verdict on b beside a: a check failed (errors), so the figures can't be trusted."
+        }
+        effects = [effect for one in document["compared"] for effect in (one["primary"], *one["others"])]
+        assert {effect["outcome"] for effect in effects} == {"no verdict"}
+
+
 # distributions and the course of the run
 
 

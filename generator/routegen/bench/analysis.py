@@ -17,7 +17,7 @@ from .design import Arm, Comparison, Run
 from .metrics import BY_KEY, COMPARED, METRICS, Cell, Metric
 from .records import Recorded, Request
 from .stats import median, needed, quantile
-from .verdict import Effect, Pair, adjust, compare
+from .verdict import Effect, Pair, adjust, compare, withhold
 
 PERCENTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
@@ -104,12 +104,15 @@ def analyse(recorded: Recorded) -> Analysis:
     cells = cells_of(recorded)
     flat = [cell for blocks in cells.values() for cell in blocks.values()]
     compared = tuple(_compared(recorded.run, cells))
+    checks = (*run_checks(recorded, flat), *_control(compared))
+    if any(check.level == "fail" for check in checks):
+        compared = tuple(map(_withheld, compared))
     return Analysis(
         run=recorded.run,
         blocks=len(recorded.done),
         arms=tuple(_arm(arm, list(cells[arm.name].values())) for arm in recorded.run.arms if cells.get(arm.name)),
         compared=compared,
-        checks=(*run_checks(recorded, flat), *_control(compared)),
+        checks=checks,
     )
 
 
@@ -201,6 +204,15 @@ def _effect(
     if missing > 0 and found.outcome != "equivalent":
         return msgspec.structs.replace(found, outcome="inconclusive", blocks_more=max(missing, found.blocks_more or 0))
     return found
+
+
+def _withheld(compared: Compared) -> Compared:
+    """Without a verdict in any metric: what isn't trusted isn't said."""
+    return Compared(
+        comparison=compared.comparison,
+        primary=withhold(compared.primary),
+        others=tuple(map(withhold, compared.others)),
+    )
 
 
 def _control(compared: Iterable[Compared]) -> Iterator[Check]:

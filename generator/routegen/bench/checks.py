@@ -1,7 +1,7 @@
 """What could make a comparison's figures mean something else than they seem to.
 
-A check that fails makes the comparison invalid (exit code 3), whatever the verdict says. What an engine does not
-report can't be checked, and that is said: "unknown" is never "ok".
+A check that fails makes the comparison invalid: exit code 3, and no verdict. What an engine does not report can't be
+checked, and that is said: "unknown" is never "ok".
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import msgspec
 from .metrics import Metric
 from .stats import Interval, blocks_to_reach, blocks_to_settle, holm, interval, noise_floor
 
-Outcome = Literal["base better", "other better", "equivalent", "inconclusive"]
+Outcome = Literal["base better", "other better", "equivalent", "inconclusive", "no verdict"]
+"""``no verdict``: a check failed, so the figures mean nothing."""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -99,6 +100,11 @@ def decide(metric: Metric, found: Interval, *, floor: float, margin: float) -> O
     if found.low <= 0 <= found.high or abs(found.estimate) <= max(bound, floor):
         return "inconclusive"
     return "other better" if (found.estimate < 0) == (metric.better == "lower") else "base better"
+
+
+def withhold(effect: Effect) -> Effect:
+    """The figures without a verdict."""
+    return msgspec.structs.replace(effect, outcome="no verdict", blocks_more=None)
 
 
 def adjust(effects: Sequence[Effect], confidence: float) -> list[Effect]:

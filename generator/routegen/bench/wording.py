@@ -54,6 +54,8 @@ def outcome(compared: Compared, effect: Effect) -> str:
             return f"{compared.comparison.other} better"
         case "equivalent":
             return "equivalent"
+        case "no verdict":
+            return "no verdict"
         case "inconclusive":
             return f"inconclusive (+{effect.blocks_more} blocks)" if effect.blocks_more else "inconclusive"
 
@@ -69,6 +71,9 @@ def plain(analysis: Analysis, compared: Compared) -> str:
     base, other = comparison.base, comparison.other
     what = BY_KEY[effect.metric].title.lower()
     margin, differs = f"{100 * analysis.run.design.margin:g} %", effect.outcome.endswith("better")
+    if effect.outcome == "no verdict":
+        failed = ", ".join(dict.fromkeys(check.id for check in analysis.checks if check.level == "fail"))
+        return f"No verdict on {other} beside {base}: a check failed ({failed}), so the figures can't be trusted."
     if effect.difference is None:
         return f"Too few blocks to compare {other} with {base}."
     match comparison.question:
@@ -110,6 +115,8 @@ def headline(analysis: Analysis, compared: Compared) -> str:
         f"{len(effect.pairs)} blocks; noise floor {100 * (effect.floor or 0):.1f} %, "
         f"{'measured by the control' if effect.floor_from == 'control' else 'estimated'})"
     )
+    if effect.outcome == "no verdict":
+        return f"No verdict, a check failed: {comparison.other} beside {comparison.base}, {figures}."
     match comparison.question:
         case "overhead":
             return f"Through the gateway, {comparison.other} beside {comparison.base}: {figures}."

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from routegen.bench import wording
 from routegen.bench.analysis import Compared
 from routegen.bench.metrics import BY_KEY, Metric
+from routegen.bench.verdict import Outcome
 
 from . import figures
 from .model import Report
@@ -245,5 +246,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:+.3g} %" if abs(share) > 1e-9 else "0 %"  # noqa: PLR2004 - a sum's rounding
 
 
-def _kind(outcome: str) -> str:
-    return outcome.rpartition(" ")[2]
+def _kind(outcome: Outcome) -> str:
+    """The CSS class."""
+    return "inconclusive" if outcome == "no verdict" else outcome.rpartition(" ")[2]
