@@ -22,8 +22,8 @@ from statistics import median
 
 from routegen.bench import analysis, arms, conduct, preflight, records
 from routegen.bench.design import Design, Load, Slo
+from routegen.common.problems import UserError
 from routegen.pipeline import read_plan
-from routegen.problems import UserError
 
 HERE = Path(__file__).resolve().parent
 ROUTES = HERE.parent / "examples" / "two-engines" / "routes.yaml"

@@ -17,7 +17,7 @@ from bodies import BACKEND, MB
 from routegen import plan as ir
 from routegen.emit.envoy.bootstrap import static
 from routegen.emit.router_config import router_config
-from routegen.envoy_binary import require
+from routegen.envoy.binary import require
 from routegen_router import config
 
 HERE = Path(__file__).resolve().parent

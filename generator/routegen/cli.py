@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from routegen import __version__
-from routegen.problems import InputError, UserError, sentences
+from routegen.common.problems import InputError, UserError, sentences
 
 VERBS: Final[Mapping[str, str]] = {
     "init": "Write a commented routes.yaml to start from.",

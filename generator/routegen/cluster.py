@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+from routegen.common.problems import UserError
 from routegen.distribution import how_to_install
-from routegen.problems import UserError
 
 _TIMEOUT_SECONDS: Final = 30.0
 

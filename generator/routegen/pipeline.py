@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from routegen import targets
-from routegen.advice import advice
+from routegen.common.problems import InputError, Problem, UserError
+from routegen.common.text import to_json, to_yaml
+from routegen.compile.advice import advice
 from routegen.plan import Plan
-from routegen.problems import InputError, Problem, UserError
 from routegen.targets import Output, Rendered
-from routegen.text import to_json, to_yaml
 
 STDIN = "-"
 MAX_BYTES: Final = 1 << 20

@@ -16,7 +16,7 @@ from routegen.audit.findings import Severity
 from routegen.audit.reading import read_manifests
 from routegen.audit.report import Report, audit
 from routegen.audit.rules import RULES
-from routegen.positions import read_documents
+from routegen.common.positions import read_documents
 
 CASES = Path(__file__).parent / "cases"
 FILES = sorted(CASES.glob("*/*.yaml"))

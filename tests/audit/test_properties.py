@@ -18,7 +18,7 @@ from routegen.audit.reading import Manifest, parse_manifests, read_manifests
 from routegen.audit.report import audit
 from routegen.audit.shell import Word, commands
 from routegen.audit.workloads import find_engines
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 HERE = Path(__file__).parent
 GUIDE = (HERE / "guide" / "vllm.yaml").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from routegen.bench.arms import Layout, from_plan, from_urls, lay_out
+from routegen.common.problems import UserError
 from routegen.compile import compile_text
-from routegen.problems import UserError
 
 PLAN = compile_text(
     """

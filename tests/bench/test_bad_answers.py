@@ -13,7 +13,7 @@ from routegen.bench import records
 from routegen.bench.analysis import analyse
 from routegen.bench.design import Load
 from routegen.bench.measure import measure
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 from support.bench_runs import DESIGN, make_run
 from support.bench_server import DONE, OPENING, Exchange, Server, event, usage
 

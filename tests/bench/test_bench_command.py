@@ -17,7 +17,7 @@ from routegen.bench import records
 from routegen.bench.analysis import analyse
 from routegen.cli import cli
 from routegen.commands.bench import INTERRUPTED, INVALID, WORSE, exit_code
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 from support.bench_runs import DESIGN, make_run, measure
 
 SMALL = ("--requests", "2", "--warmup", "2", "--concurrency", "2", "--input-tokens", "40", "--output-tokens", "4")

@@ -18,8 +18,8 @@ from routegen.bench.design import Design, Load, Run
 from routegen.bench.measure import measure
 from routegen.bench.progress import Answered, Event, Finished, Started, Warming, decode, encode
 from routegen.bench.records import WARMUP
+from routegen.common.problems import UserError
 from routegen.mock_engine import SGLANG, VLLM, Behaviour, Fault, MockEngine
-from routegen.problems import UserError
 from support.bench_runs import DESIGN, make_run
 
 QUICK = msgspec.structs.replace(DESIGN, blocks=4, requests=4, warmup=4, output_tokens=5, input_tokens=40)

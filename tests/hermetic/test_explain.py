@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from routegen import knowledge
 from routegen.cli import cli
 from routegen.compile import compile_text
-from routegen.explain import checked_config
+from routegen.explain import knowledge
+from routegen.explain.report import checked_config
 from support.command import ROUTEGEN
 from support.engines import engine, serving
 from support.router import running, wait_for

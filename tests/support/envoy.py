@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from routegen.text import to_yaml
+from routegen.common.text import to_yaml
 
 CURRENT: Final = "1.40"
 OLDEST: Final = "1.38"

@@ -8,7 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from routegen import __version__
-from routegen.addresses import authority, host_port
+from routegen.common.addresses import authority, host_port
+from routegen.common.positions import read_documents
+from routegen.common.problems import InputError
 from routegen.compile import compile_text
 from routegen.compile.units import child_name, field_path, seconds, size
 from routegen.plan import (
@@ -31,8 +33,6 @@ from routegen.plan import (
     Split,
     UpstreamTLS,
 )
-from routegen.positions import read_documents
-from routegen.problems import InputError
 from routegen.spec.schema import json_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

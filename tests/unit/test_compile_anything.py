@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from routegen.common.problems import InputError
 from routegen.compile import compile_text
 from routegen.plan import Plan
-from routegen.problems import InputError
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/routes.yaml"))
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen import envoy_binary, envoy_check
+from routegen.common.problems import UserError
 from routegen.emit.envoy import bootstrap, messages
+from routegen.envoy import binary as envoy_binary
+from routegen.envoy import check as envoy_check
 from routegen.plan import Plan, PoolRef
-from routegen.problems import UserError
 from support.plans import TWO_ENGINES
 
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen import plan as ir
+from routegen.common.problems import UserError
+from routegen.common.text import to_yaml
 from routegen.emit.kubernetes.objects import child_name, quantity
 from routegen.pipeline import render
-from routegen.problems import UserError
 from routegen.targets import Output
-from routegen.text import to_yaml
 from support.plans import SGLANG, TWO_ENGINES, VLLM, plans, with_gateway, with_router
 
 

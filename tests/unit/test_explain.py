@@ -11,14 +11,14 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen import knowledge
 from routegen import plan as ir
 from routegen.commands.explain import command
+from routegen.common.problems import UserError
 from routegen.compile import compile_text
-from routegen.explain import PASSTHROUGH, Report, Request, checked_config, explain
-from routegen.explain_text import as_json, as_text
-from routegen.knowledge import OTHERWISE
-from routegen.problems import UserError
+from routegen.explain import knowledge
+from routegen.explain.knowledge import OTHERWISE
+from routegen.explain.report import PASSTHROUGH, Report, Request, checked_config, explain
+from routegen.explain.text import as_json, as_text
 from routegen_router.admission import Admission
 from routegen_router.ask import PollError
 from routegen_router.models import Answer

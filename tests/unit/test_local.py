@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from routegen.common.problems import UserError
 from routegen.compile import compile_text
 from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place, read_address
@@ -20,7 +21,6 @@ from routegen.local.examples import curl_lines
 from routegen.local.watch import changes, content
 from routegen.local.workdir import Workdir
 from routegen.plan import Addresses, Plan, UpstreamTLS
-from routegen.problems import UserError
 
 HEAD = "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\nmetadata: {name: test}\nspec:\n"
 TWO = """\

@@ -13,8 +13,8 @@ from typing import Final
 
 import pytest
 
+from routegen.common.problems import InputError
 from routegen.compile import compile_text
-from routegen.problems import InputError
 
 _HEAD: Final = """\
 apiVersion: routegen/v1alpha1

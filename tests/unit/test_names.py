@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen.advice import FAMILIES, advice, claimed
 from routegen.cli import cli
 from routegen.compile import compile_text
+from routegen.compile.advice import FAMILIES, advice, claimed
 from routegen_router.config import Backend, Lookup, Models, Poll, Prefer, Refuse, Rule, Source, Split
 from routegen_router.decide import Route, decide
 from routegen_router.models import Answer

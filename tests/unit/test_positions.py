@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from routegen.positions import read_documents, render_path
+from routegen.common.positions import read_documents, render_path
 
 
 def _value(text: str) -> Any:

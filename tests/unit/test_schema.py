@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
+from routegen.common.positions import read_documents
 from routegen.compile import compile_text
-from routegen.positions import read_documents
 from routegen.spec.schema import json_schema
 
 SCHEMA: Final = json_schema()

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen.text import to_json, to_yaml
+from routegen.common.text import to_json, to_yaml
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from routegen.audit.reading import Manifest
 from routegen.cluster import Cluster, RefusedError, UnknownKindError
-from routegen.positions import Document
-from routegen.problems import UserError
+from routegen.common.positions import Document
+from routegen.common.problems import UserError
 
 _KINDS: Final = (
     ("serving.kserve.io/v1alpha2", "LLMInferenceService"),

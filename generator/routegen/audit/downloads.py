@@ -9,7 +9,7 @@ from routegen.audit.engine import Engine
 from routegen.audit.environment import expand, read_environment
 from routegen.audit.reading import items, mapping
 from routegen.audit.shell import Word, commands
-from routegen.positions import Path
+from routegen.common.positions import Path
 
 _PROGRAMS = {"hf", "huggingface-cli"}
 

@@ -12,7 +12,7 @@ from routegen.audit.engines import EngineKind, Version, parse_version
 from routegen.audit.environment import Environment
 from routegen.audit.findings import Fact, Place
 from routegen.audit.reading import Manifest, items, mapping
-from routegen.positions import Path
+from routegen.common.positions import Path
 
 KSERVE = "LLMInferenceService"
 KSERVE_MODEL_DIR = "/mnt/models"

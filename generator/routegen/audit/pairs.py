@@ -10,9 +10,9 @@ from routegen.audit.findings import Fact
 from routegen.audit.reading import Manifest, items, mapping
 from routegen.audit.storage import model
 from routegen.audit.workloads import workload_engines
+from routegen.common.problems import UserError
 from routegen.plan import Plan as RoutesPlan
 from routegen.plan import PoolRef, ServiceRef
-from routegen.problems import UserError
 
 _ROLE = "llm-d.ai/role"
 """llm-d's pod label for the halves of an engine: ``prefill``, ``decode`` or ``both``."""

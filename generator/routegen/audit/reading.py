@@ -9,8 +9,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from routegen.audit.findings import Fact, Place
-from routegen.positions import Document, Path, read_documents, render_path
-from routegen.problems import InputError, Problem
+from routegen.common.positions import Document, Path, read_documents, render_path
+from routegen.common.problems import InputError, Problem
 
 _SUFFIXES = {".yaml", ".yml", ".json"}
 

@@ -10,7 +10,7 @@ from routegen.audit.downloads import downloads
 from routegen.audit.engine import KSERVE, KSERVE_MODEL_DIR, Engine
 from routegen.audit.findings import Fact, Place
 from routegen.audit.reading import is_on, items, mapping
-from routegen.positions import Path
+from routegen.common.positions import Path
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 

@@ -13,7 +13,7 @@ from routegen.audit.findings import Fact
 from routegen.audit.gpus import is_gpu
 from routegen.audit.reading import items, mapping
 from routegen.audit.settings import Kind, public, understood
-from routegen.positions import Path, render_path
+from routegen.common.positions import Path, render_path
 
 _LONGEST: Final = 100
 _OURS: Final = ("VLLM_", "SGLANG_", "SGL_", "LMCACHE_", "NCCL_", "CUDA_", "TORCH_", "PYTORCH_")

@@ -22,7 +22,7 @@ from routegen.audit.engines import EngineKind, kinds
 from routegen.audit.environment import Environment, expand, read_environment
 from routegen.audit.reading import Manifest, dig, items, mapping
 from routegen.audit.shell import Run, Word, commands
-from routegen.positions import Path
+from routegen.common.positions import Path
 
 _TEMPLATES: Mapping[str, tuple[Path, ...]] = {
     "Pod": ((),),

@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from routegen.common.problems import UserError
 from routegen.plan import Addresses, Backend, Plan, ServiceRef
-from routegen.problems import UserError
 
 from .design import Arm, Comparison
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from routegen import __version__
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 from . import records
 from .arms import Layout

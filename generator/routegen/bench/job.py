@@ -16,7 +16,7 @@ from typing import Final
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from routegen.text import to_yaml
+from routegen.common.text import to_yaml
 
 RUNS: Final = "/runs"
 """Where the Job's pod keeps run folders: the claim, or the pod's own disk."""

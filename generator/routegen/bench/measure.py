@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 from .client import Client, Job, body
 from .design import Run

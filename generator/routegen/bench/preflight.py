@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 from .design import Arm
 

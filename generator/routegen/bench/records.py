@@ -29,7 +29,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 from .design import Run
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 from . import records
 from .arms import Way, from_plan, from_urls, lay_out

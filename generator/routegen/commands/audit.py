@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from routegen.problems import InputError, UserError, sentences
+from routegen.common.problems import InputError, UserError, sentences
 
 if TYPE_CHECKING:
     from routegen.audit.reading import Manifest

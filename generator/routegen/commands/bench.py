@@ -16,9 +16,9 @@ import msgspec
 from click.core import ParameterSource
 
 from routegen.commands import bench_job
+from routegen.common.files import write_atomically
+from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
-from routegen.files import write_atomically
-from routegen.problems import UserError
 
 if TYPE_CHECKING:
     from routegen.bench.analysis import Analysis

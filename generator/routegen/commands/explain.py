@@ -11,7 +11,7 @@ import click
 from routegen.commands.options import routes_file
 
 if TYPE_CHECKING:
-    from routegen.knowledge import Knowledge
+    from routegen.explain.knowledge import Knowledge
     from routegen.plan import Plan
 
 MAX_NAME = 256
@@ -62,8 +62,8 @@ def command(
     """
     import random  # noqa: PLC0415 - not for `--help`
 
-    from routegen.explain import Request, explain  # noqa: PLC0415 - not for `--help`
-    from routegen.explain_text import as_json, as_text  # noqa: PLC0415 - not for `--help`
+    from routegen.explain.report import Request, explain  # noqa: PLC0415 - not for `--help`
+    from routegen.explain.text import as_json, as_text  # noqa: PLC0415 - not for `--help`
     from routegen.pipeline import read_plan  # noqa: PLC0415 - not for `--help`
 
     if source == "-" and body == "-":
@@ -86,8 +86,8 @@ def command(
 
 
 def _knowledge(plan: Plan, registry: str | None, *, poll: bool) -> Knowledge:
-    from routegen import knowledge  # noqa: PLC0415 - not for `--help`
-    from routegen.explain import checked_config  # noqa: PLC0415 - not for `--help`
+    from routegen.explain import knowledge  # noqa: PLC0415 - not for `--help`
+    from routegen.explain.report import checked_config  # noqa: PLC0415 - not for `--help`
 
     config = checked_config(plan)
     if registry is not None:

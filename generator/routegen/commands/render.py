@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from routegen.commands.options import routes_file
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 from routegen.targets import TARGETS
 
 NAMED: Final = 5
@@ -70,7 +70,7 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
 
 def _write(folder: Path, texts: dict[str, str]) -> list[str]:
     """Write the files, and give a notice about those that are there from elsewhere or from another time."""
-    from routegen.files import write_atomically  # noqa: PLC0415 - not for stdout
+    from routegen.common.files import write_atomically  # noqa: PLC0415 - not for stdout
 
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is not a folder; -o takes one")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 
 @click.command("router")

@@ -23,7 +23,7 @@ def command(source: str) -> None:
       routegen validate -f examples/canary/routes.yaml
       envsubst < routes.yaml | routegen validate -f -
     """
-    from routegen.advice import advice  # noqa: PLC0415 - not for `--help`
+    from routegen.compile.advice import advice  # noqa: PLC0415 - not for `--help`
     from routegen.pipeline import read_plan  # noqa: PLC0415 - not for `--help`
 
     plan = read_plan(source)

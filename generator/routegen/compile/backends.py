@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from routegen.addresses import authority, host_port, is_ip
+from routegen.common.addresses import authority, host_port, is_ip
+from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import child_name
 from routegen.plan import Addresses, Backend, PoolRef, Reach, ServiceRef, UpstreamTLS
-from routegen.positions import Path
 from routegen.spec.backends import BackendSpec
 from routegen.spec.models import Routes
 from routegen.targets import Target

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from routegen.common.positions import Path
 from routegen.compile.names import Findings
-from routegen.positions import Path
 from routegen.spec.models import Spec
 from routegen.spec.rules import BodyRule, HeaderRule, PreferRule, RejectRule, RuleSpec, SplitRule
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import field_path
 from routegen.plan import FieldPath
-from routegen.positions import Path
 from routegen.spec.models import Spec
 from routegen.spec.rules import BodyRule, SplitRule
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.plan import Gateway, Listener, ListenerTLS
-from routegen.positions import Path
 from routegen.spec.models import ListenerSpec, ListenerTLSSpec, Routes
 from routegen.targets import Target
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routegen.positions import Document, Path, lies_below
-from routegen.problems import Problem
+from routegen.common.positions import Document, Path, lies_below
+from routegen.common.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import size
 from routegen.plan import MODELS_PATH, Passthrough
-from routegen.positions import Path
 from routegen.spec.models import Spec
 
 _LARGEST_BODY = "1Gi"

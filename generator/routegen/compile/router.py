@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from routegen.addresses import host_port, is_ip
+from routegen.common.addresses import host_port, is_ip
+from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import is_size, seconds, size
 from routegen.plan import Models, Router
-from routegen.positions import Path
 from routegen.spec.models import RouterSpec, Spec
 from routegen.targets import Target
 

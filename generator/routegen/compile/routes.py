@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routegen.common.problems import InputError
 from routegen.compile.backends import compile_backends
 from routegen.compile.gateway import compile_gateway
 from routegen.compile.names import Findings, Names
@@ -14,7 +15,6 @@ from routegen.compile.paths import (
 from routegen.compile.router import compile_models, compile_router
 from routegen.compile.rules import compile_rules
 from routegen.plan import Plan
-from routegen.problems import InputError
 from routegen.spec import read
 from routegen.spec.models import GatewaySpec
 from routegen.targets import TARGETS, Target, find

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 TAIL: Final = 15
 """Lines of a child's log that are shown when it dies."""

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
+from routegen.common.problems import UserError
 from routegen.distribution import how_to_install
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
-from routegen.problems import UserError
 from routegen_router.models import is_glob
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from routegen import envoy_binary
+from routegen.common.problems import UserError
+from routegen.common.text import to_yaml
+from routegen.envoy import binary as envoy_binary
 from routegen.local import http
 from routegen.local.access import Access
 from routegen.local.children import Child
 from routegen.local.workdir import Workdir
 from routegen.plan import Plan
-from routegen.problems import UserError
-from routegen.text import to_yaml
 
 START_TIMEOUT: Final = 30.0
 TAKE_OVER_TIMEOUT: Final = 30.0

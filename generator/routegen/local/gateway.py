@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from routegen.common.problems import UserError
 from routegen.emit.router_config import router_config
 from routegen.local.access import Access
 from routegen.local.children import Child
@@ -21,7 +22,6 @@ from routegen.local.envoy_process import EnvoyProcess
 from routegen.local.router_process import RouterProcess, config_of
 from routegen.local.workdir import Workdir
 from routegen.plan import Listener, Plan
-from routegen.problems import UserError
 from routegen_router.config import read_headers
 
 LOOPBACK: Final = "127.0.0.1"

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from signal import Signals
 from typing import Any, Final
 
+from routegen.common.problems import UserError
 from routegen.emit.router_config import router_config
 from routegen.local import http
 from routegen.local.children import Child
 from routegen.local.workdir import Workdir
 from routegen.plan import Plan
-from routegen.problems import UserError
 from routegen_router.config import dump
 from routegen_router.status import RegistryStatus, read_status
 

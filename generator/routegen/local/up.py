@@ -13,14 +13,14 @@ from typing import Final
 import click
 
 from routegen import pipeline
-from routegen.advice import claims
+from routegen.common.problems import InputError, UserError
+from routegen.compile.advice import claims
 from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place
 from routegen.local.examples import curl_lines
 from routegen.local.gateway import LocalGateway
 from routegen.local.watch import changes, content
 from routegen.plan import Plan
-from routegen.problems import InputError, UserError
 from routegen_router.ask import KINDS
 from routegen_router.models import is_glob
 from routegen_router.status import BackendStatus, RegistryStatus

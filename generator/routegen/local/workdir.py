@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from routegen.files import write_atomically
-from routegen.text import to_yaml
+from routegen.common.files import write_atomically
+from routegen.common.text import to_yaml
 
 KEPT: Final = 2
 """Generations that stay on disk: Envoy may still be reading the last but one."""

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from routegen.positions import Document, Path, lies_below, read_documents
-from routegen.problems import InputError, Problem
+from routegen.common.positions import Document, Path, lies_below, read_documents
+from routegen.common.problems import InputError, Problem
 from routegen.spec.models import API_VERSION, KIND, Routes
 from routegen.spec.sentences import place, sentence
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from routegen.addresses import is_ip
+from routegen.common.addresses import is_ip
 
 PROBLEM: Final = "routegen"
 """The pydantic error type whose message is already a sentence for users."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from routegen.positions import Path
+from routegen.common.positions import Path
 from routegen.spec import rules
 from routegen.spec.models import Routes
 from routegen.spec.scalars import PROBLEM, show

@@ -40,11 +40,11 @@ class Envoy(Target):
 
     def check(self, output: Output) -> tuple[str, ...]:
         """Let the Envoy on this machine validate its configuration."""
-        from routegen import envoy_check  # noqa: PLC0415 - only here is Envoy looked for
+        from routegen.envoy import check  # noqa: PLC0415 - only here is Envoy looked for
 
         return tuple(
             notice
             for document in output.documents
             if document.kind == "envoy"
-            for notice in envoy_check.check(document.document)
+            for notice in check.check(document.document)
         )

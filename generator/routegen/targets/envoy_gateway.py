@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from routegen.addresses import is_ip
+from routegen.common.addresses import is_ip
+from routegen.common.problems import UserError
+from routegen.common.text import to_yaml
 from routegen.distribution import unpublished
 from routegen.emit.envoy_gateway import policies, refusals
 from routegen.emit.envoy_gateway.reach import is_name, loopback, needs_backend_api, reach
@@ -18,9 +20,7 @@ from routegen.emit.gateway_api.reach import Reach
 from routegen.emit.kubernetes import router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Addresses, Plan, PoolRef
-from routegen.problems import UserError
 from routegen.targets.target import Capabilities, Output, Rendered, Target
-from routegen.text import to_yaml
 
 
 class EnvoyGateway(Target):

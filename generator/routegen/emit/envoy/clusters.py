@@ -9,9 +9,9 @@ from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstreams
 from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.google.protobuf import Any
 
+from routegen.common.problems import UserError
 from routegen.emit import limits
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
-from routegen.problems import UserError
 
 from . import names
 from .messages import needs_dns, packed, parse_address, seconds, socket_address

@@ -11,8 +11,8 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
-from routegen.addresses import host_port, is_ip
-from routegen.problems import UserError
+from routegen.common.addresses import host_port, is_ip
+from routegen.common.problems import UserError
 
 UNIX: Final = "unix:"
 

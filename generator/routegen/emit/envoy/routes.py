@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 from envoy_data_plane.xds.type.matcher.v3 import Matcher
 
-from routegen.addresses import is_ip
+from routegen.common.addresses import is_ip
 from routegen.emit import limits
 from routegen.plan import MODELS_PATH, Passthrough, Plan
 

@@ -7,7 +7,7 @@ from typing import Final
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 
-from routegen.addresses import is_ip
+from routegen.common.addresses import is_ip
 from routegen.plan import ListenerTLS, UpstreamTLS
 
 from .messages import exact, packed

@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
-from routegen.addresses import is_ip
+from routegen.common.addresses import is_ip
 from routegen.emit.gateway_api import reach as gateway_api
 from routegen.emit.gateway_api.reach import Reach
 from routegen.emit.kubernetes.objects import Document, child_name, document

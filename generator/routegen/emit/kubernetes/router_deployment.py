@@ -101,6 +101,7 @@ def _fill(template: str, values: Mapping[str, Any]) -> Document:
 @cache
 def _templates() -> Environment:
     # JSON is YAML on one line, so a value stays one value whatever is in it. (`autoescape` is HTML's.)
-    environment = Environment(loader=PackageLoader("routegen"), undefined=StrictUndefined, autoescape=False)  # noqa: S701
+    loader = PackageLoader("routegen.emit.kubernetes")
+    environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)  # noqa: S701
     environment.filters["yaml"] = json.dumps
     return environment

@@ -9,15 +9,15 @@ from typing import Final
 
 import msgspec
 
-from routegen.explain import PASSTHROUGH, Report
-from routegen.knowledge import BackendKnowledge
+from routegen.explain.knowledge import BackendKnowledge
+from routegen.explain.report import PASSTHROUGH, Report
 
 _MODELS_SHOWN: Final = 4
 _MINUTE, _HOUR = 60, 3600
 
 
 def as_json(report: Report) -> str:
-    """The report as one JSON object: the fields of :class:`~routegen.explain.Report`."""
+    """The report as one JSON object: the fields of :class:`~routegen.explain.report.Report`."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 

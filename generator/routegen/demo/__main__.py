@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from routegen import pipeline
-from routegen.demo_cases import CASES, MODELS, Case, OpenAI, Plain
+from routegen.common.problems import InputError, UserError
+from routegen.demo.cases import CASES, MODELS, Case, OpenAI, Plain
 from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place
 from routegen.local.gateway import LocalGateway
-from routegen.problems import InputError, UserError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from routegen import envoy_binary
-from routegen.problems import UserError
-from routegen.text import to_yaml
+from routegen.common.problems import UserError
+from routegen.common.text import to_yaml
+from routegen.envoy import binary as envoy_binary
 
 
 def check(bootstrap: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from routegen.problems import Problem
+from routegen.common.problems import Problem
 
 Path = tuple[str | int, ...]
 """Keys and list indices from the top of a document."""

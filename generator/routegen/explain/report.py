@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from routegen.advice import claims
+from routegen.common.problems import UserError
+from routegen.compile.advice import claims
 from routegen.emit.router_config import router_config
-from routegen.knowledge import BackendKnowledge, Knowledge
+from routegen.explain.knowledge import BackendKnowledge, Knowledge
 from routegen.plan import Plan
-from routegen.problems import UserError
 from routegen_router import config as contract
 from routegen_router.admission import Admission
 from routegen_router.config import Config, FieldPath

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from routegen.problems import UserError
+from routegen.common.problems import UserError
 from routegen_router.ask import KINDS
 from routegen_router.config import Config
 from routegen_router.models import Answer, Known, Snapshot

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from routegen.common.problems import UserError
 from routegen.distribution import how_to_install
-from routegen.problems import UserError
 
 OLDEST: Final = (1, 38)
 """The oldest Envoy that what we render is tested with."""

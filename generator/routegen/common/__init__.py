@@ -1,0 +1,1 @@
+"""What any other module may use: YAML with lines, text, files, addresses, and errors for people. Knows no routes."""

@@ -1,0 +1,1 @@
+"""The Envoy on this machine: where it is, and whether it accepts a configuration."""

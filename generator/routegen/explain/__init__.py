@@ -1,0 +1,1 @@
+"""``routegen explain``: what a gateway would do with one request, and why."""
