@@ -237,3 +237,39 @@ def test_no_secret_value_reaches_the_output(tmp_path: Path) -> None:
         result = _run(file, "--format", format_)
         assert "FAIR080" in result.stdout
         assert "sEcReT" not in result.output
+
+
+@pytest.mark.parametrize("names", ["vllm,inference/vllm", "vllm,sglang,Pod/vllm", "vllm, vllm"])
+def test_one_engine_under_two_names_is_no_comparison(names: str) -> None:
+    result = _run(CLEAN, "--pair", names)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "are one engine, Pod inference/vllm" in result.stderr
+
+
+def test_a_workload_that_is_no_known_engine_is_not_compared_with_itself(tmp_path: Path) -> None:
+    pod = "kind: Pod\nmetadata: {name: tgi, namespace: x}\nspec: {containers: [{name: a, image: tgi}]}\n"
+    file = tmp_path / "tgi.yaml"
+    file.write_text(pod, encoding="utf-8")
+    result = _run(file, "--pair", "tgi,Pod/tgi")
+    assert (result.exit_code, "are one engine, Pod x/tgi" in result.stderr) == (2, True)
+
+
+def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "vllm.yaml").write_text(CLEAN.read_text(encoding="utf-8").split("---\n")[0], encoding="utf-8")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "vllm.yaml")
+    result = _run(tmp_path, tmp_path / "vllm.yaml", f"{tmp_path}/../{tmp_path.name}/vllm.yaml")
+    assert (result.exit_code, "a comparison needs two engines, found: vllm;" in result.stderr) == (2, True)
+
+
+def test_two_backends_of_a_routes_yaml_that_lead_to_one_engine_are_refused(tmp_path: Path) -> None:
+    routes, pods = tmp_path / "routes.yaml", tmp_path / "pods.yaml"
+    backends = "".join(f"    {name}: {{service: {{name: {name}, port: 8000}}}}\n" for name in ("a", "b", "c"))
+    routes.write_text(ROUTES.partition("  backends:")[0] + "  backends:\n" + backends, encoding="utf-8")
+    services = "".join(
+        f"---\nkind: Service\nmetadata: {{name: {name}, namespace: inference}}\nspec: {{selector: {{app: {app}}}}}\n"
+        for name, app in (("a", "vllm"), ("b", "sglang"), ("c", "vllm"))
+    )
+    pods.write_text(CLEAN.read_text(encoding="utf-8") + services, encoding="utf-8")
+    result = _run(pods, "--routes", routes)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert 'the backends "a" and "c" lead to one engine, vllm' in result.stderr

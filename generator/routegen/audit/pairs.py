@@ -10,6 +10,7 @@ from routegen.audit.findings import Fact
 from routegen.audit.reading import Manifest, items, mapping
 from routegen.audit.storage import model
 from routegen.audit.workloads import workload_engines
+from routegen.common.positions import Path
 from routegen.common.problems import UserError
 from routegen.plan import Plan as RoutesPlan
 from routegen.plan import PoolRef, ServiceRef
@@ -47,12 +48,13 @@ def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence
     serve one model, where there are such. The pods that only read prompts for others (llm-d's role ``prefill``) are
     part of those.
 
-    :raises UserError: there are fewer than two.
+    :raises UserError: there are fewer than two, or two names mean one engine.
     """
     chosen = [_named(name, engines, world) for name in names] if names else list(engines)
+    _refuse_twins(names, chosen)
     if not names:
         chosen = [engine for engine in chosen if not _prefills(engine, chosen)]
-    if len({id(engine) for engine in chosen}) < 2:  # noqa: PLR2004 - a comparison needs two
+    if len(chosen) < 2:  # noqa: PLR2004 - a comparison needs two
         found = ", ".join(engine.name for engine in engines) or "none"
         raise UserError(
             f"a comparison needs two engines, found: {found}; "
@@ -81,9 +83,10 @@ def _by_model(engines: Sequence[Engine]) -> Iterator[Sequence[Engine]]:
 def behind_routes(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[Manifest]) -> list[str]:
     """The names of the engines that a routes.yaml's backends lead to, in its order.
 
-    :raises UserError: a backend leads to no engine of the input.
+    :raises UserError: a backend leads to no engine of the input, or two lead to one.
     """
     names: list[str] = []
+    led: dict[str, str] = {}
     for backend in plan.backends:
         reached = [engine.name for engine in engines if _reaches(backend.reach, engine, world)]
         if not reached:
@@ -91,8 +94,26 @@ def behind_routes(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[M
                 f'the backend "{backend.name}" leads to no engine in the input; '
                 "give the manifests of its workload, and of its Service where it is a plain one"
             )
+        if len(reached) == 1 and reached[0] in led:
+            raise UserError(
+                f'the backends "{led[reached[0]]}" and "{backend.name}" lead to one engine, {reached[0]}; '
+                "name the engines to compare with --pair a,b"
+            )
+        led |= {reached[0]: backend.name} if len(reached) == 1 else {}
         names += [name for name in reached if name not in names]
     return names
+
+
+def _refuse_twins(names: Sequence[str], engines: Sequence[Engine]) -> None:
+    """An engine compared with itself differs in nothing, which would look like a fair comparison."""
+    seen: dict[tuple[int, Path], str] = {}
+    for name, engine in zip(names, engines, strict=False):
+        key = (id(engine.manifest), engine.container)
+        if (before := seen.get(key)) is not None:
+            raise UserError(
+                f'"{before}" and "{name}" are one engine, {engine.manifest.title}; a comparison needs two engines'
+            )
+        seen[key] = name
 
 
 def selects(selector: object, labels: object) -> bool:

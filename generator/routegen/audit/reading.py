@@ -92,14 +92,15 @@ def items(value: Any) -> list[Any]:
 
 
 def read_manifests(paths: Iterable[str]) -> list[Manifest]:
-    """Every object in files, directories (searched through) and stdin (``-``).
+    """Every object in files, directories (searched through) and stdin (``-``); a file that is named twice is read once.
 
     :raises InputError: something can't be read or isn't YAML; names each file and line.
     """
     manifests: list[Manifest] = []
     problems: list[Problem] = []
+    seen: set[FilePath] = set()
     for path in paths:
-        for file, text in _texts(path, problems):
+        for file, text in _texts(path, seen, problems):
             found, wrong = parse_manifests(text, file)
             manifests += found
             problems += wrong
@@ -129,7 +130,7 @@ def objects(document: Document, base: Path = ()) -> Iterator[Manifest]:
         yield Manifest(document, base, value)
 
 
-def _texts(path: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
+def _texts(path: str, seen: set[FilePath], problems: list[Problem]) -> Iterator[tuple[str, str]]:
     if path == "-":
         try:
             yield "<stdin>", sys.stdin.buffer.read().decode()
@@ -141,6 +142,9 @@ def _texts(path: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
     if not files:
         problems.append(Problem(path, 0, "", "the directory holds no .yaml, .yml or .json file"))
     for file in files:
+        if file.resolve() in seen:
+            continue
+        seen.add(file.resolve())
         try:
             yield str(file), file.read_text(encoding="utf-8")
         except OSError as error:
