@@ -19,6 +19,8 @@ from routegen.emit.envoy.bootstrap import static
 from routegen.emit.router_config import router_config
 from routegen.envoy.binary import require
 from routegen_router import config
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Split
 
 HERE = Path(__file__).resolve().parent
 PATH = "/v1/chat/completions"
@@ -92,12 +94,12 @@ def _plan(engine: int, gateway: int, processor: int) -> ir.Plan:
         paths=(PATH,),
         passthrough=(),
         max_body_bytes=32 * MB,
-        models=ir.Models(15, 2, "reject"),
+        models=config.Models(interval=15, timeout=2),
         backends=(backend, other),
         rules=(
-            ir.Lookup("body: inference_server", ir.Source(body=("inference_server",))),
-            ir.Lookup("body: owned_by", ir.Source(body=("owned_by",))),
-            ir.Split("split", ((BACKEND, 50), ("other", 50))),
+            Lookup(name="body: inference_server", source=Source(body=("inference_server",))),
+            Lookup(name="body: owned_by", source=Source(body=("owned_by",))),
+            Split(name="split", weights=((BACKEND, 50), ("other", 50))),
         ),
     )
 

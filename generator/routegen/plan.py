@@ -1,16 +1,17 @@
 """The plan: what is to be rendered, with every default filled in and every reference resolved.
 
-The intermediate representation between routes.yaml and the documents. Frozen, standard library only; it knows no
-file, no line, no target's dialect. The compiler makes it, emitters only read it. Durations are seconds, sizes bytes.
+The intermediate representation between routes.yaml and the documents. Frozen; it knows no file, no line, no target's
+dialect. Its rules are the router's own, ready to be loaded. The compiler makes it, emitters only read it. Durations are
+seconds, sizes bytes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-FieldPath = tuple[str, ...]
-"""Object keys from the top of a request body."""
+from routegen_router.config import Models
+from routegen_router.rules import Rule
 
 MODELS_PATH: Final = "/v1/models"
 """The list of all engines' models, which the router answers, and below it each model by its id."""
@@ -107,66 +108,6 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where in a request a value is found: exactly one of the two is set."""
-
-    body: FieldPath | None = None
-    header: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One test of a rule's ``when``: exact text or a glob."""
-
-    pattern: str
-    source: Source | None = None
-    attribute: Literal["model", "path"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prefer:
-    """Narrow to these names where one is left."""
-
-    name: str
-    names: tuple[str, ...]
-    when: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """Narrow to the backends that a value of the request names."""
-
-    name: str
-    source: Source
-    values: tuple[tuple[str, str], ...] = ()
-    on_unknown: Literal["reject", "next"] = "reject"
-    on_mismatch: Literal["reject", "next"] = "reject"
-    when: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Decide by weight."""
-
-    name: str
-    weights: tuple[tuple[str, float], ...]
-    sticky_by: Source | None = None
-    when: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """End the chain with 400 ``no_route``."""
-
-    name: str
-    message: str
-    when: tuple[Condition, ...] = ()
-
-
-Rule = Prefer | Lookup | Split | Refuse
-
-
-@dataclass(frozen=True, slots=True)
 class Passthrough:
     """A request that reaches an engine unread, on a route without the router."""
 
@@ -183,15 +124,6 @@ class Passthrough:
     def takes(self, path: str) -> bool:
         """Whether it opens ``path``, which has no query; a prefix also opens the path that it is itself."""
         return path == self.path if self.prefix is None else f"{path}/".startswith(f"{self.prefix}/")
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The model registry's settings."""
-
-    interval: float
-    timeout: float
-    unknown: Literal["reject", "allow"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from typing import Any, Final
 
 import msgspec
 
-from .config import MODEL, Config, FieldPath, Lookup, Split, read_fields
+from .config import Config, reads
 from .refusals import Reject, duplicate_field, invalid_json, invalid_request_body, invalid_type
+from .request import MODEL, FieldPath
 from .unicode import REPLACEMENT, first_invalid_byte, without_lone_surrogates
 
 _NEVER: Final = secrets.token_hex(16)
@@ -62,10 +63,10 @@ class BodyReader:
     """Reads bodies for one configuration. May be called from any thread, several at a time."""
 
     def __init__(self, config: Config) -> None:
-        routing = _routing_fields(config)
+        read = reads(config.rules)
         self._seen = _Seen()
-        self._conditions = read_fields(config) - routing
-        self._top = _Level((), sorted(routing | self._conditions), routing, self._seen)
+        self._conditions = bool(read.compared)
+        self._top = _Level((), sorted(read.fields), read.chosen, self._seen)
         self._strict = msgspec.json.Decoder(self._top.strict)
 
     def read(self, raw: bytes | memoryview) -> Fields:
@@ -256,13 +257,6 @@ def _struct(fields: Mapping[str, Any], on_object: Callable[[object], None] | Non
         ],
         namespace={"__post_init__": on_object} if on_object is not None else None,
     )
-
-
-def _routing_fields(config: Config) -> set[FieldPath]:
-    """The fields that choose: the model, lookups, and what splits are sticky by."""
-    chosen = [rule.source for rule in config.rules if isinstance(rule, Lookup)]
-    chosen += [rule.sticky_by for rule in config.rules if isinstance(rule, Split) and rule.sticky_by is not None]
-    return {MODEL} | {source.body for source in chosen if source.body is not None}
 
 
 def _reason(error: msgspec.DecodeError) -> str:

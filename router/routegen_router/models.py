@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from .config import Backend
+from .backend import Backend
 
 
 def is_glob(text: str) -> bool:

@@ -22,10 +22,10 @@ class Reject:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def registry_incomplete(param: str | None, rule: str | None = None) -> Reject:
+def registry_incomplete(param: str | None) -> Reject:
     """503: not every engine has told its models yet."""
     message = "The gateway has not yet heard from every engine which models it serves; try again shortly."
-    return Reject(503, "registry_incomplete", message, param, rule, {"retry-after": "1"})
+    return Reject(503, "registry_incomplete", message, param, headers={"retry-after": "1"})
 
 
 def model_not_found(model: str, available: Sequence[str]) -> Reject:
@@ -38,15 +38,15 @@ def model_not_found(model: str, available: Sequence[str]) -> Reject:
     )
 
 
-def unknown_value(value: str, allowed: Sequence[str], param: str, rule: str) -> Reject:
+def unknown_value(value: str, allowed: Sequence[str], param: str) -> Reject:
     """400: the value at ``param`` names nothing. The design's own field has a code of its own."""
     message = f"{quote(value)} is not a value that this gateway knows; {_choices('allowed', allowed)}"
     if param == "inference_server":
-        return Reject(400, "unknown_inference_server", message, param, rule)
-    return Reject(400, "unknown_value", message, param, rule)
+        return Reject(400, "unknown_inference_server", message, param)
+    return Reject(400, "unknown_value", message, param)
 
 
-def engine_model_mismatch(value: str, model: str | None, possible: Sequence[str], param: str, rule: str) -> Reject:
+def engine_model_mismatch(value: str, model: str | None, possible: Sequence[str], param: str) -> Reject:
     """400: the value at ``param`` names backends, but none that could take this request."""
     if model is not None:
         message = (
@@ -54,7 +54,7 @@ def engine_model_mismatch(value: str, model: str | None, possible: Sequence[str]
         )
     else:
         message = f"{quote(value)} is not possible for this request; {_choices('possible', possible)}"
-    return Reject(400, "engine_model_mismatch", message, param, rule)
+    return Reject(400, "engine_model_mismatch", message, param)
 
 
 def not_found(paths: Sequence[str]) -> Reject:

@@ -20,10 +20,12 @@ import msgspec
 from . import answers, refusals
 from .admission import Admission, Reservation
 from .body import BodyError, BodyReader
-from .config import Config, read_headers
-from .decide import Draw, Facts, Route, Step, decide
+from .config import Config, reads
+from .decide import Route, Step, decide
 from .models import Snapshot
 from .refusals import Reject
+from .request import Facts
+from .standing import Draw
 
 MODELS_PATH: Final = "/v1/models"
 """The list of models, and below it each model by its id."""
@@ -107,7 +109,7 @@ class Policy:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.reader = BodyReader(config)
-        self.headers: frozenset[str] = read_headers(config)
+        self.headers: frozenset[str] = reads(config.rules).headers
         """The headers that rules read, in lower case."""
         self.wanted: frozenset[str] = self.headers | _OWN_HEADERS
 

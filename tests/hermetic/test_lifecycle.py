@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from routegen_router import config
 from routegen_router._pb import extproc_pb2 as pb
-from routegen_router.config import Backend, Models, Poll, Split
+from routegen_router.config import Backend, Models, Poll
+from routegen_router.rules import Split
 from support.command import ROUTEGEN
 from support.engines import engine, serving
 from support.router import (

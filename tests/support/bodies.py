@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from routegen_router.body import BodyReader
-from routegen_router.config import Condition, Lookup, Source, Split
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Split
+from routegen_router.when import Condition
 from support.policy import backend, config
 
 ENGINE = ("inference_server",)

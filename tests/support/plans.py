@@ -8,6 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from routegen import plan as ir
+from routegen_router.config import Models
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Split
+from support.rules import any_rule, chains
 
 GATEWAY = ir.Gateway(
     target="envoy-gateway",
@@ -28,7 +32,7 @@ ROUTER = ir.Router(
 )
 VLLM = ir.Backend("vllm", ir.ServiceRef("vllm-svc", "inference", 8000), owner="vllm", models=("llama",))
 SGLANG = ir.Backend("sglang", ir.ServiceRef("sglang-svc", "inference", 8000), owner="sglang", models=("llama", "qwen"))
-ENGINE_FIELD = ir.Source(body=("inference_server",))
+ENGINE_FIELD = Source(body=("inference_server",))
 TWO_ENGINES = ir.Plan(
     name="compare",
     namespace="inference",
@@ -38,9 +42,12 @@ TWO_ENGINES = ir.Plan(
     paths=("/v1/chat/completions", "/v1/completions"),
     passthrough=(),
     max_body_bytes=32 << 20,
-    models=ir.Models(interval=15, timeout=2, unknown="reject"),
+    models=Models(interval=15, timeout=2, unknown="reject"),
     backends=(VLLM, SGLANG),
-    rules=(ir.Lookup("body:inference_server", ENGINE_FIELD), ir.Split("split", (("vllm", 1), ("sglang", 1)))),
+    rules=(
+        Lookup(name="body:inference_server", source=ENGINE_FIELD),
+        Split(name="split", weights=(("vllm", 1), ("sglang", 1))),
+    ),
 )
 """Two engines in the routes' own namespace; change it with :func:`dataclasses.replace`."""
 
@@ -60,6 +67,7 @@ PATHS = st.from_regex(r"/v1/[a-z]{1,6}(/[a-z]{1,6})?", fullmatch=True).filter(
     lambda path: not path.startswith("/v1/models")
 )
 OWNERS = st.sampled_from(["vllm", "sglang", "trtllm"])
+SOURCES = st.sampled_from([ENGINE_FIELD, Source(header="x-engine")])
 MODELS = st.sampled_from(["llama", "qwen", "mistral"])
 
 
@@ -84,8 +92,8 @@ def plans(draw: st.DrawFn) -> ir.Plan:
         TWO_ENGINES,
         paths=tuple(paths),
         backends=backends,
-        rules=tuple(draw(st.lists(_rules(bearable), min_size=1, max_size=4, unique_by=lambda rule: rule.name))),
-        models=ir.Models(interval=15, timeout=2, unknown=draw(st.sampled_from(["reject", "allow"]))),
+        rules=draw(chains(any_rule(bearable, SOURCES, st.just(())), least=1, most=4)),
+        models=Models(interval=15, timeout=2, unknown=draw(st.sampled_from(["reject", "allow"]))),
         passthrough=tuple(draw(st.lists(_passthrough(st.sampled_from(names)), max_size=3, unique_by=lambda e: e.path))),
     )
     plan = with_gateway(plan, create=draw(st.booleans()))
@@ -93,20 +101,6 @@ def plans(draw: st.DrawFn) -> ir.Plan:
 
 
 _OWNERS = {"vllm", "sglang", "trtllm"}
-
-
-def _rules(names: st.SearchStrategy[str]) -> st.SearchStrategy[ir.Rule]:
-    lookup = st.builds(
-        ir.Lookup,
-        name=st.sampled_from(["first", "second"]),
-        source=st.sampled_from([ENGINE_FIELD, ir.Source(header="x-engine")]),
-        on_unknown=st.sampled_from(["reject", "next"]),
-        on_mismatch=st.sampled_from(["reject", "next"]),
-    )
-    prefer = st.builds(ir.Prefer, name=st.just("prefer"), names=st.tuples(names))
-    split = st.builds(ir.Split, name=st.just("split"), weights=st.tuples(st.tuples(names, st.just(1.0))))
-    refuse = st.builds(ir.Refuse, name=st.just("refuse"), message=st.just("No."))
-    return st.one_of(lookup, prefer, split, refuse)
 
 
 def _passthrough(names: st.SearchStrategy[str]) -> st.SearchStrategy[ir.Passthrough]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from routegen_router.config import Backend, Config, Lookup, Models, Poll, Rule, Source, Split
-from routegen_router.decide import Decision, Facts, decide
+from routegen_router.config import Backend, Config, Models, Poll
+from routegen_router.decide import Decision, decide
 from routegen_router.models import Answer, Known, Snapshot
 from routegen_router.refusals import Reject
+from routegen_router.request import Facts, Source
+from routegen_router.rules import Lookup, Rule, Split
 
 PATH = "/v1/chat/completions"
 ENGINE = Source(body=("inference_server",))

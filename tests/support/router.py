@@ -17,6 +17,8 @@ import grpc
 
 from routegen_router import config
 from routegen_router._pb import extproc_pb2 as pb
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Rule, Split
 
 PROCESS = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 PATIENCE = 20.0
@@ -24,10 +26,10 @@ PATIENCE = 20.0
 
 VLLM = config.Backend(name="vllm", owner="vllm", models=("shared", "only-vllm"))
 SGLANG = config.Backend(name="sglang", owner="sglang", models=("shared",))
-RULES: tuple[config.Rule, ...] = (
-    config.Lookup(name="by-server", source=config.Source(body=("inference_server",))),
-    config.Lookup(name="by-tier", source=config.Source(header="x-tier"), values=(("gold", "sglang"),)),
-    config.Split(name="all-vllm", weights=(("vllm", 1.0), ("sglang", 0.0))),
+RULES: tuple[Rule, ...] = (
+    Lookup(name="by-server", source=Source(body=("inference_server",))),
+    Lookup(name="by-tier", source=Source(header="x-tier"), values=(("gold", "sglang"),)),
+    Split(name="all-vllm", weights=(("vllm", 1.0), ("sglang", 0.0))),
 )
 
 

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 from routegen_router.admission import Admission
-from routegen_router.config import Condition, Lookup, Prefer, Source, Split
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Prefer, Split
 from routegen_router.stream import Answer, Body, Headers, Policy, Stream
+from routegen_router.when import Condition
 from support.policy import BY_ENGINE, PATH, answer, backend, config, view
 
 LIMIT = 1 << 20

@@ -11,9 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen_router.choice import rendezvous, shares, weighted
-from routegen_router.config import Source, Split
-from routegen_router.decide import Route, decide
-from support.policy import backend, config, facts, view
 
 KEYS = [f"session-{number}" for number in range(20_000)]
 WEIGHTS = st.lists(
@@ -72,57 +69,6 @@ def test_raising_one_percent_to_two_moves_one_percent_and_nothing_back() -> None
     moved = [key for key in KEYS if before[key] != after[key]]
     assert len(moved) / len(KEYS) == pytest.approx(0.01, abs=0.003)
     assert all(after[key] == "canary" for key in moved)
-
-
-SPLIT = Split(name="s", weights=(("vllm", 50), ("sglang", 30), ("nvidia", 20)), sticky_by=Source(header="x-engine"))
-BACKENDS = (
-    backend("v1", "vllm"),
-    backend("v2", "vllm"),
-    backend("v3", "vllm"),
-    backend("s", "sglang"),
-    backend("n", "nvidia"),
-)
-GIVEN = config(BACKENDS, (SPLIT,))
-
-
-def placed(dead: set[str]) -> dict[str, str]:
-    known = view(GIVEN, dead=dead)
-    decisions = {key: decide(facts(header=key), GIVEN, known, lambda: 0.0) for key in KEYS[:4000]}
-    return {key: decision.backend for key, decision in decisions.items() if isinstance(decision, Route)}
-
-
-@pytest.mark.parametrize(("dead", "heirs"), [("v2", {"v1", "v3"}), ("s", {"v1", "v2", "v3", "n"})])
-def test_a_backend_that_dies_moves_only_its_own_keys(dead: str, heirs: set[str]) -> None:
-    before, after = placed(set()), placed({dead})
-    assert len(after) == len(before) == 4000
-    moved = {key for key in before if before[key] != after[key]}
-    assert moved == {key for key in before if before[key] == dead}
-    assert {after[key] for key in moved} == heirs
-
-
-def test_a_names_keys_are_spread_evenly_over_its_backends() -> None:
-    counts = Counter(placed(set()).values())
-    assert counts["s"] / 4000 == pytest.approx(0.3, abs=0.03)
-    for name in ("v1", "v2", "v3"):
-        assert counts[name] / 4000 == pytest.approx(0.5 / 3, abs=0.025)
-
-
-def test_a_backend_named_like_its_owner_shares_its_part_with_nobody() -> None:
-    split = Split(name="s", weights=(("vllm", 1), ("sglang", 1)), sticky_by=Source(header="x-engine"))
-    given = config((backend("vllm", "vllm"), backend("other", "vllm"), backend("sglang")), (split,))
-    known = view(given)
-    counts = Counter(decide(facts(header=key), given, known, lambda: 0.0) for key in KEYS[:4000])
-    assert counts[Route("vllm", "s")] / 4000 == pytest.approx(0.5, abs=0.025)
-    assert counts[Route("sglang", "s")] / 4000 == pytest.approx(0.5, abs=0.025)
-
-
-@pytest.mark.parametrize("key", [None, ""])
-def test_without_a_key_the_choice_is_random_by_weight(key: str | None) -> None:
-    points = iter(step % 997 / 997 for step in range(10**9))
-    known = view(GIVEN)
-    counts = Counter(decide(facts(header=key), GIVEN, known, lambda: next(points)) for _ in range(4000))
-    assert counts[Route("s", "s")] / 4000 == pytest.approx(0.3, abs=0.02)
-    assert counts[Route("n", "s")] / 4000 == pytest.approx(0.2, abs=0.02)
 
 
 def test_shares_add_up_to_one() -> None:

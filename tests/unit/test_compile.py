@@ -5,47 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from routegen import __version__
 from routegen.common.addresses import authority, host_port
-from routegen.common.positions import read_documents
 from routegen.common.problems import InputError
 from routegen.compile import compile_text
 from routegen.compile.units import child_name, field_path, seconds, size
 from routegen.plan import (
     Addresses,
     Backend,
-    Condition,
     Gateway,
     Listener,
     ListenerTLS,
-    Lookup,
-    Models,
     Passthrough,
     Plan,
     PoolRef,
-    Prefer,
-    Refuse,
     Router,
     ServiceRef,
-    Source,
-    Split,
     UpstreamTLS,
 )
-from routegen.spec.schema import json_schema
+from routegen_router.config import Models
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Split
+from support.written import plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ENGINES = ("vllm", "sglang")
-VALIDATOR = Draft202012Validator(json_schema())
-
-
-def plan(spec: str, *, backends: str = "a: {endpoints: [10.0.0.1:80]}, b: {endpoints: [10.0.0.2:80]}") -> Plan:
-    """The plan of a small file, which must also be valid for editors."""
-    head = "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\nmetadata: {name: demo, namespace: ns}\n"
-    text = f"{head}spec:\n  backends: {{{backends}}}\n{spec}"
-    VALIDATOR.validate(read_documents(text, "routes.yaml")[0][0].value)
-    return compile_text(text, "routes.yaml")
 
 
 def backend(text: str, spec: str = "") -> Backend:
@@ -79,15 +64,15 @@ def test_the_guides_two_engines_become_this_plan() -> None:
         paths=("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"),
         passthrough=(),
         max_body_bytes=33_554_432,
-        models=Models(15.0, 2.0, "reject"),
+        models=Models(interval=15.0, timeout=2.0, unknown="reject"),
         backends=tuple(
             Backend(engine, service, engine, poll_url=f"http://{service.host}:8000/v1/models")
             for engine, service in zip(ENGINES, services, strict=True)
         ),
         rules=(
-            Lookup("body:inference_server", Source(body=("inference_server",))),
-            Lookup("body:owned_by", Source(body=("owned_by",))),
-            Split("split", (("vllm", 50.0), ("sglang", 50.0))),
+            Lookup(name="body:inference_server", source=Source(body=("inference_server",))),
+            Lookup(name="body:owned_by", source=Source(body=("owned_by",))),
+            Split(name="split", weights=(("vllm", 50.0), ("sglang", 50.0))),
         ),
     )
 
@@ -99,9 +84,9 @@ def test_every_example_compiles(path: Path) -> None:
 
 def test_a_file_without_rules_has_the_default_chain() -> None:
     assert plan("").rules == (
-        Lookup("body:inference_server", Source(body=("inference_server",))),
-        Lookup("body:owned_by", Source(body=("owned_by",))),
-        Split("split", (("a", 1.0), ("b", 1.0))),
+        Lookup(name="body:inference_server", source=Source(body=("inference_server",))),
+        Lookup(name="body:owned_by", source=Source(body=("owned_by",))),
+        Split(name="split", weights=(("a", 1.0), ("b", 1.0))),
     )
 
 
@@ -167,45 +152,6 @@ def test_where_unknown_models_are_allowed_a_backend_needs_no_models() -> None:
     assert backend("{inferencePool: {name: p}}", "  models: {unknown: allow}\n").models == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("body: metadata.engine", Lookup("body:metadata.engine", Source(body=("metadata", "engine")))),
-        ("body: /a~1b/c~0d", Lookup("body:a/b.c~d", Source(body=("a/b", "c~d")))),
-        ("{name: n, header: X-Engine}", Lookup("n", Source(header="x-engine"))),
-        (
-            "{body: t, values: {fast: a, 'v*': b}, onUnknown: next, onMismatch: next}",
-            Lookup("body:t", Source(body=("t",)), (("fast", "a"), ("v*", "b")), "next", "next"),
-        ),
-        ("prefer: [b, a]", Prefer("prefer:b,a", ("b", "a"))),
-        ("split: {a: 99.5, b: 0}", Split("split", (("a", 99.5), ("b", 0.0)))),
-        (
-            "{split: {a: 1}, stickyBy: {header: X-Session}}",
-            Split("split", (("a", 1.0),), Source(header="x-session")),
-        ),
-        ("{split: {a: 1}, stickyBy: {body: user.id}}", Split("split", (("a", 1.0),), Source(body=("user", "id")))),
-        ("reject: Say which.", Refuse("reject", "Say which.")),
-        (
-            "{when: {path: /v1/emb*, model: 'm-*', body: {n: 1, t: true, f: 1.5}, header: {X-T: gold}}, reject: No.}",
-            Refuse(
-                "reject",
-                "No.",
-                (
-                    Condition("gold", Source(header="x-t")),
-                    Condition("1", Source(body=("n",))),
-                    Condition("true", Source(body=("t",))),
-                    Condition("1.5", Source(body=("f",))),
-                    Condition("m-*", attribute="model"),
-                    Condition("/v1/emb*", attribute="path"),
-                ),
-            ),
-        ),
-    ],
-)
-def test_a_rule_becomes_this(text: str, rule: object) -> None:
-    assert plan(f"  rules:\n    - {text}\n").rules == (rule,)
-
-
 def test_rules_without_a_name_get_one_that_nobody_else_has() -> None:
     rules = ["body: x", "body: x", "{name: 'body:x#3', header: h}", "body: x", "prefer: [a]", "{name: split, body: y}"]
     text = "".join(f"    - {rule}\n" for rule in [*rules, "split: {a: 1}"])
@@ -248,7 +194,7 @@ def test_every_other_setting_arrives_in_the_plan() -> None:
     assert (found.routing_header, found.paths) == ("x-engine", ("/v1/completions",))
     assert found.passthrough == (Passthrough("/tokenize/*", "POST", "a"),)
     assert found.max_body_bytes == 1_048_576
-    assert found.models == Models(90.0, 0.5, "allow")
+    assert found.models == Models(interval=90.0, timeout=0.5, unknown="allow")
 
 
 def test_a_listener_outside_kubernetes_has_an_address_and_files() -> None:

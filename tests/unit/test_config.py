@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from routegen_router.config import Backend, Condition, Config, ConfigError, Lookup, Source, Split, dump, load
+from routegen_router.config import Backend, Config, ConfigError, dump, load
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, Split
+from routegen_router.when import Condition
 
 GOOD = Config(
     name="ns/routes",

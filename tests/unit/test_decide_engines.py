@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from routegen_router.config import Lookup, Models, Prefer, Split
-from routegen_router.decide import ONLY_CANDIDATE, Facts, Route
+from routegen_router.config import Models
+from routegen_router.decide import ONLY_CANDIDATE, Route
 from routegen_router.models import Answer
 from routegen_router.refusals import Reject
+from routegen_router.request import Facts
+from routegen_router.rules import Lookup
 from support.policy import (
     BACKENDS,
     BY_ENGINE,
@@ -44,31 +46,9 @@ def test_splits_skip_dead_engines_and_explicit_choices_never_fail_over(
     assert run(request_, given=made, known=view(made, dead=dead)) == expected
 
 
-def test_a_preference_skips_dead_engines_and_passes_where_none_is_left() -> None:
-    rules = (Prefer(name="p", names=("vllm",)), EVEN)
-    made = config(BACKENDS, rules)
-    assert run(facts(model="llama"), given=made, known=view(made, dead={"vllm-a"})) == Route("vllm-b", "p")
-    dead = view(made, dead={"vllm-a", "vllm-b"})
-    assert run(facts(model="llama"), given=made, known=dead) == Route("sglang", "split")
-
-
 def test_the_even_choice_at_the_chains_end_skips_dead_engines() -> None:
     made = config(BACKENDS, (BY_ENGINE,))
     assert run(facts(engine="vllm"), given=made, known=view(made, dead={"vllm-a"})) == Route("vllm-b", "engine")
-
-
-@pytest.mark.parametrize("dead", [set(), {"vllm-a"}, {"sglang"}])
-@pytest.mark.parametrize("point", [0.0, 0.5, 0.999])
-def test_a_backend_of_weight_0_gets_nothing_from_a_split(point: float, dead: set[str]) -> None:
-    rules = (Split(name="s", weights=(("vllm-a", 100), ("sglang", 0))),)
-    made = config(BACKENDS, rules)
-    assert run(facts(model="llama"), given=made, known=view(made, dead=dead), point=point) == Route("vllm-a", "s")
-
-
-def test_a_split_without_weight_for_any_candidate_passes() -> None:
-    rules = (Split(name="s", weights=(("sglang", 0), ("trtllm", 1))), Split(name="t", weights=(("sglang", 1),)))
-    assert run(facts(model="qwen"), rules) == Route("sglang", "t")
-    assert run(facts(model="qwen"), rules[:1]) == Route("sglang", ONLY_CANDIDATE)
 
 
 # While engines have not told their models yet.

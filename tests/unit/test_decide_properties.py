@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen_router.config import Condition, Lookup, Prefer, Refuse, Rule, Split
-from routegen_router.decide import END, MODEL, ONLY_CANDIDATE, Facts, Route, Step, decide
+from routegen_router.decide import END, MODEL, ONLY_CANDIDATE, Route, Step, decide
+from routegen_router.request import Facts
+from routegen_router.rules import Prefer, Rule
+from routegen_router.when import Condition
 from support.policy import BACKENDS, BY_ENGINE, CHAIN, ENGINE, HEADER, OWNED_BY, config, facts, view
+from support.rules import any_rule, chains
 
 
 def test_the_trace_tells_every_step() -> None:
@@ -57,27 +59,8 @@ GOLD = Condition(pattern="gold-*", source=HEADER)
 NAMES = st.sampled_from(["vllm-a", "vllm-b", "sglang", "trtllm", "vllm", "nvidia", "nobody"])
 KNOWN = st.sampled_from(["vllm-a", "vllm-b", "sglang", "trtllm", "vllm", "nvidia"])
 WHENS = st.just(()) | st.sampled_from([(GOLD,), (Condition(pattern="llama*", attribute="model"),)])
-NEXT = st.sampled_from(["reject", "next"])
-RULES = st.one_of(
-    st.builds(Prefer, name=st.just("x"), names=st.lists(KNOWN, min_size=1, max_size=2).map(tuple), when=WHENS),
-    st.builds(
-        Lookup,
-        name=st.just("x"),
-        source=st.sampled_from([ENGINE, OWNED_BY, HEADER]),
-        on_unknown=NEXT,
-        on_mismatch=NEXT,
-        when=WHENS,
-    ),
-    st.builds(
-        Split,
-        name=st.just("x"),
-        weights=st.lists(st.tuples(KNOWN, st.sampled_from([0, 1, 50.5])), min_size=1, max_size=3).map(tuple),
-        sticky_by=st.none() | st.just(HEADER),
-        when=WHENS,
-    ),
-    st.builds(Refuse, name=st.just("x"), message=st.just("no"), when=WHENS),
-)
-CHAINS = st.lists(RULES, max_size=5).map(lambda rules: tuple(renamed(rules)))
+RULES = any_rule(KNOWN, st.sampled_from([ENGINE, OWNED_BY, HEADER]), WHENS)
+CHAINS = chains(RULES)
 REQUESTS = st.builds(
     facts,
     engine=st.none() | NAMES,
@@ -85,11 +68,6 @@ REQUESTS = st.builds(
     model=st.none() | st.sampled_from(["llama", "llama-x", "qwen", "mistral", "big", "gpt-5"]),
     header=st.none() | NAMES | st.just("gold-7"),
 )
-
-
-def renamed(rules: list[Rule]) -> Iterable[Rule]:
-    """Each rule with a name of its own."""
-    return [msgspec.structs.replace(rule, name=f"{type(rule).__name__}-{index}") for index, rule in enumerate(rules)]
 
 
 @given(REQUESTS, CHAINS, st.floats(0, 1, exclude_max=True), st.sets(st.sampled_from([one.name for one in BACKENDS])))

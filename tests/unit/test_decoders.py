@@ -21,7 +21,9 @@ RACE = """
 import os, sys, threading
 from routegen_router.ask import read_list
 from routegen_router.body import BodyReader
-from routegen_router.config import Config, Lookup, Source, load, dump
+from routegen_router.config import Config, load, dump
+from routegen_router.rules import Lookup
+from routegen_router.request import Source
 from routegen_router.status import read_status
 
 config = Config(

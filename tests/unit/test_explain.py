@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen import plan as ir
 from routegen.commands.explain import command
 from routegen.common.problems import UserError
 from routegen.compile import compile_text
@@ -22,6 +21,8 @@ from routegen.explain.text import as_json, as_text
 from routegen_router.admission import Admission
 from routegen_router.ask import PollError
 from routegen_router.models import Answer
+from routegen_router.request import Source
+from routegen_router.rules import Lookup
 from routegen_router.stream import Body, Headers, Policy, Routed, Stream
 
 ROUTES = """
@@ -199,7 +200,7 @@ def test_headers_choose_as_they_do_in_the_router() -> None:
 
 
 def test_a_plan_that_no_router_would_load_is_refused() -> None:
-    plan = replace(PLAN, rules=(ir.Lookup("r", ir.Source(body=("model", "x"))),))
+    plan = replace(PLAN, rules=(Lookup(name="r", source=Source(body=("model", "x"))),))
     with pytest.raises(UserError, match="can't be text and also hold"):
         explain(plan, KNOWN, Request("POST", PATH), lambda: 0.0)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from routegen import plan as ir
 from routegen.emit.router_config import router_config
 from routegen.pipeline import render
-from routegen_router.decide import Facts, Route, decide
+from routegen_router.decide import Route, decide
+from routegen_router.request import Facts
 from support.gateway_api import Answered, Fault, Forwarded, Request, SimulatedGateway
 from support.plans import PATHS, plans, with_gateway, with_router
 from support.policy import view

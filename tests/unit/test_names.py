@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from routegen.cli import cli
 from routegen.compile import compile_text
 from routegen.compile.advice import FAMILIES, advice, claimed
-from routegen_router.config import Backend, Lookup, Models, Poll, Prefer, Refuse, Rule, Source, Split
+from routegen_router.config import Backend, Models, Poll
 from routegen_router.decide import Route, decide
 from routegen_router.models import Answer
 from routegen_router.poller import Registry
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, NoRoute, Prefer, Rule, Split
 from support.engines import engine, serving
 from support.policy import ENGINE, EVEN, HEADER, OWNED_BY, answer, backend, config, facts, refused, run, view
 from support.router import router_config
@@ -34,7 +36,7 @@ LATER: st.SearchStrategy[list[Rule]] = st.lists(
     st.builds(Prefer, name=st.just("x"), names=st.lists(NAMES, min_size=1, max_size=2).map(tuple))
     | st.builds(Lookup, name=st.just("x"), source=st.just(OWNED_BY), on_unknown=st.just("next"))
     | st.builds(Split, name=st.just("x"), weights=st.lists(st.tuples(NAMES, st.just(1)), min_size=1).map(tuple))
-    | st.builds(Refuse, name=st.just("x"), message=st.just("no")),
+    | st.builds(NoRoute, name=st.just("x"), message=st.just("no")),
     max_size=3,
 )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
 from routegen_router import config
-from routegen_router.config import Backend, Condition, Config, Lookup, Models, Poll, Prefer, Refuse, Source, Split
+from routegen_router.config import Backend, Config, Models, Poll
+from routegen_router.request import Source
+from routegen_router.rules import Lookup, NoRoute, Prefer, Split
+from routegen_router.when import Condition
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -79,7 +82,7 @@ def test_everything_that_routes_yaml_says_about_choosing_reaches_the_router() ->
                 sticky_by=Source(header="x-session-id"),
                 when=(Condition(pattern="m", attribute="model"),),
             ),
-            Refuse(name="reject", message="Nobody is left."),
+            NoRoute(name="reject", message="Nobody is left."),
         ),
     )
     assert made == expected

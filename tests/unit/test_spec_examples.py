@@ -14,7 +14,8 @@ import pytest
 from routegen.emit.router_config import router_config
 from routegen.pipeline import read_plan
 from routegen_router.config import Config
-from routegen_router.decide import Facts, Route, decide
+from routegen_router.decide import Route, decide
+from routegen_router.request import Facts
 from support.policy import view
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"

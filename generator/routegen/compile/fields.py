@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routegen.common.positions import Path
+from routegen.compile import values
 from routegen.compile.names import Findings
 from routegen.compile.units import field_path
-from routegen.plan import FieldPath
 from routegen.spec.models import Spec
-from routegen.spec.rules import BodyRule, SplitRule
-
-_MODEL: FieldPath = ("model",)
+from routegen_router.request import MODEL, FieldPath
 
 
 def check_fields(spec: Spec, findings: Findings) -> None:
@@ -20,7 +18,7 @@ def check_fields(spec: Spec, findings: Findings) -> None:
     A field is text; one that another rule reads something *in* would have to be an object too. The router finds
     fields by their names as JSON writes them, so a name that needs escapes isn't found.
     """
-    read: dict[FieldPath, str] = {_MODEL: "model"}
+    read: dict[FieldPath, str] = {MODEL: "model"}
     for where, text in _fields(spec):
         path = field_path(text)
         if any('"' in key or "\\" in key or not key.isprintable() for key in path):
@@ -37,10 +35,6 @@ def check_fields(spec: Spec, findings: Findings) -> None:
 def _fields(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Where a field stands in routes.yaml, and the field."""
     for index, rule in enumerate(spec.rules or ()):
-        path: Path = ("spec", "rules", index)
-        if rule.when is not None:
-            yield from (((*path, "when", "body", name), name) for name in rule.when.body)
-        if isinstance(rule, BodyRule):
-            yield (*path, "body"), rule.body
-        if isinstance(rule, SplitRule) and rule.sticky_by is not None and rule.sticky_by.body is not None:
-            yield (*path, "stickyBy", "body"), rule.sticky_by.body
+        for where, source in values.sources(rule, ("spec", "rules", index)):
+            if source.body is not None:
+                yield where, source.body

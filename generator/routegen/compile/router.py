@@ -6,9 +6,10 @@ from routegen.common.addresses import host_port, is_ip
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import is_size, seconds, size
-from routegen.plan import Models, Router
+from routegen.plan import Router
 from routegen.spec.models import RouterSpec, Spec
 from routegen.targets import Target
+from routegen_router.config import Models
 
 
 def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
@@ -49,7 +50,7 @@ def compile_models(spec: Spec, findings: Findings) -> Models:
         findings.add((*path, "timeout"), "must be more than nothing")
     if interval < timeout:
         findings.add((*path, "interval"), f"{poll.interval} is shorter than timeout ({poll.timeout})")
-    return Models(interval, timeout, spec.models.unknown)
+    return Models(interval=interval, timeout=timeout, unknown=spec.models.unknown)
 
 
 def _is_dns(address: str) -> bool:

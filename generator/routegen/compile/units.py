@@ -6,7 +6,7 @@ import re
 from hashlib import md5
 from typing import Final
 
-from routegen.plan import FieldPath
+from routegen_router.request import FieldPath
 
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _BYTES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {

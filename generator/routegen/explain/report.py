@@ -19,8 +19,10 @@ from routegen.explain.knowledge import BackendKnowledge, Knowledge
 from routegen.plan import Plan
 from routegen_router import config as contract
 from routegen_router.admission import Admission
-from routegen_router.config import Config, FieldPath
-from routegen_router.decide import Draw, Step
+from routegen_router.config import Config
+from routegen_router.decide import Step
+from routegen_router.request import FieldPath
+from routegen_router.standing import Draw
 from routegen_router.stream import Answer, Body, Continue, Headers, Policy, Routed, Stream
 
 PASSTHROUGH: Final = "passthrough"
@@ -175,12 +177,12 @@ def _remedy(knowledge: Knowledge, outcome: Routed | Answer) -> tuple[str, ...]:
 def _misspelt(config: Config, request: Request) -> Iterator[str]:
     """Names in the request that look like ones that rules read, and aren't."""
     names = [name.lower() for name, _ in request.headers]
-    yield from _lookalikes("header", names, contract.read_headers(config))
+    yield from _lookalikes("header", names, contract.reads(config.rules).headers)
     try:
         document = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
         return
-    yield from _misspelt_fields(document, (), contract.read_fields(config))
+    yield from _misspelt_fields(document, (), contract.reads(config.rules).fields)
 
 
 def _misspelt_fields(document: Any, above: FieldPath, fields: Collection[FieldPath]) -> Iterator[str]:

@@ -7,7 +7,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from routegen.plan import Backend, FieldPath, Lookup, Plan, Split
+from routegen.plan import Backend, Plan
+from routegen_router.request import FieldPath
+from routegen_router.rules import Lookup, Split
 
 CHAT = "/v1/chat/completions"
 

@@ -15,14 +15,13 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from routegen.common.problems import UserError
-from routegen.emit.router_config import router_config
 from routegen.local.access import Access
 from routegen.local.children import Child
 from routegen.local.envoy_process import EnvoyProcess
 from routegen.local.router_process import RouterProcess, config_of
 from routegen.local.workdir import Workdir
 from routegen.plan import Listener, Plan
-from routegen_router.config import read_headers
+from routegen_router.config import reads
 
 LOOPBACK: Final = "127.0.0.1"
 POLL: Final = 2.0
@@ -176,10 +175,6 @@ def _fixed(old: Plan, new: Plan) -> str:
         "spec.routingHeader": old.routing_header != new.routing_header,
         "spec.maxBodyBytes": old.max_body_bytes != new.max_body_bytes,
         "spec.passthrough": old.passthrough != new.passthrough,
-        "the set of headers that rules read": _read_headers(old) != _read_headers(new),
+        "the set of headers that rules read": reads(old.rules).headers != reads(new.rules).headers,
     }
     return ", ".join(name for name, differs in what.items() if differs) or "what the listener is made of"
-
-
-def _read_headers(plan: Plan) -> frozenset[str]:
-    return read_headers(router_config(plan))

@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 from routegen.distribution import ROUTER_IMAGE
 from routegen.spec.backends import BackendSpec
 from routegen.spec.base import Model, other_form
-from routegen.spec.rules import RuleSpec
+from routegen.spec.rules import AnyRule
 from routegen.spec.scalars import (
     Duration,
     HeaderName,
@@ -185,7 +185,7 @@ class Spec(Model):
     max_body_bytes: Size = Field("32Mi", description="The largest request body; a larger one is 413.")
     models: ModelsSpec = Field(ModelsSpec(), description="The model registry's settings.")
     backends: dict[Label, BackendSpec] = Field(min_length=1, description="Name -> one place a request can go.")
-    rules: list[RuleSpec] | None = Field(
+    rules: list[AnyRule] | None = Field(
         None,
         min_length=1,
         description="The chain that chooses the backend; default: by `inference_server`, by `owned_by`, else an even "

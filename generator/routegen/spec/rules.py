@@ -1,16 +1,19 @@
-"""The rules of routes.yaml: one model for each verb."""
+"""The rules of routes.yaml as models, made from the rules' own classes: one for each verb."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, create_model
 
 from routegen.spec.base import Model, OneOf
-from routegen.spec.scalars import BodyPath, HeaderName, Pattern, RuleName, Text, Weight
-
-VERBS: Final = ("body", "header", "prefer", "split", "reject")
-"""The keys of which every rule has exactly one."""
+from routegen.spec.scalars import BodyPath, HeaderName, Pattern, RuleName, Text
+from routegen_router.request import Source
+from routegen_router.rules import BUILT_IN
+from routegen_router.rules import describe as rules
+from routegen_router.standing import Name
 
 
 class SourceSpec(OneOf):
@@ -31,54 +34,79 @@ class WhenSpec(Model):
     path: Pattern | None = Field(None, description="Text or glob that the request's path must match.")
 
 
-class _RuleSpec(Model):
+class RuleSpec(Model):
+    """What every rule may have; :func:`model` adds a verb's own keys."""
+
+    FORM: ClassVar[rules.Form]
+
     name: RuleName | None = Field(
         None, description="What metrics, logs and `explain` call the rule; default: made from its verb."
     )
     when: WhenSpec | None = Field(None, description="The rule applies only where these tests hold.")
 
-
-class _LookupSpec(_RuleSpec):
-    values: dict[str, Text] = Field(
-        {}, description="Value or glob -> name, first match wins; default: the value itself is the name."
-    )
-    on_unknown: Literal["reject", "next"] = Field("reject", description="What to do if the value names nothing.")
-    on_mismatch: Literal["reject", "next"] = Field(
-        "reject", description="What to do if the value names backends, none of which can take the request."
-    )
+    def given(self, field: rules.Field) -> Any:
+        """What the file gives for a field of the rule, or its default."""
+        return getattr(self, _attribute(field))
 
 
-class BodyRule(_LookupSpec):
-    """Keep the backends that a field of the body names."""
-
-    body: BodyPath = Field(description="The field: dotted path (`metadata.engine`) or JSON Pointer.")
-
-
-class HeaderRule(_LookupSpec):
-    """Keep the backends that a request header names."""
-
-    header: HeaderName = Field(description="The header's name.")
+FORMS: tuple[rules.Form, ...] = tuple(form for rule in BUILT_IN for form in rules.forms(rule))
+VERBS: tuple[str, ...] = tuple(form.verb.key for form in FORMS)
+"""The keys of which every rule has exactly one."""
 
 
-class PreferRule(_RuleSpec):
-    """Keep the backends that bear these names if one of them can take the request, else pass."""
+@cache
+def model(form: rules.Form) -> type[RuleSpec]:
+    """The model of the rules that are written with this verb.
 
-    prefer: list[Text] = Field(min_length=1, description="Names: backends or owners.")
+    :raises TypeError: a field's type is of no kind that routes.yaml has.
+    """
+    fields: dict[str, Any] = {}
+    for field in (form.value, *form.options):
+        part = form.verb.part if field is form.value else None
+        kind = {"body": BodyPath, "header": HeaderName}[part] if part is not None else written(field.kind)
+        default = ... if field.required else {} if rules.is_mapping(field.kind) else field.default
+        fields[_attribute(field)] = (kind, Field(default, alias=field.key, description=field.says))
+    title = f"{form.verb.key[0].upper()}{form.verb.key[1:]}Rule"
+    made = create_model(title, __base__=RuleSpec, __doc__=form.sentence, **fields)
+    made.FORM = form
+    return made
 
 
-class SplitRule(_RuleSpec):
-    """Choose a backend by weight."""
+def written(kind: Any) -> Any:
+    """The type of what stands in the file for a field of a rule."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind == Name:
+        return Text
+    if origin is Annotated:
+        return Annotated[written(arguments[0]), Field(**_limits(arguments[1:]))]
+    if rules.is_mapping(kind):
+        _, value = get_args(arguments[0])
+        return dict[str, written(value)]  # type: ignore[misc]  # made when the program runs
+    if origin is tuple and arguments[1:] == (...,):
+        return list[written(arguments[0])]  # type: ignore[misc]  # made when the program runs
+    if type(None) in arguments:
+        return written(arguments[0]) | None
+    if kind is Source:
+        return SourceSpec
+    if kind is str:
+        return Text
+    if kind in {bool, int, float} or origin is Literal:
+        return kind
+    raise TypeError(f"routes.yaml can't hold a {kind}")
 
-    split: dict[str, Weight] = Field(min_length=1, description="Name -> weight; weights are relative to each other.")
-    sticky_by: SourceSpec | None = Field(
-        None, description="The same value gets the same backend; where it is absent the choice is random."
-    )
+
+def _limits(marks: Sequence[Any]) -> dict[str, Any]:
+    """What ``msgspec.Meta`` says, in pydantic's words."""
+    found: dict[str, Any] = {}
+    for mark in marks:
+        given = {name: getattr(mark, name) for name in ("ge", "gt", "le", "lt", "min_length", "max_length")}
+        found |= {name: value for name, value in given.items() if value is not None}
+    return found | ({"allow_inf_nan": False} if found.keys() & {"ge", "gt", "le", "lt"} else {})
 
 
-class RejectRule(_RuleSpec):
-    """Refuse the request with 400 `no_route`."""
-
-    reject: Text = Field(description="The error message for the client.")
+def _attribute(field: rules.Field) -> str:
+    """What a field is called in the model: nothing that pydantic's own methods are called."""
+    return f"given_{field.name}"
 
 
 def verbs_of(value: Any) -> list[str]:
@@ -88,16 +116,7 @@ def verbs_of(value: Any) -> list[str]:
 
 def verbs_that_take(key: str) -> tuple[str, ...]:
     """The verbs whose rules know ``key``, which is not itself a verb."""
-    models: dict[str, type[_RuleSpec]] = {
-        "body": BodyRule,
-        "header": HeaderRule,
-        "prefer": PreferRule,
-        "split": SplitRule,
-        "reject": RejectRule,
-    }
-    return tuple(
-        verb for verb, model in models.items() if key in {field.alias for field in model.model_fields.values()}
-    )
+    return tuple(form.verb.key for form in FORMS if key in {field.alias for field in model(form).model_fields.values()})
 
 
 def _verb(value: Any) -> str | None:
@@ -105,11 +124,14 @@ def _verb(value: Any) -> str | None:
     return f"<{verbs[0]}>" if len(verbs) == 1 else None
 
 
-RuleSpec = Annotated[
-    Annotated[BodyRule, Tag("<body>")]
-    | Annotated[HeaderRule, Tag("<header>")]
-    | Annotated[PreferRule, Tag("<prefer>")]
-    | Annotated[SplitRule, Tag("<split>")]
-    | Annotated[RejectRule, Tag("<reject>")],
-    Discriminator(_verb),
-]
+def any_rule(forms: Sequence[rules.Form] = FORMS) -> Any:
+    """The type of one entry of ``rules``: a model for each of these verbs, told apart by the verb."""
+    members = tuple(Annotated[model(form), Tag(f"<{form.verb.key}>")] for form in forms)
+    return Annotated[Union[members], Discriminator(_verb)]  # noqa: UP007 - the members are known only here
+
+
+if TYPE_CHECKING:
+    AnyRule = RuleSpec
+else:
+    AnyRule = any_rule()
+    """One entry of ``rules``."""

@@ -14,9 +14,8 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
 from routegen.emit import limits
-from routegen.emit.router_config import router_config
 from routegen.plan import Plan
-from routegen_router.config import read_headers
+from routegen_router.config import reads
 
 from . import names
 from .messages import exact, one_of, packed, seconds
@@ -42,7 +41,7 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
     """
     skip, none = ext_proc.ProcessingModeHeaderSendMode.SKIP, ext_proc.ProcessingModeBodySendMode.NONE
     allowed = sorted({*ANSWER_HEADERS, plan.routing_header})
-    forwarded = (*FORWARDED_HEADERS, *sorted(read_headers(router_config(plan)) - {*FORWARDED_HEADERS}))
+    forwarded = (*FORWARDED_HEADERS, *sorted(reads(plan.rules).headers - {*FORWARDED_HEADERS}))
     config = ext_proc.ExternalProcessor(
         grpc_service=core.GrpcService(
             envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=names.ROUTER_CLUSTER),

@@ -1,0 +1,30 @@
+"""Backends as the router's configuration says them: where a request can go, and how an engine is asked."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Poll(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to ask one engine which models it serves."""
+
+    url: str
+    """The engine's own model list, such as ``http://10.0.0.7:8000/v1/models``."""
+    server_name: str | None = None
+    """TLS server name to verify, where it differs from the URL's host."""
+    ca_file: str | None = None
+    """PEM file of the authorities to trust; ``None`` is the system's."""
+    verify: bool = True
+    """False accepts any certificate."""
+
+
+class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One place a request can go."""
+
+    name: str
+    owner: str | None = None
+    """``owned_by``; ``None`` means: whatever the engine's own model list says."""
+    models: tuple[str, ...] = ()
+    """Models it is known to serve: ids or globs (``llama-8b-*``)."""
+    poll: Poll | None = None
+    """``None``: the engine is not asked; ``models`` is all there is to know."""

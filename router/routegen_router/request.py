@@ -1,0 +1,48 @@
+"""What a request says, as far as rules may ask, and where in it a value is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+FieldPath = tuple[str, ...]
+"""Object keys from the top of the body, such as ``("metadata", "engine")``."""
+
+MODEL: Final[FieldPath] = ("model",)
+"""The field that names the request's model."""
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where in a request a value is found: exactly one of the two is set."""
+
+    body: FieldPath | None = None
+    header: str | None = None
+    """Lower case."""
+
+    def __str__(self) -> str:
+        """As routes.yaml spells it: ``body: metadata.engine`` or ``header: x-engine``."""
+        return f"body: {'.'.join(self.body)}" if self.body is not None else f"header: {self.header}"
+
+    @property
+    def param(self) -> str:
+        """The ``param`` of an error: the body's dotted field, or the header's name."""
+        return ".".join(self.body) if self.body is not None else self.header or ""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What one request says."""
+
+    path: str
+    model: str | None
+    fields: Mapping[FieldPath, str]
+    """Values of the body's fields that rules name; absent ones (JSON ``null`` too) are missing here."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+
+    def read(self, source: Source) -> str | None:
+        """The value there; ``None`` where it is absent."""
+        if source.header is not None:
+            return self.headers.get(source.header)
+        return self.fields.get(source.body) if source.body is not None else None
