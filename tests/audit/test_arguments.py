@@ -9,7 +9,7 @@ import pytest
 
 from routegen.audit.engine import Engine
 from routegen.audit.engines import NAMES, kinds, parse_version
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.reading import parse_manifests
 from routegen.audit.workloads import find_engines
 

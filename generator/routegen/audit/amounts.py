@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from routegen.audit.engine import Engine, preset_fact
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.quantities import quantity
 from routegen.audit.reading import items, mapping
 

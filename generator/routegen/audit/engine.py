@@ -10,7 +10,7 @@ from typing import Any, Final
 from routegen.audit.arguments import CommandLine, Given
 from routegen.audit.engines import EngineKind, Version, parse_version
 from routegen.audit.environment import Environment
-from routegen.audit.findings import Fact, Place
+from routegen.audit.facts import Fact, Place
 from routegen.audit.reading import Manifest, items, mapping
 from routegen.common.positions import Path
 

@@ -1,14 +1,13 @@
-"""The words of the audit: a fact, the evidence, a finding, a rule."""
+"""The words of the audit: what a rule is, and what it finds."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
 
-if TYPE_CHECKING:
-    from routegen.audit.pairs import Pair
+from routegen.audit.facts import Fact, Place
+from routegen.audit.pairs import Pair
 
 
 class Severity(enum.IntEnum):
@@ -22,66 +21,6 @@ class Severity(enum.IntEnum):
     def word(self) -> str:
         """As users write and read it."""
         return self.name.lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands, or would stand."""
-
-    object: str
-    """Such as ``Deployment inference/vllm``."""
-    file: str
-    line: int
-    """From 1; 0 where no line is to blame (objects of a live cluster)."""
-    path: str
-    """Such as ``$.spec.template.spec.containers[0].args[2]``."""
-
-    def __str__(self) -> str:
-        """As users see it: ``vllm.yaml:12 $.spec.replicas``."""
-        return f"{self.file}:{self.line} {self.path}" if self.line else f"{self.file} {self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing about one engine: set, left to a default, or not to be told from the input."""
-
-    state: Literal["set", "default", "unknown"]
-    value: Any
-    """Comparable with the other engine's; ``None`` means "not there" and is a value like any other."""
-    place: Place
-    note: str = ""
-    """Where a default comes from, or why nothing can be told."""
-    token: str = ""
-    """What an unknown default depends on. Two unknown facts with one token are the same unknown value."""
-    text: str = ""
-    """How the value is written, where that reads better than the value."""
-    whole: bool = False
-    """The engine's command or environment as a whole can't be read; one finding says so for all its facts."""
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a value to reason about."""
-        return self.state != "unknown"
-
-    @property
-    def shown(self) -> str:
-        """For people."""
-        if self.state == "unknown":
-            return f"cannot tell: {self.note}"
-        if self.value is None or isinstance(self.value, bool):
-            text = {None: "not set", True: "on", False: "off"}[self.value]
-        else:
-            text = self.text or str(self.value) or '""'
-        return f"{text} ({self.note})" if self.note else text
-
-
-def compare(first: Fact, second: Fact) -> Literal["same", "different", "unknown"]:
-    """Whether two facts agree; "unknown" wherever that can't be told."""
-    if first.known and second.known:
-        return "same" if first.value == second.value else "different"
-    if not first.known and not second.known and first.token and first.token == second.token:
-        return "same"
-    return "unknown"
 
 
 @dataclass(frozen=True, slots=True)

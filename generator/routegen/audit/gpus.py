@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Literal
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.quantities import quantity
 from routegen.audit.reading import items, mapping
 

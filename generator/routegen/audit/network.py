@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.pairs import Pair, selects
 from routegen.audit.reading import Manifest, items, mapping
 

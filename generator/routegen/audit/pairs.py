@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from routegen.audit.engine import KSERVE, Engine
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.reading import Manifest, items, mapping
 from routegen.audit.storage import model
 from routegen.audit.workloads import workload_engines

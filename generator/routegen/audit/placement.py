@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.pairs import Pair, selects
 from routegen.audit.reading import dig, items, mapping
 

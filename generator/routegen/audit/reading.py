@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from routegen.audit.findings import Fact, Place
+from routegen.audit.facts import Fact, Place
 from routegen.common.positions import Document, Path, read_documents, render_path
 from routegen.common.problems import InputError, Problem
 

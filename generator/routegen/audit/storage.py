@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from routegen.audit.downloads import downloads
 from routegen.audit.engine import KSERVE, KSERVE_MODEL_DIR, Engine
-from routegen.audit.findings import Fact, Place
+from routegen.audit.facts import Fact, Place
 from routegen.audit.reading import is_on, items, mapping
 from routegen.common.positions import Path
 

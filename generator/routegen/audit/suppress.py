@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact, Finding
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Finding
 from routegen.audit.reading import mapping
 
 PREFIX = "ignore.routegen/"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from routegen.audit.engine import KSERVE, Engine
-from routegen.audit.findings import Fact
+from routegen.audit.facts import Fact
 from routegen.audit.gpus import is_gpu
 from routegen.audit.reading import items, mapping
 from routegen.audit.settings import Kind, public, understood

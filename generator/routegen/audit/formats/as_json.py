@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Finding, Place, Severity
+from routegen.audit.facts import Place
+from routegen.audit.findings import Finding, Severity
 from routegen.audit.report import Compared, Report
 
 SCHEMA_VERSION = 1

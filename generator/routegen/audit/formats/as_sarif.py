@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from routegen import __version__
-from routegen.audit.findings import Fact, Finding, Rule, Severity
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Finding, Rule, Severity
 from routegen.audit.report import Report
 from routegen.audit.rules import RULES
 

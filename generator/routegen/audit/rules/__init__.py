@@ -22,25 +22,23 @@ from routegen.audit.rules import (
     unread,
 )
 
+_ABOUT_ENGINES: Final = (
+    *gpu.RULES,
+    *gpu_memory.RULES,
+    *cpu_memory.RULES,
+    *placement.RULES,
+    *storage.RULES,
+    *model.RULES,
+    *behaviour.RULES,
+    *image.RULES,
+    *probes.RULES,
+    *network.RULES,
+    *identity.RULES,
+    *unread.RULES,
+)
+
 RULES: Final[tuple[Rule, ...]] = tuple(
-    sorted(
-        (
-            *gpu.RULES,
-            *gpu_memory.RULES,
-            *cpu_memory.RULES,
-            *placement.RULES,
-            *storage.RULES,
-            *model.RULES,
-            *behaviour.RULES,
-            *image.RULES,
-            *probes.RULES,
-            *network.RULES,
-            *identity.RULES,
-            *suppression.RULES,
-            *unread.RULES,
-        ),
-        key=lambda rule: rule.id,
-    )
+    sorted((*_ABOUT_ENGINES, *suppression.rules(_ABOUT_ENGINES)), key=lambda rule: rule.id)
 )
 
 BY_ID: Final[Mapping[str, Rule]] = {rule.id: rule for rule in RULES}

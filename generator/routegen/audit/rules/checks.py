@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact, Hit, compare
+from routegen.audit.facts import Fact, compare
+from routegen.audit.findings import Hit
 from routegen.audit.pairs import Pair
 
 

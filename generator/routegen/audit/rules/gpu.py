@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.gpus import gpu_requests, gpus
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement

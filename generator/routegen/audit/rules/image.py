@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routegen.audit.engine import Engine, split_image
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.rules.checks import unequal
 

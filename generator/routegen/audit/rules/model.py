@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.rules.checks import args_yaml, in_doubt, option_unequal, unequal
 from routegen.audit.storage import Model, model

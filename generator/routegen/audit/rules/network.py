@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routegen.audit.engine import KSERVE, KSERVE_PORT, Engine, kserve_labels
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number, services
 from routegen.audit.pairs import Pair, selects
 from routegen.audit.placement import placement

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import HOSTNAME, anti_affine, placement, required_labels
 from routegen.audit.reading import items

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from routegen.audit.engine import KSERVE, Engine
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number
 from routegen.audit.pairs import Pair
 from routegen.audit.reading import mapping

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from routegen.audit.engine import Engine
-from routegen.audit.findings import Fact, Hit, Severity, rule
+from routegen.audit.facts import Fact
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.placement import placement
 from routegen.audit.reading import items

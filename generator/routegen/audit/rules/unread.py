@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routegen.audit.findings import Hit, Severity, compare, rule
+from routegen.audit.facts import compare
+from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
 from routegen.audit.unread import unread
 
