@@ -13,7 +13,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up bench-demo benchmark test check format lint types contracts proto clean
+.PHONY: help setup demo up bench-demo benchmark benchmark-peers test check format lint types contracts proto clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -39,8 +39,11 @@ up: $(READY) ## Run the guide's example with mock engines until Ctrl-C
 bench-demo: $(READY) ## Measure mock engines of known latencies through a real Envoy; takes about four minutes
 	@$(BIN)/python benchmarks/bench_accuracy.py
 
-benchmark: $(READY) ## Measure what a request costs in the router, beside a bare floor
-	@$(BIN)/python benchmarks/router_cost.py
+benchmark: $(READY) ## Measure what a request costs in the router, beside a bare floor; needs Go
+	@$(BIN)/python benchmarks/router_cost.py $(ARGS)
+
+benchmark-peers: $(READY) ## The same beside whatever else routes by the body: BBR, vllm-router, smg, Envoy alone
+	@$(BIN)/python benchmarks/router_cost.py --peers $(ARGS)
 
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

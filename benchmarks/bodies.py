@@ -1,4 +1,7 @@
-"""Request bodies for the benchmarks: chat completions as clients send them, of given sizes."""
+"""Request bodies for the benchmarks: chat completions as clients send them, of given sizes and shapes.
+
+Every body names its engine twice, for routers by ``model`` and for routers by ``inference_server``.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,36 @@ import json
 
 KB = 1024
 MB = 1024 * KB
-BACKEND = "engine"
+ENGINES = ("alpha", "beta")
+"""Backends, and the models that routers by model know them by."""
 
 ENGLISH = "The quick brown fox jumps over the lazy dog and writes to the model about it. "
-CHINESE = "请用三句话概括下面的文章,然后列出最重要的五个观点。"
+SHAPES: dict[str, str] = {
+    "plain": ENGLISH,
+    "Chinese": "请用三句话概括下面的文章,然后列出最重要的五个观点。",
+    "escaped": 'def f(a, b):\n\tprint("a \\ b")\n\treturn {"é": "ü"}\n',
+}
+MANY = "many messages"
+"""A conversation: the text in messages of about half a kilobyte."""
+_TURN = 512
 
 
-def chat(size: int, text: str = ENGLISH) -> bytes:
-    """A request of ``size`` bytes whose prompt repeats ``text``; the engine is named after the prompt."""
+def chat(size: int, engine: str, shape: str = "plain") -> bytes:
+    """A request of exactly ``size`` bytes (at least 256), the engine is named after the prompt."""
+    escape = shape == "escaped"
+    prompts = (
+        ["@"] if shape != MANY else [ENGLISH * (_TURN // len(ENGLISH))] * max(0, (size - 256) // (_TURN + 32)) + ["@"]
+    )
     document = {
-        "model": "some-model",
-        "messages": [{"role": "system", "content": "You are helpful."}, {"role": "user", "content": "@"}],
-        "temperature": 0.7,
+        "model": engine,
+        "messages": [
+            {"role": "user" if number % 2 == 0 else "assistant", "content": text} for number, text in enumerate(prompts)
+        ],
         "max_tokens": 256,
-        "stream": True,
-        "inference_server": BACKEND,
+        "stream": False,
+        "inference_server": engine,
     }
     frame = json.dumps(document).encode()
     room = size - len(frame) + 1
-    unit = text.encode()
-    prompt = unit * (room // len(unit))
-    return frame.replace(b"@", prompt + b"." * (room - len(prompt)))
-
-
-BODIES: dict[str, bytes] = {
-    "1 KB": chat(KB),
-    "1 MB": chat(MB),
-    "1 MB, Chinese": chat(MB, CHINESE),
-}
+    unit = json.dumps(SHAPES.get(shape, ENGLISH), ensure_ascii=escape)[1:-1].encode()
+    return frame.replace(b'"@"', b'"' + unit * (room // len(unit)) + b"." * (room % len(unit)) + b'"')

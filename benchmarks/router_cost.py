@@ -1,170 +1,142 @@
-"""What a request costs in the router, beside a bare floor in the same run; its memory; and how fast routegen starts.
+"""What a request costs: the router beside a bare floor and beside Envoy alone, or (``--peers``) beside its peers.
 
-    .venv/bin/python benchmarks/router_cost.py [--quick] [--json FILE]
+    .venv/bin/python benchmarks/router_cost.py [--peers] [--quick] [--json FILE] [--publish]
 
-CPU time of the router's process is counted, not elapsed time, so that a busy machine does less harm; short rounds of
-the floor and of the router alternate, and medians are compared. docs/performance.md has figures and how to read them.
+CPU time of the processes is counted, not elapsed time, and short rounds of all setups alternate, so that a busy
+machine does less harm; it does some all the same, so the load average stands beside the figures. Engines and clients
+are a program in Go (``load/``), built at the first call. docs/performance.md has figures and how to read them.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from aiohttp import web
-from bodies import BODIES, MB
-from gateways import Arm, arms
+import go_programs
+import machine
+import ours
+import peers
+import processes
+import publish
+import report
+import rounds
+import starting
+from bodies import ENGINES, KB, MANY, MB
+from go_programs import MissingError
+from setups import Arm, Place, Setup
+from summary import summarise
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-CONCURRENCY = 8
-HELD = 32
-"""Bodies of 1 MB at the same time, for the peak of memory."""
-TARGETS = {"ratio at 1 KB": 1.3, "milliseconds a MB above the floor": 1.0, "peak megabytes": 120.0}
+ROUTER_SHAPES = {"plain": rounds.SIZES, "Chinese": (MB,)}
+PEER_SHAPES = {"plain": rounds.SIZES, "escaped": (32 * KB, MB), MANY: (32 * KB, MB)}
+FEWER = {"plain": (4 * KB, MB, 8 * MB), "escaped": (MB,)}
 
 
-async def main() -> None:
+def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Measure the router's cost beside a bare floor.")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the requests: does it run at all?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    options = parser.parse_args()
-    share = 10 if options.quick else 1
-    runner, port = await engine()
-    with tempfile.TemporaryDirectory(prefix="routegen-bench-") as scratch, arms(port, Path(scratch)) as (floor, router):
-        timeout = aiohttp.ClientTimeout(total=60)
-        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
-            cost = {
-                name: await compare(session, floor, router, body, 200 if len(body) < MB else 30, 40 // share)
-                for name, body in BODIES.items()
-            }
-    with tempfile.TemporaryDirectory(prefix="routegen-bench-") as scratch, arms(port, Path(scratch)) as fresh:
-        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
-            memory = {arm.name: await peak(session, arm, rounds=max(20 // share, 2)) for arm in fresh}
-    await runner.cleanup()
-    figures = {"cost": cost, "memory": memory, "start": start(max(20 // share, 3))}
-    show(figures)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    options = _options()
+    try:
+        program = go_programs.load()
+    except MissingError as error:
+        print(f"The load generator {error}. Nothing was measured.", file=sys.stderr)
+        return 1
+    wanted: tuple[Setup, ...] = (peers.ALONE, *ours.SETUPS)
+    if options.peers:
+        wanted += (*ours.MORE, *peers.SETUPS)
+        shapes, count = (FEWER, 2) if options.quick else (PEER_SHAPES, 6)
+    else:
+        shapes, count = (ROUTER_SHAPES, 2 if options.quick else 12)
+    figures = run(program, wanted, rounds.cells(shapes), options.rounds or count, every_round=options.json)
+    if not options.peers:
+        figures["start"] = starting.measure(3 if options.quick else 15)
+    print(report.heading(figures), report.peers(figures) if options.peers else report.cost(figures), sep="\n\n")
+    if not options.peers:
+        print(f"\n{report.start(figures)}")
+    if options.publish:
+        publish.keep("peers" if options.peers else "router", figures)
+    return 0
 
 
-async def engine() -> tuple[web.AppRunner, int]:
-    """An engine that reads the body and says ok."""
-
-    async def answer(request: web.Request) -> web.Response:
-        await request.read()
-        return web.Response(text="ok")
-
-    app = web.Application(client_max_size=64 * MB)
-    app.router.add_post("/{path:.*}", answer)
-    app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    return runner, runner.addresses[0][1]
-
-
-async def send(session: aiohttp.ClientSession, url: str, body: bytes, requests: int, concurrency: int) -> None:
-    """Send requests from ``concurrency`` clients, each after its last one's answer."""
-    left = iter(range(requests))
-
-    async def client() -> None:
-        for _ in left:
-            async with session.post(url, data=body, headers={"content-type": "application/json"}) as response:
-                if (response.status, await response.text()) != (200, "ok"):
-                    raise RuntimeError(f"{url} answered {response.status}")
-
-    await asyncio.gather(*(client() for _ in range(concurrency)))
-
-
-async def compare(
-    session: aiohttp.ClientSession, floor: Arm, router: Arm, body: bytes, requests: int, rounds: int
+def run(
+    program: Path, wanted: tuple[Setup, ...], cells: list[rounds.Cell], count: int, *, every_round: Path | None
 ) -> dict[str, Any]:
-    """CPU milliseconds a request of both, by rounds that alternate; the first of each is not counted."""
-    spent: dict[str, list[float]] = {"floor": [], "router": []}
-    for number in range(rounds + 1):
-        for arm in (floor, router) if number % 2 else (router, floor):
-            before = arm.cpu()
-            await send(session, arm.url, body, requests, CONCURRENCY)
-            spent[arm.name].append((arm.cpu() - before) / requests * 1000)
-    medians = {name: statistics.median(values[1:]) for name, values in spent.items()}
+    """Start the setups, measure, and summarise.
+
+    :param every_round: a file for every round's figures.
+    """
+    before = machine.load()
+    with tempfile.TemporaryDirectory(prefix="routegen-benchmark-") as scratch, ExitStack() as stack:
+        folder = Path(scratch)
+        place = Place(_engines(program, folder, stack), folder, stack)
+        sender = rounds.Sender(program, folder)
+        arms, missing = _start(wanted, place, sender)
+        kept = [(cell, rounds.measure(sender, arms, cell, count, _tell)) for cell in cells]
+    _tell("")
+    if every_round is not None:
+        told = [
+            {"size": cell.size, "shape": cell.shape, "at_once": cell.at_once, "setups": made} for cell, made in kept
+        ]
+        every_round.write_text(json.dumps(told, indent=1) + "\n")
     return {
-        "requests": requests,
-        "rounds": {name: values[1:] for name, values in spent.items()},
-        "median_ms": medians,
-        "ratio": medians["router"] / medians["floor"],
-        "above_ms": medians["router"] - medians["floor"],
-        "above_ms_a_mb": (medians["router"] - medians["floor"]) / (len(body) / MB),
+        "machine": machine.describe(),
+        "load": {"before": before, "after": machine.load()},
+        "rounds": count,
+        "legend": {setup.name: setup.what for setup in wanted if setup.name in arms},
+        "missing": missing,
+        "cells": [
+            {"size": cell.size, "shape": cell.shape, "at_once": cell.at_once, "setups": summarise(made)}
+            for cell, made in kept
+        ],
     }
 
 
-async def peak(session: aiohttp.ClientSession, arm: Arm, rounds: int) -> dict[str, float]:
-    """Resident megabytes: before, and at most while 32 bodies of 1 MB come at the same time, again and again."""
-    arm.forget_peak()
-    before = arm.memory("VmRSS")
-    await send(session, arm.url, BODIES["1 MB"], HELD * rounds, HELD)
-    return {"before_mb": before, "peak_mb": arm.memory("VmHWM")}
+def _start(wanted: tuple[Setup, ...], place: Place, sender: rounds.Sender) -> tuple[dict[str, Arm], dict[str, str]]:
+    """All setups that can be had here, each seen to route; the others with the reason."""
+    arms: dict[str, Arm] = {}
+    missing: dict[str, str] = {}
+    for setup in wanted:
+        try:
+            arm = setup.start(place)
+        except (MissingError, TimeoutError) as error:
+            missing[setup.name] = str(error)
+            print(f"{setup.name} is left out: {error}", file=sys.stderr)
+            continue
+        sender.check(setup, arm)
+        arms[setup.name] = arm
+    return arms, missing
 
 
-def start(rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds to start and end, of bare Python and of routegen; medians of alternating rounds."""
-    routegen = str(Path(sys.executable).with_name("routegen"))
-    example = str(REPOSITORY / "examples" / "two-engines" / "routes.yaml")
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "routegen --help": [routegen, "--help"],
-        "routegen validate": [routegen, "validate", "-f", example],
-    }
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            taken[name].append(_run(command))
-    medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in taken.items()}
-    return {name: {"elapsed_ms": elapsed, "cpu_ms": cpu} for name, (elapsed, cpu) in medians.items()}
+def _engines(program: Path, folder: Path, stack: ExitStack) -> dict[str, int]:
+    ports = {engine: processes.free_port() for engine in ENGINES}
+    log = folder / "engines.log"
+    processes.start(stack, [str(program), "engines", *(f"{engine}={port}" for engine, port in ports.items())], log)
+    for port in ports.values():
+        processes.wait_for(port, log)
+    return ports
 
 
-def _run(command: list[str]) -> tuple[float, float]:
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return (time.perf_counter() - began) * 1000, (usage.ru_utime + usage.ru_stime) * 1000
+def _tell(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def show(figures: dict[str, Any]) -> None:
-    """Print the tables, and the targets beside what was measured."""
-    print(f"{'CPU a request':<16}{'floor':>10}{'router':>10}{'ratio':>8}{'above the floor':>18}")
-    for name, cost in figures["cost"].items():
-        floor, router = cost["median_ms"]["floor"], cost["median_ms"]["router"]
-        print(f"{name:<16}{floor:>7.3f} ms{router:>7.3f} ms{cost['ratio']:>8.2f}{cost['above_ms']:>15.3f} ms")
-    print(f"\n{'Resident':<16}{'before':>10}{f'peak, {HELD} bodies of 1 MB':>28}")
-    for name, memory in figures["memory"].items():
-        print(f"{name:<16}{memory['before_mb']:>7.0f} MB{memory['peak_mb']:>25.0f} MB")
-    print(f"\n{'Start':<20}{'elapsed':>10}{'CPU':>10}")
-    for name, taken in figures["start"].items():
-        print(f"{name:<20}{taken['elapsed_ms']:>7.0f} ms{taken['cpu_ms']:>7.0f} ms")
-    measured = {
-        "ratio at 1 KB": figures["cost"]["1 KB"]["ratio"],
-        "milliseconds a MB above the floor": figures["cost"]["1 MB"]["above_ms_a_mb"],
-        "peak megabytes": figures["memory"]["router"]["peak_mb"],
-    }
-    print("\nTargets")
-    for name, target in TARGETS.items():
-        verdict = "met" if measured[name] <= target else "MISSED"
-        print(f"{name:<36}{measured[name]:>8.2f}  at most {target:g}: {verdict}")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure what a request costs.")
+    parser.add_argument(
+        "--peers", action="store_true", help="beside whatever else routes by the body, as far as it is here"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds: does it run at all, and about how much is it?"
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds that count, in place of the usual number")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")
+    parser.add_argument("--publish", action="store_true", help="put the figures into docs/ and the README")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(main())

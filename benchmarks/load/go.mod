@@ -1,0 +1,3 @@
+module routegen/benchmarks/load
+
+go 1.21

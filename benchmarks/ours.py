@@ -1,0 +1,96 @@
+"""Setups with Envoy as routegen renders it: the router, and the floor under every router in Python."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import envoys
+from bodies import ENGINES
+from processes import Watched, free_port, start, wait_for
+from setups import Arm, Place, Setup
+
+from routegen.emit.envoy.bootstrap import static
+from routegen.emit.router_config import router_config
+from routegen.pipeline import read_plan
+from routegen_router import config
+
+HERE = Path(__file__).resolve().parent
+ROUTES = """
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {{name: benchmark}}
+spec:
+  gateway:
+    target: envoy
+    listeners: [{{name: http, port: {port}, address: 127.0.0.1}}]
+  router: {{addresses: [{addresses}], maxInflightBytes: 512Mi}}
+  backends:
+    alpha: {{endpoints: ["127.0.0.1:{alpha}"], ownedBy: vllm, models: [alpha, beta]}}
+    beta: {{endpoints: ["127.0.0.1:{beta}"], ownedBy: sglang, models: [alpha, beta]}}
+  rules:
+    - body: inference_server
+    - body: owned_by
+    - split: {{alpha: 50, beta: 50}}
+"""
+"""The guide's chain of rules; both engines serve both models, so the field chooses."""
+
+
+def floor(place: Place) -> Arm:
+    """Start an external processor that parses nothing; everything goes to the first engine."""
+    return _behind_envoy(place, "floor", 1, lambda address, _: [str(HERE / "floor.py"), address, ENGINES[0]])
+
+
+def router(place: Place, *, processes: int = 1, unix: bool = False, name: str = "routegen") -> Arm:
+    """Start the router with its defaults, a log line for each decision included."""
+    return _behind_envoy(
+        place,
+        name,
+        processes,
+        lambda address, settings: [
+            *("-m", "routegen_router", "--config", str(settings), "--listen", address, "--metrics", "")
+        ],
+        unix=unix,
+    )
+
+
+def _behind_envoy(
+    place: Place, name: str, processes: int, command: Callable[[str, Path], list[str]], *, unix: bool = False
+) -> Arm:
+    port = free_port()
+    addresses = [
+        f"unix:{place.folder / f'{name}-{number}.sock'}" if unix else f"127.0.0.1:{free_port()}"
+        for number in range(processes)
+    ]
+    routes = place.folder / f"{name}.yaml"
+    routes.write_text(
+        ROUTES.format(port=port, addresses=", ".join(f'"{address}"' for address in addresses), **place.engines)
+    )
+    plan = read_plan(routes)
+    settings = place.folder / f"{name}.json"
+    settings.write_bytes(config.dump(router_config(plan)))
+    started: list[Watched] = []
+    for number, address in enumerate(addresses):
+        log = place.folder / f"{name}-{number}.log"
+        started.append(start(place.stack, [sys.executable, *command(address, settings)], log))
+        if not unix:
+            wait_for(int(address.rpartition(":")[2]), log)
+    envoy = envoys.run(place, name, static(plan, admin=f"127.0.0.1:{free_port()}"), port)
+    return Arm(f"http://127.0.0.1:{port}{envoys.PATH}", (envoy,), tuple(started))
+
+
+SETUPS = (
+    Setup(
+        "floor", "a Python external processor on grpc.aio that parses, counts and logs nothing", floor, chooses=False
+    ),
+    Setup("routegen", "the router, one process, over TCP", router),
+)
+MORE = (
+    Setup("routegen, 2 processes", "two router processes", lambda place: router(place, processes=2, name="two")),
+    Setup(
+        "routegen, unix",
+        "the router, one process, over a Unix socket",
+        lambda place: router(place, unix=True, name="unix"),
+    ),
+)
