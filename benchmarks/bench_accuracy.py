@@ -22,6 +22,7 @@ from statistics import median
 
 from routegen.bench import analysis, arms, conduct, preflight, records
 from routegen.bench.design import Design, Load, Slo
+from routegen.bench.layout import Layout, lay_out
 from routegen.common.problems import UserError
 from routegen.pipeline import read_plan
 
@@ -93,9 +94,9 @@ def design(concurrency: int, requests: int, *, tokens: int, ramp: float) -> Desi
     )
 
 
-def measured(folder: Path, plan: Design, layout: arms.Layout) -> analysis.Analysis:
+def measured(folder: Path, plan: Design, parts: Layout) -> analysis.Analysis:
     """Run it and read it."""
-    records.create(folder, conduct.new_run(plan, layout))
+    records.create(folder, conduct.new_run(plan, parts))
     conduct.conduct(folder, lambda _: None)
     return analysis.analyse(records.read(folder))
 
@@ -144,7 +145,7 @@ def gateway(urls: Mapping[str, str]) -> Iterator[str]:
         url = f"http://127.0.0.1:{port}"
         for attempt in range(200):
             try:
-                preflight.find_model(arms.from_urls({"gateway": url}, MODEL), MODEL)
+                preflight.find_models(arms.from_urls({"gateway": url}, MODEL), None)
                 break
             except UserError:
                 if attempt == 199:  # noqa: PLR2004 - the last of them
@@ -160,7 +161,7 @@ def accuracy(folder: Path) -> bool:
         urls = {name: stack.enter_context(engine(name, told)) for name, told in ENGINES.items()}
         envoy = stack.enter_context(gateway(urls))
         found = arms.from_plan(read_plan(ROUTES), (), MODEL, way="both", gateway=envoy, urls=urls)
-        layout = arms.lay_out(found, mode="solo", control=False, cache="cold")
+        layout = lay_out(found, mode="solo", control=False, cache="cold")
         print(f"{'at once':>7}  {'arm':<15}{'metric':<20}{'told':>10}{'measured':>10}{'off':>9}")
         for concurrency in CONCURRENCIES:
             requests = max(3 * concurrency, 8)
@@ -195,7 +196,7 @@ def limits(folder: Path) -> None:
             assert running.stdout is not None
             url = f"http://127.0.0.1:{running.stdout.readline().strip()}"
             pair = arms.from_urls({"canned": url}, "mock-model")
-            layout = arms.lay_out(pair, mode="solo", control=True, cache="cold")
+            layout = lay_out(pair, mode="solo", control=True, cache="cold")
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             result = measured(folder / what, design(64, requests, tokens=tokens, ramp=0.0), layout)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)

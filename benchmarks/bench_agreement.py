@@ -18,6 +18,7 @@ from typing import Any
 from bench_accuracy import MODEL, TOLERANCE, Told, design, engine, measured
 
 from routegen.bench import arms
+from routegen.bench.layout import lay_out
 
 AIPERF = "aiperf==0.13.0"
 HOME = Path(__file__).resolve().parents[1] / ".tools" / "aiperf"
@@ -88,7 +89,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, engine("vllm", TOLD) as url:
         folder = Path(name)
         theirs = aiperf(programs, url, folder)
-        layout = arms.lay_out(arms.from_urls({"engine": url}, MODEL), mode="solo", control=True, cache="cold")
+        layout = lay_out(arms.from_urls({"engine": url}, MODEL), mode="solo", control=True, cache="cold")
         ours = measured(folder / "run", design(CONCURRENCY, REQUESTS, tokens=TOKENS, ramp=0.0), layout).arms[0]
     fine = True
     print(f"{'metric':<14}{'routegen':>10}{AIPERF:>16}{'apart':>9}")

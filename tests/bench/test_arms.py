@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from routegen.bench.arms import Layout, from_plan, from_urls, lay_out
+from routegen.bench.arms import from_plan, from_urls
+from routegen.bench.layout import Layout, lay_out
 from routegen.common.problems import UserError
 from routegen.compile import compile_text
 
@@ -77,6 +80,42 @@ def test_a_way_that_is_missing_is_said(names: list[str], way: str, gateway: str 
 def test_addresses_alone_make_direct_arms() -> None:
     arms = from_urls({"a": "http://127.0.0.1:1", "b": "http://127.0.0.1:2"}, "m")
     assert [(arm.name, arm.via, arm.inference_server) for arm in arms] == [("a", "direct", None), ("b", "direct", None)]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("http://10.0.0.1:8000", "http://10.0.0.1:8000"),
+        ("http://10.0.0.1:8000", "http://10.0.0.1:8000/"),
+        ("http://vllm", "http://VLLM.:80"),
+        ("https://vllm", "https://vllm:443"),
+        ("http://localhost:1", "http://127.0.0.1:1"),
+        ("http://localhost:1", "http://[::1]:1"),
+        ("http://[2001:db8::1]:1", "http://[2001:db8:0:0::1]:1"),
+    ],
+)
+def test_one_engine_under_two_names_is_refused(one: str, two: str) -> None:
+    with pytest.raises(UserError, match=rf'"a" and "b" are one engine: both are at {re.escape(one)}; .* --control'):
+        from_urls({"a": one, "b": two})
+
+
+@pytest.mark.parametrize("other", ["http://10.0.0.1:8001", "http://10.0.0.2:8000"])
+def test_two_engines_may_share_a_host_or_a_port(other: str) -> None:
+    assert len(from_urls({"a": "http://10.0.0.1:8000", "b": other})) == 2
+
+
+def test_an_adapter_may_be_held_against_its_base_on_one_engine() -> None:
+    url = "http://10.0.0.1:8000"
+    arms = from_urls({"base": url, "tuned": url}, models={"base": "m", "tuned": "m-lora"})
+    assert [arm.model for arm in arms] == ["m", "m-lora"]
+    with pytest.raises(UserError, match="one engine"):
+        from_urls({"base": url, "tuned": url}, models={"base": "m", "tuned": "m"})
+
+
+@pytest.mark.parametrize("way", ["gateway", "direct", "both"])
+def test_backends_of_one_engine_are_refused_on_every_way(way: str) -> None:
+    with pytest.raises(UserError, match=r'"vllm" and "sglang" are one engine: both are at http://\[::1\]:8002'):
+        plan_arms("vllm", "sglang", way=way, vllm="http://[::1]:8002")
 
 
 def test_one_at_a_time_every_arm_has_a_slot_and_is_compared_with_the_first() -> None:

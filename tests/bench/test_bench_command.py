@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import msgspec
 import pytest
@@ -33,29 +37,29 @@ def write(folder: Path, recorded: records.Recorded) -> None:
     records.append(folder, recorded.blocks)
 
 
+@contextmanager
+def engines_with(*options: str) -> Iterator[str]:
+    """A mock engine in a process of its own; its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "routegen.mock_engine", "--port", "0", *options], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[-1]
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
 @pytest.fixture(scope="module")
 def engines() -> Iterator[dict[str, str]]:
     """Two mock engines in processes of their own; name -> address."""
-    started = {
-        name: subprocess.Popen(
-            [sys.executable, "-m", "routegen.mock_engine", "--personality", name, "--port", "0", "--ttft", "0.01"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("vllm", "sglang")
-    }
-    try:
-        yield {
-            name: process.stdout.readline().split()[-1]
-            for name, process in started.items()
-            if process.stdout is not None
-        }
-    finally:
-        for process in started.values():
-            process.terminate()
-            process.wait(10)
-            if process.stdout is not None:
-                process.stdout.close()
+    with (
+        engines_with("--personality", "vllm", "--ttft", "0.01") as vllm,
+        engines_with("--personality", "sglang", "--ttft", "0.01") as sglang,
+    ):
+        yield {"vllm": vllm, "sglang": sglang}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,9 @@ def engines() -> Iterator[dict[str, str]]:
         (["--rate", "nan"], "--rate nan is no number of its own"),
         (["--timeout", "inf"], "--timeout inf is no number of its own"),
         (["--sampling", "model=gold"], '--sampling model: the bench sets "model" itself'),
+        (["--sampling", "stop=[1"], "--sampling stop=[1: starts like JSON and isn't"),
+        (["--model", "m", "--model", "n"], "--model names m and n; one engine's own model is --model NAME=MODEL"),
+        (["--url", "a=http://127.0.0.1:1", "--model", "b=m"], '--model: no engine is called "b"; known: a'),
         (["--margin", "3"], "3 is not between 0 and 100 %"),
         (["--margin", "much"], "neither a percentage (3%) nor a share"),
         (["--url", "vllm"], '"vllm" is not NAME=VALUE'),
@@ -98,7 +105,7 @@ def test_options_that_make_no_sense_are_refused_with_a_reason(
 
 
 def test_an_engine_that_is_not_there_is_named() -> None:
-    found = bench("--url", "a=http://127.0.0.1:9", "--url", "b=http://127.0.0.1:9")
+    found = bench("--url", "a=http://127.0.0.1:9", "--url", "b=http://127.0.0.1:19")
     assert isinstance(found.exception, UserError)
     assert "a does not answer at http://127.0.0.1:9" in str(found.exception)
 
@@ -108,6 +115,30 @@ def test_a_model_that_an_engine_does_not_serve_is_named(engines: dict[str, str],
     found = bench(*urls, "--model", "gold", "-o", str(tmp_path / "run"))
     assert 'vllm does not serve the model "gold"; it serves: mock-model' in str(found.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_engines_that_name_one_model_differently_are_compared_by_each_ones_name(tmp_path: Path) -> None:
+    with engines_with("--model", "one") as one, engines_with("--model", "two") as two:
+        urls = ["--url", f"a={one}", "--url", f"b={two}"]
+        found = bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "none"))
+        assert "or, where engines name it differently, --model NAME=MODEL for each (a: one; b: two)" in str(
+            found.exception
+        )
+        bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"), "--model", "a=one", "--model", "b=two")
+    recorded = records.read(tmp_path / "run")
+    assert [arm.model for arm in recorded.run.arms] == ["one", "two"]
+    assert {request.error for request in recorded.requests} == {None}
+
+
+def test_sampling_is_sent_as_the_json_it_is(engines: dict[str, str], tmp_path: Path) -> None:
+    urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
+    given = ("--sampling", 'stop=["a", "b"]', "--sampling", 'chat_template_kwargs={"enable_thinking": false}')
+    bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"), *given, "--sampling", "user=me")
+    received = json.loads(urlopen(f"{engines['vllm']}/_received?last=20").read())["requests"]
+    sent = json.loads(b64decode(next(one["body"]["base64"] for one in received[::-1] if one["method"] == "POST")))
+    assert sent["stop"] == ["a", "b"]
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+    assert sent["user"] == "me"
 
 
 def test_a_run_measures_every_block_and_reports_it(engines: dict[str, str], tmp_path: Path) -> None:

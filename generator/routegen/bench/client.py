@@ -8,7 +8,6 @@ no limit of 100 connections, no 64 KiB read buffer, no proxy from the environmen
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,7 +19,7 @@ import msgspec
 
 from routegen import __version__
 
-from . import sse
+from . import refusals, sse
 from .answers import SUCCESS, Ending, judge, repeats
 from .design import Arm, Design
 from .records import Clock, ErrorKind, Request
@@ -31,8 +30,6 @@ _KEEP_ALIVE: Final = 3.0
 """Seconds an idle connection is kept: less than uvicorn's 5, so that no request meets a closing connection."""
 _CONNECT: Final = 10.0
 """Seconds to open a connection."""
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_decode_anything: Final = msgspec.json.Decoder().decode
 _REFUSAL: Final = 64 * 2**10
 """Bytes of an error's body that are read."""
 
@@ -79,6 +76,8 @@ class Client:
     def __init__(self, arm: Arm, design: Design, clock: Clock, session: int, headers: Mapping[str, str]) -> None:
         self.arm = arm
         self._clock, self._session, self._timeout = clock, session, design.timeout
+        self.complaint: str | None = None
+        """The engine's own words about the last request that it refused; for people, never recorded."""
         self._asked = design.output_tokens if design.ignore_eos else None
         self._url = arm.url.rstrip("/") + design.path
         self._headers = {
@@ -132,7 +131,9 @@ class Client:
             if self.arm.routing_header is not None:
                 seen.backend = response.headers.get(self.arm.routing_header)
             if response.status != HTTPStatus.OK:
-                raise _Failed("status", _refusal(response.status, await response.content.read(_REFUSAL)))
+                document = await response.content.read(_REFUSAL)
+                self.complaint = refusals.complaint(document, sent=job.body, secret=self._headers.get("authorization"))
+                raise _Failed("status", refusals.in_short(response.status, document))
             if seen.backend is not None and seen.backend != self.arm.inference_server:
                 raise _Failed("wrong_engine", "the gateway names another backend")
             if response.content_type != "text/event-stream":
@@ -224,15 +225,6 @@ def _take(event: sse.Event, at: float, seen: _Seen) -> None:
 
 def _ending(seen: _Seen) -> Ending:
     return Ending(seen.finish, bool(seen.chunks), seen.usage.completion_tokens if seen.usage else None)
-
-
-def _refusal(status: int, document: bytes) -> str:
-    """``HTTP 400 unknown_inference_server``: the status, and the error's code where it is one of ours to repeat."""
-    try:
-        code = str(_decode_anything(document)["error"]["code"])
-    except (msgspec.MsgspecError, KeyError, TypeError):
-        code = ""
-    return f"HTTP {status} {code}" if _CODE.fullmatch(code) else f"HTTP {status}"
 
 
 def _rounded(seconds: float | None) -> float | None:

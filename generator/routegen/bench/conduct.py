@@ -17,8 +17,8 @@ from routegen import __version__
 from routegen.common.problems import UserError
 
 from . import records
-from .arms import Layout
 from .design import Design, Finding, Run
+from .layout import Layout
 from .progress import Event, decode
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -47,8 +47,8 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
     cache: Literal["cold", "warm", "as-is"]
     ignore_eos: bool
-    sampling: dict[str, float | int | str | bool]
-    """Sent alike to every arm: temperature, top_p, seed, …"""
+    sampling: dict[str, Any]
+    """JSON, sent alike to every arm: temperature, top_p, seed, …"""
     timeout: float
     """Seconds from sending to the end of the answer."""
     primary: str

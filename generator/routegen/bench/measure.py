@@ -86,7 +86,7 @@ class _Session:
             ended = self.clock.now()
         append(self.folder, [request for requests in answers for request in requests])
         for arm, requests in zip(slot, answers, strict=True):
-            _require_an_answer(arm, requests)
+            _require_an_answer(arm, requests, self.clients[arm].complaint)
         return Part(arms=slot, started=round(started, 6), ended=round(ended, 6))
 
     def _jobs(self, arm: str, block: int) -> list[Job]:
@@ -167,10 +167,11 @@ def _no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _require_an_answer(arm: str, requests: Sequence[Request]) -> None:
+def _require_an_answer(arm: str, requests: Sequence[Request], complaint: str | None) -> None:
     if requests and all(request.error is not None for request in requests):
         why = requests[0].detail or requests[0].error
-        raise UserError(f"{arm}: none of {len(requests)} requests was answered: {why}")
+        words = f'; it says: "{complaint}"' if complaint and requests[0].error == "status" else ""
+        raise UserError(f"{arm}: none of {len(requests)} requests was answered: {why}{words}")
 
 
 def _credentials(run: Run, environment: Mapping[str, str]) -> dict[str, str]:

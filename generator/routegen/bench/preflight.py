@@ -38,23 +38,32 @@ class _Models(msgspec.Struct):
 _decode_models: Final = msgspec.json.Decoder(_Models).decode
 
 
-def find_model(arms: Sequence[Arm], wanted: str | None, key: str | None = None) -> str:
-    """The model to measure: ``wanted``, else the only one that every arm's engine serves.
+def find_models(arms: Sequence[Arm], wanted: str | None, key: str | None = None) -> dict[str, str]:
+    """Arm -> the model to measure: its own, else ``wanted``, else the only one that every other arm's engine serves.
 
     :param key: the API key.
-    :raises UserError: an address doesn't answer, an engine doesn't serve ``wanted``, or the choice is not clear.
+    :raises UserError: an address doesn't answer or wants a key, an engine doesn't serve what it is to, or the choice
+        is not clear.
     """
     served = asyncio.run(_ask(arms, _headers(key)))
-    if wanted is not None:
-        for name, models in served.items():
-            if models and wanted not in models:
-                raise UserError(f'{name} does not serve the model "{wanted}"; it serves: {", ".join(models)}')
-        return wanted
+    chosen = {arm.name: arm.model or wanted or "" for arm in arms}
+    for name, model in chosen.items():
+        if model and served[name] and model not in served[name]:
+            raise UserError(f'{name} does not serve the model "{model}"; it serves: {", ".join(served[name])}')
+    if open_ := [name for name, model in chosen.items() if not model]:
+        common = _common({name: served[name] for name in open_})
+        chosen |= dict.fromkeys(open_, common)
+    return chosen
+
+
+def _common(served: Mapping[str, Sequence[str]]) -> str:
+    """The one model that all of them serve."""
     common = [model for model in next(iter(served.values())) if all(model in models for models in served.values())]
-    if len(common) != 1:
-        listed = "; ".join(f"{name}: {', '.join(models) or 'none listed'}" for name, models in served.items())
-        raise UserError(f"say which model to measure: --model MODEL ({listed})")
-    return common[0]
+    if len(common) == 1:
+        return common[0]
+    listed = "; ".join(f"{name}: {', '.join(models) or 'none listed'}" for name, models in served.items())
+    each = " or, where engines name it differently, --model NAME=MODEL for each" if not common else ""
+    raise UserError(f"say which model to measure: --model MODEL{each} ({listed})")
 
 
 def find_max_lengths(arms: Sequence[Arm], key: str | None = None) -> dict[str, int]:
@@ -100,6 +109,11 @@ async def _models(http: aiohttp.ClientSession, name: str, address: str) -> Seque
     url = address.rstrip("/") + "/v1/models"
     try:
         async with http.get(url) as response:
+            if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                raise UserError(
+                    f"{name} at {address} wants an API key (HTTP {response.status}): name the environment variable "
+                    "that holds the right one with --api-key-env VARIABLE"
+                )
             if response.status != HTTPStatus.OK:
                 return ()
             return _decode_models(await response.read()).data

@@ -16,13 +16,14 @@ import msgspec
 from routegen.common.problems import UserError
 
 from . import records
-from .arms import Way, from_plan, from_urls, lay_out
+from .arms import Way, from_plan, from_urls
 from .checks import LEAST_BLOCKS
 from .client import FIELDS
 from .conduct import new_run
 from .design import Arm, Design, Finding, Load, Slo
+from .layout import lay_out
 from .metrics import COMPARED
-from .preflight import find_max_lengths, find_model
+from .preflight import find_max_lengths, find_models
 
 CONFIDENCE = 0.95
 CONCURRENCY = 8
@@ -43,8 +44,8 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
     """
     design, arms = check(options)
     key = _key(options["api_key_env"])
-    model = find_model(arms, options["model"], key)
-    arms = [msgspec.structs.replace(arm, model=model) for arm in arms]
+    models = find_models(arms, _models(options["models"])[0], key)
+    arms = [msgspec.structs.replace(arm, model=models[arm.name]) for arm in arms]
     lengths = find_max_lengths(arms, key)
     arms = [msgspec.structs.replace(arm, max_length=lengths.get(arm.name)) for arm in arms]
     layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
@@ -54,13 +55,13 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
 
 
 def check(options: Mapping[str, Any]) -> tuple[Design, list[Arm]]:
-    """The design, and the arms without their model: all that can be said before anything is asked of the engines.
+    """The design, and the arms, most of them without their model: all that can be said before the engines are asked.
 
     :raises UsageError: the options contradict each other.
     :raises UserError: nothing can be compared.
     """
     design = design_of(options)
-    arms = _arms(options, _urls(options), "")
+    arms = _arms(options, _urls(options), _models(options["models"])[1])
     lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     return design, arms
 
@@ -153,18 +154,20 @@ def _slo(limits: Sequence[tuple[str, str]]) -> Slo:
     return Slo(**found)
 
 
-_decode_scalar: Final = msgspec.json.Decoder(float | int | str | bool).decode
+_decode_json: Final = msgspec.json.Decoder().decode
 
 
-def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, float | int | str | bool]:
+def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Values as JSON where they are JSON, else as text."""
-    found: dict[str, float | int | str | bool] = {}
+    found: dict[str, Any] = {}
     for name, text in values:
         if name in FIELDS:
             raise UsageError(f'--sampling {name}: the bench sets "{name}" itself')
         try:
-            found[name] = _decode_scalar(text)
+            found[name] = _decode_json(text)
         except msgspec.MsgspecError:
+            if text[:1] in "[{":
+                raise UsageError(f"--sampling {name}={text}: starts like JSON and isn't") from None
             found[name] = text
     return found
 
@@ -185,6 +188,15 @@ def _urls(options: Mapping[str, Any]) -> dict[str, str]:
     return urls
 
 
+def _models(values: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """The model of all engines, and those of single ones (``NAME=MODEL``)."""
+    own = dict(value.split("=", 1) for value in values if "=" in value)
+    common = [value for value in values if "=" not in value]
+    if len(common) > 1:
+        raise UsageError(f"--model names {common[0]} and {common[1]}; one engine's own model is --model NAME=MODEL")
+    return next(iter(common), None), own
+
+
 def _key(variable: str | None) -> str | None:
     if variable is None:
         return None
@@ -194,15 +206,18 @@ def _key(variable: str | None) -> str | None:
     return key
 
 
-def _arms(options: Mapping[str, Any], urls: Mapping[str, str], model: str) -> list[Arm]:
+def _arms(options: Mapping[str, Any], urls: Mapping[str, str], models: Mapping[str, str]) -> list[Arm]:
     source = routes_file(options)
     if source is None:
         if options["engines"]:
             raise UsageError("--engine names backends of a routes.yaml: add -f routes.yaml")
         if options["way"] not in {None, "direct"}:
             raise UsageError(f"--way {options['way']} needs a gateway: add -f routes.yaml --gateway URL")
-        return from_urls(urls, model)
+        if unknown := [name for name in models if name not in urls]:
+            raise UsageError(f'--model: no engine is called "{unknown[0]}"; known: {", ".join(urls)}')
+        return from_urls(urls, models=models)
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 
     way: Way = options["way"] or ("gateway" if options["gateway"] else "direct")
-    return from_plan(read_plan(source), options["engines"], model, way=way, gateway=options["gateway"], urls=urls)
+    plan = read_plan(source)
+    return from_plan(plan, options["engines"], way=way, gateway=options["gateway"], urls=urls, models=models)

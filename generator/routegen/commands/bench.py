@@ -81,7 +81,13 @@ _manifests = click.option(
 @click.option("--gateway", metavar="URL", help="The gateway's address; engines are picked by inference_server.")
 @click.option("--way", type=click.Choice(["gateway", "direct", "both"]), help="Default: gateway where one is named.")
 @click.option("--url", "urls", type=_Assignments(), multiple=True, help="An engine's own address; repeat.")
-@click.option("--model", metavar="MODEL", help="Default: the one model that all of them serve.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[NAME=]MODEL",
+    help="For all, or for the engine NAME; repeat. Default: the one that all of them serve.",
+)
 @click.option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds the API key.")
 @click.option("--mode", type=click.Choice(["solo", "together", "interference"]), default="solo", show_default=True)
 @click.option("--control", is_flag=True, help="Measure the first engine against itself too: the noise floor.")
@@ -99,7 +105,9 @@ _manifests = click.option(
 @click.option("--cache", type=click.Choice(["cold", "warm", "as-is"]), default="cold", show_default=True)
 @click.option("--completions", is_flag=True, help="Use /v1/completions, not /v1/chat/completions.")
 @click.option("--stop-at-eos", is_flag=True, help="Let answers end by themselves; compare per token then.")
-@click.option("--sampling", type=_Assignments(), multiple=True, help="Such as top_p=0.9; temperature is 0.")
+@click.option(
+    "--sampling", type=_Assignments(), multiple=True, help="Such as top_p=0.9; JSON is sent as it is. temperature is 0."
+)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300, show_default=True, help="Seconds.")
 @click.option(
     "--primary", metavar="METRIC", help="What the verdict is about. Default: e2e, or tpot with --stop-at-eos."
