@@ -14,7 +14,6 @@ from typing import Final
 from routegen import targets
 from routegen.common.problems import InputError, Problem, UserError
 from routegen.common.text import to_json, to_yaml
-from routegen.compile.advice import advice
 from routegen.plan import Plan
 from routegen.targets import Output, Rendered
 
@@ -27,17 +26,18 @@ class UnknownKindError(UserError):
     """A kind was asked for that the target doesn't make."""
 
 
-def read_plan(source: str | Path, target: str | None = None) -> Plan:
+def read_plan(source: str | Path, target: str | None = None, notices: list[Problem] | None = None) -> Plan:
     """Read a routes.yaml (``-``: standard input) and compile it.
 
     :param target: compile for this target in place of the file's own.
+    :param notices: collects what is no mistake and worth knowing, by line.
     :raises InputError: with all that is wrong in it.
     :raises UserError: there is no such file, or it can't be read.
     """
     from routegen.compile import compile_text  # noqa: PLC0415 - pydantic: not for `--help`
 
     name = "<stdin>" if str(source) == STDIN else str(source)
-    return compile_text(_decode(_read(source, name), name), name, target=target)
+    return compile_text(_decode(_read(source, name), name), name, target=target, notices=notices)
 
 
 def render(plan: Plan, only: Collection[str] = ()) -> Output:
@@ -45,17 +45,15 @@ def render(plan: Plan, only: Collection[str] = ()) -> Output:
 
     :param only: keep just these kinds, in any case; empty: all of them.
     :raises UnknownKindError: the target makes no document of such a kind.
-    :raises UserError: the plan has what the target can't do.
     """
     output = targets.find(plan.gateway.target).render(plan)
-    output = Output(output.documents, (*advice(plan), *output.notices))
     if not only:
         return output
     wanted = {kind.lower() for kind in only}
     known = {document.kind.lower(): document.kind for document in output.documents}
     if unknown := sorted(wanted - known.keys()):
         raise UnknownKindError(f"no document of kind {', '.join(unknown)}; this renders: {', '.join(known.values())}")
-    return Output(tuple(doc for doc in output.documents if doc.kind.lower() in wanted), output.notices)
+    return Output(tuple(doc for doc in output.documents if doc.kind.lower() in wanted))
 
 
 def to_text(documents: Iterable[Rendered]) -> str:

@@ -6,11 +6,13 @@ A case without such a folder is rendered for the target that its file names. Wha
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from routegen import pipeline
+from routegen.common.problems import Problem
 from support.golden import hold
 
 HERE = Path(__file__).parent
@@ -31,10 +33,11 @@ CASES = _cases()
 
 @pytest.mark.parametrize(("file", "target"), CASES, ids=[f"{file.parent.name}-{target}" for file, target in CASES])
 def test_a_routes_yaml_renders_to_exactly_these_documents(file: Path, target: str, *, update_golden: bool) -> None:
-    output = pipeline.render(pipeline.read_plan(file, target))
+    notices: list[Problem] = []
+    output = pipeline.render(pipeline.read_plan(file, target, notices))
     files = {document.filename: pipeline.file_text(document) for document in output.documents}
-    if output.notices:
-        files["notices.txt"] = "".join(f"{notice}\n" for notice in output.notices)
+    if notices:
+        files["notices.txt"] = "".join(f"{replace(notice, file=file.name)}\n" for notice in notices)
     hold(file.parent / target, files, update=update_golden)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from routegen import pipeline
+from routegen.targets import TARGETS, find
 from support.command import ROUTEGEN
 from support.crds import problems
 from support.golden import hold
@@ -16,7 +17,6 @@ from support.golden import hold
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 EXAMPLES = sorted(ROOT.glob("examples/*/routes.yaml"))
-TARGETS = ("envoy", "envoy-gateway")
 
 
 def rendered(file: Path, target: str) -> dict[str, str]:
@@ -41,16 +41,19 @@ def test_manifests_are_what_the_examples_render_to(target: str, *, update_golden
 
 
 CASES = [
-    *EXAMPLES,
-    *(file for file in sorted(HERE.glob("*/routes.yaml")) if pipeline.read_plan(file).gateway.target != "envoy"),
+    *((file, target) for file in EXAMPLES for target in TARGETS),
+    *((file, pipeline.read_plan(file).gateway.target) for file in sorted(HERE.glob("*/routes.yaml"))),
 ]
 
 
-@pytest.mark.parametrize("file", CASES, ids=lambda file: f"{file.parent.parent.name}-{file.parent.name}")
-def test_every_rendered_object_is_valid(file: Path) -> None:
-    documents = pipeline.render(pipeline.read_plan(file, "envoy-gateway")).documents
-    assert {f"{document.kind}/{document.name}": problems(document.document) for document in documents} == {
-        f"{document.kind}/{document.name}": [] for document in documents
+@pytest.mark.parametrize(("file", "target"), CASES, ids=[f"{file.parent.name}-{target}" for file, target in CASES])
+def test_every_rendered_object_is_valid(file: Path, target: str) -> None:
+    """Files for other programs than Kubernetes' are checked by those: tests/envoy/test_validate.py."""
+    documents = pipeline.render(pipeline.read_plan(file, target)).documents
+    objects = [document for document in documents if "apiVersion" in document.document]
+    assert objects or not find(target).capabilities.creates_gateway
+    assert {f"{document.kind}/{document.name}": problems(document.document) for document in objects} == {
+        f"{document.kind}/{document.name}": [] for document in objects
     }
 
 

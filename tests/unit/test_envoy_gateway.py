@@ -6,17 +6,21 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen import plan as ir
-from routegen.common.problems import UserError
 from routegen.common.text import to_yaml
 from routegen.emit.kubernetes.objects import child_name, quantity
 from routegen.pipeline import render
 from routegen.targets import Output
+from routegen.targets.envoy_gateway import EnvoyGateway
 from support.plans import SGLANG, TWO_ENGINES, VLLM, plans, with_gateway, with_router
+
+
+def said(plan: ir.Plan) -> list[str]:
+    """What the person who renders is told."""
+    return [remark.message for remark in EnvoyGateway().examine(plan)]
 
 
 def named(output: Output, kind: str) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def test_somebody_elses_gateway_gets_neither_policies_nor_a_route_of_everything(
 
 
 def test_somebody_elses_gateway_is_told_what_its_policy_must_hold() -> None:
-    (notice,) = render(with_gateway(TWO_ENGINES, create=False, namespace="gateways")).notices
+    (notice,) = said(with_gateway(TWO_ENGINES, create=False, namespace="gateways"))
     assert notice.startswith("Gateway gateways/gateway is not rendered")
     assert "bufferLimit: 32Mi" in notice
     assert "- x-inference-server" in notice
@@ -200,7 +204,8 @@ def test_a_service_elsewhere_is_granted_by_name_and_to_our_routes_only() -> None
 
 
 def test_a_pool_is_referred_to_without_a_port_and_needs_a_word() -> None:
-    output = render(reached_by(ir.PoolRef("llama", "inference")))
+    plan = reached_by(ir.PoolRef("llama", "inference"))
+    output = render(plan)
     (rule,) = named(output, "HTTPRoute")["compare-to-vllm"]["spec"]["rules"]
     assert rule["backendRefs"] == [
         {
@@ -210,12 +215,13 @@ def test_a_pool_is_referred_to_without_a_port_and_needs_a_word() -> None:
             "namespace": "inference",
         }
     ]
-    assert any("AI Gateway" in notice for notice in output.notices)
+    assert any("AI Gateway" in notice for notice in said(plan))
 
 
 def test_names_and_addresses_go_to_backends_of_their_own_by_weight() -> None:
     endpoints = (("10.0.0.1", 80), ("Engine.example.com", 81), ("fd00::1", 82))
-    output = render(reached_by(ir.Addresses(endpoints)))
+    plan = reached_by(ir.Addresses(endpoints))
+    output = render(plan)
     backends = {name: backend["spec"]["endpoints"] for name, backend in named(output, "Backend").items()}
     assert backends == {
         "compare-vllm": [{"ip": {"address": "10.0.0.1", "port": 80}}, {"ip": {"address": "fd00::1", "port": 82}}],
@@ -223,12 +229,11 @@ def test_names_and_addresses_go_to_backends_of_their_own_by_weight() -> None:
     }
     (rule,) = named(output, "HTTPRoute")["compare-to-vllm"]["spec"]["rules"]
     assert [(ref["name"], ref["weight"]) for ref in rule["backendRefs"]] == [("compare-vllm", 2), ("compare-vllm.2", 1)]
-    assert any("enableBackend" in notice for notice in output.notices)
+    assert any("enableBackend" in notice for notice in said(plan))
 
 
 def test_a_loopback_address_is_pointed_out() -> None:
-    notices = render(reached_by(ir.Addresses((("127.0.0.1", 80),)))).notices
-    assert "backend vllm: 127.0.0.1 is the gateway's own pod there" in notices
+    assert "127.0.0.1 is the gateway's own pod there" in said(reached_by(ir.Addresses((("127.0.0.1", 80),))))
 
 
 def test_a_verified_service_is_verified_by_the_name_that_is_connected_to() -> None:
@@ -258,8 +263,11 @@ def test_each_verified_name_has_a_backend_of_its_own() -> None:
 
 
 def test_an_address_that_kubernetes_does_not_take_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^backend 'vllm': engine_1 is no DNS name"):
-        render(reached_by(ir.Addresses((("engine_1", 80),))))
+    (remark,) = (
+        found for found in EnvoyGateway().examine(reached_by(ir.Addresses((("engine_1", 80),)))) if found.refused
+    )
+    assert remark.path == ("spec", "backends", "vllm", "endpoints", 0)
+    assert remark.message.startswith("engine_1 is no DNS name")
 
 
 def test_more_endpoints_than_a_backend_holds_make_a_second_one() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routegen import plan as ir
 from routegen.emit.router_config import router_config
 from routegen.pipeline import render
+from routegen.targets import TARGETS, find
 from routegen_router.decide import Route, decide
 from routegen_router.request import Facts
 from support.gateway_api import Answered, Fault, Forwarded, Request, SimulatedGateway
@@ -17,11 +19,13 @@ from support.plans import PATHS, plans, with_gateway, with_router
 from support.policy import view
 
 HEADER = "x-inference-server"
+GATEWAYS = [name for name in TARGETS if find(name).capabilities.creates_gateway]
+each_gateway = pytest.mark.parametrize("target", GATEWAYS)
 
 
-def gateway(plan: ir.Plan) -> SimulatedGateway:
+def gateway(plan: ir.Plan, target: str) -> SimulatedGateway:
     """The plan's objects at work."""
-    documents = tuple(document.document for document in render(plan).documents)
+    documents = tuple(document.document for document in render(with_gateway(plan, target=target)).documents)
     return SimulatedGateway(documents, plan.routing_header)
 
 
@@ -56,13 +60,16 @@ def service(plan: ir.Plan, name: str) -> tuple[tuple[str, str], ...]:
     return (("Service", reach.name),)
 
 
+@each_gateway
 @settings(max_examples=50)
 @given(cases())
-def test_a_request_reaches_the_backend_that_was_decided_and_no_other(case: tuple[ir.Plan, Facts, float]) -> None:
+def test_a_request_reaches_the_backend_that_was_decided_and_no_other(
+    target: str, case: tuple[ir.Plan, Facts, float]
+) -> None:
     plan, facts, point = case
     config = router_config(plan)
     decision = decide(facts, config, view(config), lambda: point)
-    at_work = gateway(plan)
+    at_work = gateway(plan, target)
     for request in requests(plan, facts.path):
         if isinstance(decision, Route):
             name = decision.backend
@@ -71,11 +78,14 @@ def test_a_request_reaches_the_backend_that_was_decided_and_no_other(case: tuple
             assert at_work.handle(request, Fault.REFUSES) == Answered("router")
 
 
+@each_gateway
 @settings(max_examples=50)
 @given(plans(), st.data())
-def test_without_a_decision_a_request_goes_where_the_operator_said(plan: ir.Plan, data: st.DataObject) -> None:
+def test_without_a_decision_a_request_goes_where_the_operator_said(
+    target: str, plan: ir.Plan, data: st.DataObject
+) -> None:
     plan = with_gateway(plan, create=True)
-    at_work, fallback = gateway(plan), plan.router.failure_backend
+    at_work, fallback = gateway(plan, target), plan.router.failure_backend
     for request in requests(plan, data.draw(st.sampled_from(plan.paths))):
         stopped, silent = at_work.handle(request, Fault.STOPPED), at_work.handle(request, Fault.SILENT)
         if fallback is None:
@@ -84,19 +94,23 @@ def test_without_a_decision_a_request_goes_where_the_operator_said(plan: ir.Plan
             assert stopped == silent == Forwarded(service(plan, fallback), (), None)
 
 
+@each_gateway
 @settings(max_examples=50)
 @given(plans(), st.data())
-def test_on_somebody_elses_gateway_a_stopped_router_lets_nothing_through(plan: ir.Plan, data: st.DataObject) -> None:
+def test_on_somebody_elses_gateway_a_stopped_router_lets_nothing_through(
+    target: str, plan: ir.Plan, data: st.DataObject
+) -> None:
     plan = with_router(with_gateway(plan, create=False), failure_backend=None)
-    at_work = gateway(plan)
+    at_work = gateway(plan, target)
     for request in requests(plan, data.draw(st.sampled_from(plan.paths))):
         assert at_work.handle(request, Fault.STOPPED) == Answered("gateway")
 
 
+@each_gateway
 @settings(max_examples=50)
 @given(plans(), PATHS | st.sampled_from(["/", "/metrics", "/v1/models", "/v1/models/a/b", "/v1/modelsx", "/tokenize"]))
-def test_nothing_but_paths_and_passthrough_reaches_an_engine(plan: ir.Plan, path: str) -> None:
-    at_work = gateway(plan)
+def test_nothing_but_paths_and_passthrough_reaches_an_engine(target: str, plan: ir.Plan, path: str) -> None:
+    at_work = gateway(plan, target)
     for method in ("GET", "HEAD", "POST", "DELETE"):
         if method == "POST" and path in plan.paths:
             continue

@@ -143,7 +143,7 @@ def test_validate_asks_for_the_owner_of_a_backend_that_is_called_like_an_engine(
     text = ROUTES.replace("NAME", name)
     told = CliRunner().invoke(cli, ["validate", "-f", "-"], input=text.replace("OWNER", ""))
     assert told.exit_code == 0
-    assert f"backend {name}: is called like an engine and has no owner; set ownedBy: {owner}." in told.stderr
+    assert f"note: is called like an engine and has no owner; set ownedBy: {owner}." in told.stderr
     assert "canary: " not in told.stderr
     quiet = CliRunner().invoke(cli, ["validate", "-f", "-"], input=text.replace("OWNER", f", ownedBy: {owner}"))
     assert (quiet.exit_code, quiet.stderr) == (0, "")
@@ -154,7 +154,7 @@ def test_render_says_it_too_and_prints_the_same_documents() -> None:
     command = ["render", "-f", "-", "--only", "router-config"]
     told = CliRunner().invoke(cli, command, input=text)
     assert told.exit_code == 0
-    assert advice(compile_text(text, "-"))[0] in told.stderr
+    assert next(advice(compile_text(text, "-"))).message in told.stderr
     assert "ownedBy" not in told.stdout
 
 

@@ -7,17 +7,16 @@ from typing import Final
 
 import click
 
-from routegen.commands.options import routes_file
-from routegen.common.problems import UserError
-from routegen.targets import TARGETS
+from routegen.commands import options
+from routegen.common.problems import Problem, UserError
 
 NAMED: Final = 5
 """Other files of the folder that are called by their names."""
 
 
 @click.command("render")
-@routes_file
-@click.option("--target", type=click.Choice(list(TARGETS)), help="The gateway; default: spec.gateway.target.")
+@options.routes_file
+@options.target
 @click.option(
     *("-o", "--output", "folder"),
     type=click.Path(),
@@ -49,14 +48,13 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
     if only is not None and not kinds:
         raise click.UsageError("--only takes kinds of document, not an empty text")
-    plan = pipeline.read_plan(source, target)
+    remarks: list[Problem] = []
+    plan = pipeline.read_plan(source, target, remarks)
     try:
         output = pipeline.render(plan, kinds)
     except pipeline.UnknownKindError as error:
         raise click.UsageError(str(error)) from error
-    notices = [*output.notices]
-    if check:
-        notices += targets.find(plan.gateway.target).check(output)
+    notices = [*targets.find(plan.gateway.target).check(output)] if check else []
     if folder is not None:
         notices += _write(
             Path(folder), {document.filename: pipeline.file_text(document) for document in output.documents}
@@ -64,6 +62,8 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     else:
         shown = [document for document in output.documents if kinds or not document.companion]
         click.echo(pipeline.to_text(shown), nl=False)
+    for remark in remarks:
+        click.echo(remark, err=True)
     for notice in notices:
         click.echo(f"routegen: {notice}", err=True)
 

@@ -24,6 +24,17 @@ class Problem:
         return f"{where} {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about one place of a routes.yaml, from somebody who doesn't know the file: its reader adds the line."""
+
+    path: tuple[str | int, ...]
+    """Keys and list indices, such as ``("spec", "backends", "vllm")``."""
+    message: str
+    refused: bool = False
+    """True: it can't be rendered; else it is only worth knowing."""
+
+
 class InputError(Exception):
     """Input that can't be used; carries every problem that was found, in the file's order."""
 

@@ -1,10 +1,11 @@
-"""What is allowed in a routes.yaml and may still surprise: sentences for stderr, none of which is an error."""
+"""What is allowed in a routes.yaml and may still surprise, whatever the target; none of it is an error."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from routegen.common.problems import Remark
 from routegen.plan import Plan
 
 FAMILIES: Final = {
@@ -19,9 +20,16 @@ FAMILIES: Final = {
 """A backend's name that is an engine's -> the ``owned_by`` in that engine's own list of models."""
 
 
-def advice(plan: Plan) -> tuple[str, ...]:
+def advice(plan: Plan) -> Iterator[Remark]:
     """What the person who wrote ``plan``'s routes.yaml should know of it."""
-    return tuple(_ownerless(plan))
+    for backend in plan.backends:
+        name, owner = backend.name, FAMILIES.get(backend.name)
+        if backend.owner is None and owner is not None:
+            message = (
+                f"is called like an engine and has no owner; set ownedBy: {owner}. "
+                f'In requests and rules "{name}" means this backend alone, whatever other engines call themselves'
+            )
+            yield Remark(("spec", "backends", name), message)
 
 
 def claimed(backend: str, owner: str) -> str:
@@ -38,13 +46,3 @@ def claims(owners: Iterable[tuple[str, str | None]]) -> Iterator[str]:
     for name, owner in told.items():
         if owner is not None and owner != name and owner in told:
             yield claimed(name, owner)
-
-
-def _ownerless(plan: Plan) -> Iterator[str]:
-    for backend in plan.backends:
-        name, owner = backend.name, FAMILIES.get(backend.name)
-        if backend.owner is None and owner is not None:
-            yield (
-                f"backend {name}: is called like an engine and has no owner; set ownedBy: {owner}. "
-                f'In requests and rules "{name}" means this backend alone, whatever other engines call themselves'
-            )

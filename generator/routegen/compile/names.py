@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from routegen.common.positions import Document, Path, lies_below
-from routegen.common.problems import Problem
+from routegen.common.problems import Problem, Remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Findings:
     def __init__(self, document: Document, names: Names, unreadable: Iterable[Problem]) -> None:
         self.names = names
         self.problems = list(unreadable)
+        self.notices: list[Problem] = []
+        """What is no mistake and worth knowing."""
         self._document = document
         self._unreadable = tuple(problem.path for problem in self.problems)
 
@@ -46,6 +48,19 @@ class Findings:
         problem = self._document.problem(path, message)
         if not any(lies_below(other, problem.path) for other in self._unreadable):
             self.problems.append(problem)
+
+    def remark(self, remark: Remark) -> None:
+        """Note what somebody said of one place: as a problem, or as a notice."""
+        if remark.refused:
+            self.add(remark.path, remark.message)
+        else:
+            self.notices.append(self._document.problem(remark.path, f"note: {remark.message}"))
+
+    def note_all(self, pattern: Path, message: str) -> None:
+        """Note every place of the file that ``pattern`` fits; ``*`` in it is any key."""
+        for path in self._document.lines:
+            if len(path) == len(pattern) and all(want in ("*", got) for want, got in zip(pattern, path, strict=True)):
+                self.remark(Remark(path, message))
 
     def no_twins(self, path: Path, values: Sequence[str]) -> None:
         """Note entries of a list that stand there twice."""

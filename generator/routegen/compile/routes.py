@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from routegen.common.problems import InputError
+from routegen.common.problems import InputError, Problem
+from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
 from routegen.compile.gateway import compile_gateway
 from routegen.compile.names import Findings, Names
@@ -14,17 +15,19 @@ from routegen.compile.paths import (
 )
 from routegen.compile.router import compile_models, compile_router
 from routegen.compile.rules import compile_rules
+from routegen.compile.unused import note_unused
 from routegen.plan import Plan
 from routegen.spec import read
 from routegen.spec.models import GatewaySpec
 from routegen.targets import TARGETS, Target, find
 
 
-def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
+def compile_text(text: str, file: str, *, target: str | None = None, notices: list[Problem] | None = None) -> Plan:
     """Compile the text of a routes.yaml.
 
     :param file: what to call it in problems.
     :param target: compile for this target in place of the file's own (``spec.gateway.target``).
+    :param notices: collects what is no mistake and worth knowing, by line.
     :raises InputError: with every problem that was found.
     """
     reading = read(text, file)
@@ -46,8 +49,13 @@ def compile_text(text: str, file: str, *, target: str | None = None) -> Plan:
         backends=compile_backends(routes, chosen, findings),
         rules=compile_rules(routes.spec, findings),
     )
+    for remark in (*advice(plan), *chosen.examine(plan)):
+        findings.remark(remark)
+    note_unused(chosen, findings)
     if findings.problems:
         raise InputError(findings.problems)
+    if notices is not None:
+        notices += sorted(set(findings.notices))
     return plan
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from routegen.common.addresses import is_ip
-from routegen.common.problems import UserError
+from routegen.common.problems import Remark
 from routegen.common.text import to_yaml
 from routegen.distribution import unpublished
 from routegen.emit.envoy_gateway import policies, refusals
@@ -37,12 +37,15 @@ class EnvoyGateway(Target):
         verifies_addresses=False,
     )
 
-    def render(self, plan: Plan) -> Output:
-        """Make every object that serves ``plan``.
+    def examine(self, plan: Plan) -> Iterable[Remark]:
+        """Addresses that Kubernetes can't write down, and what must be so in the cluster."""
+        yield from _of_gateway(plan)
+        if unpulled := unpublished(plan.router.image, "spec.router.image"):
+            yield Remark(("spec", "router", "image"), unpulled)
+        yield from _of_backends(plan)
 
-        :raises UserError: a backend has an address that Kubernetes can't write down.
-        """
-        _check_names(plan)
+    def render(self, plan: Plan) -> Output:
+        """Make every object that serves ``plan``."""
         reached = {backend.name: reach(plan, backend) for backend in plan.backends}
         documents = [
             *_front(plan),
@@ -51,7 +54,7 @@ class EnvoyGateway(Target):
             *_policies(plan),
             *_routes(plan, reached),
         ]
-        return Output(tuple(_rendered(document, plan) for document in documents), tuple(_notices(plan)))
+        return Output(tuple(_rendered(document, plan) for document in documents))
 
 
 def _front(plan: Plan) -> Iterable[Document]:
@@ -83,35 +86,11 @@ def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
         yield from httproute.not_found_routes(plan, refusals.refuse(refusals.not_found(plan)))
 
 
-def _check_names(plan: Plan) -> None:
-    for backend in plan.backends:
-        if isinstance(backend.reach, Addresses):
-            for host, _ in backend.reach.endpoints:
-                if not is_ip(host) and not is_name(host):
-                    raise UserError(
-                        f"backend {backend.name!r}: {host} is no DNS name, so Kubernetes takes no such address"
-                    )
-
-
-def _notices(plan: Plan) -> Iterable[str]:
-    if any(map(needs_backend_api, plan.backends)):
-        yield (
-            "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only with"
-            " `extensionApis.enableBackend: true` in its configuration"
-        )
-    for backend in plan.backends:
-        local = loopback(backend.reach) if isinstance(backend.reach, Addresses) else ()
-        if local:
-            yield f"backend {backend.name}: {', '.join(local)} is the gateway's own pod there"
-        if isinstance(backend.reach, PoolRef):
-            yield (
-                f"backend {backend.name}: Envoy Gateway alone doesn't know InferencePools; it needs Envoy AI Gateway's"
-                " extension server, else the route is not accepted (ResolvedRefs: InvalidKind)"
-            )
+def _of_gateway(plan: Plan) -> Iterable[Remark]:
     if not plan.gateway.create:
         lines = to_yaml([{"spec": policies.client_traffic_settings(plan)}])
-        yield (
-            f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered (`create: false`). Envoy Gateway"
+        message = (
+            f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered. Envoy Gateway"
             " takes one ClientTrafficPolicy a Gateway and calls a second one Conflicted, so put these lines into the"
             f" one that it has, or make one of them, before the routes:\n{lines}"
             "Until then a client's own routing header decides which route its request matches first. The router"
@@ -119,15 +98,45 @@ def _notices(plan: Plan) -> Iterable[str]:
             " without a reply, and for HTTP/2 requests with trailers and no body, the request goes to the backend"
             " that the client named."
         )
-    if unpulled := unpublished(plan.router.image, "spec.router.image"):
-        yield unpulled
-    for backend in router_deployment.unverifiable(plan):
-        assert backend.tls is not None
-        yield (
-            f"backend {backend.name}: the router can't mount ConfigMap {backend.tls.ca_config_map} from another"
-            f" namespace, so it can't ask this engine for its models; list them under `models:` with"
-            " `poll: {enabled: false}`"
-        )
+        yield Remark(("spec", "gateway", "create"), message)
+
+
+def _of_backends(plan: Plan) -> Iterable[Remark]:
+    unverifiable = router_deployment.unverifiable(plan)
+    by_backend = next(filter(needs_backend_api, plan.backends), None)
+    for backend in plan.backends:
+        path = ("spec", "backends", backend.name)
+        if backend is by_backend:  # once: it holds for all of them
+            yield Remark(
+                path,
+                "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only"
+                " with `extensionApis.enableBackend: true` in its configuration",
+            )
+        if isinstance(backend.reach, Addresses):
+            yield from _of_addresses(backend.reach, path)
+        if isinstance(backend.reach, PoolRef):
+            yield Remark(
+                (*path, "inferencePool"),
+                "Envoy Gateway alone doesn't know InferencePools; it needs Envoy AI Gateway's extension server, else"
+                " the route is not accepted (ResolvedRefs: InvalidKind)",
+            )
+        if backend in unverifiable:
+            assert backend.tls is not None
+            yield Remark(
+                (*path, "tls", "caConfigMap"),
+                f"the router can't mount ConfigMap {backend.tls.ca_config_map} from another namespace, so it can't ask"
+                " this engine for its models; list them under `models:` with `poll: {enabled: false}`",
+            )
+
+
+def _of_addresses(addresses: Addresses, path: tuple[str, ...]) -> Iterable[Remark]:
+    local = loopback(addresses)
+    for index, (host, _) in enumerate(addresses.endpoints):
+        if not is_ip(host) and not is_name(host):
+            message = f"{host} is no DNS name, so Kubernetes takes no such address"
+            yield Remark((*path, "endpoints", index), message, refused=True)
+        if host in local:
+            yield Remark((*path, "endpoints", index), f"{host} is the gateway's own pod there")
 
 
 def _rendered(document: Document, plan: Plan) -> Rendered:

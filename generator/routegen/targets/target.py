@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from routegen.common.problems import Remark
 from routegen.plan import Plan
 
 
@@ -53,8 +54,6 @@ class Output:
 
     documents: tuple[Rendered, ...]
     """In an order that suits whoever applies them."""
-    notices: tuple[str, ...] = ()
-    """Sentences that the person who renders has to know; for stderr."""
 
 
 class Target(ABC):
@@ -68,12 +67,16 @@ class Target(ABC):
     """As in ``spec.gateway.target`` and ``--target``."""
     capabilities: ClassVar[Capabilities]
 
+    def examine(self, plan: Plan) -> Iterable[Remark]:  # noqa: ARG002 - most gateways have something to say
+        """Say what this target can't make of ``plan`` (``refused``), and what the person who renders has to know.
+
+        Called for ``validate`` and before :meth:`render`, also where ``plan`` has mistakes: names that nobody bears.
+        """
+        return ()
+
     @abstractmethod
     def render(self, plan: Plan) -> Output:
-        """Make the documents for ``plan``.
-
-        :raises UserError: the plan has what this target can't do.
-        """
+        """Make the documents for ``plan``, of which :meth:`examine` refused nothing."""
 
     def check(self, output: Output) -> tuple[str, ...]:  # noqa: ARG002 - for targets that have a program to ask
         """Let a program on this machine check what is about to be written, where the target has one.
