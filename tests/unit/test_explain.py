@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen.commands.explain import command
+from routegen.cli import cli
 from routegen.common.problems import UserError
 from routegen.compile import compile_text
 from routegen.explain import knowledge
@@ -270,6 +270,6 @@ def test_an_explanation_never_disagrees_with_the_router(
 def test_a_credential_given_as_a_header_is_never_printed(header: str, more: list[str], tmp_path: Path) -> None:
     routes = tmp_path / "routes.yaml"
     routes.write_text(ROUTES)
-    result = CliRunner().invoke(command, ["-f", str(routes), "--no-poll", "-H", header, *more])
+    result = CliRunner().invoke(cli, ["explain", "-f", str(routes), "--no-poll", "-H", header, *more])
     assert result.exit_code == (0 if header.startswith("authorization:") else 2)
     assert "secret" not in result.output
