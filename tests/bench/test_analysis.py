@@ -5,9 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from routegen.bench import wording
 from routegen.bench.analysis import Analysis, analyse
 from routegen.bench.design import Comparison
+from routegen.bench.metrics import BY_KEY
 from routegen.bench.records import Block, Part, Recorded, Request
+from routegen.bench.simulate import Machine
 from support.bench_runs import DESIGN, make_run, measure
 
 SMALL = msgspec.structs.replace(DESIGN, requests=4)
@@ -168,6 +171,59 @@ def test_failed_requests_are_counted_by_kind(every: int, level: str) -> None:
     assert level in levels(found, "errors")
     assert found.arms[1].errors.keys() == {"reset"}
     assert found.arms[0].errors == {}
+
+
+@pytest.mark.parametrize(("arm", "held"), [("a", True), ("b", False)])
+def test_an_arm_with_more_failures_is_never_better(arm: str, held: bool) -> None:
+    recorded = measure(make_run("a", "b"), slower={"b": 1.3})
+    (first, *rest) = [request for request in recorded.requests if request.arm == arm]
+    requests = tuple(
+        msgspec.structs.replace(request, error="reset") if request is first else request
+        for request in recorded.requests
+    )
+    assert len(rest) > 100
+    found = analyse(Recorded(recorded.run, requests, recorded.blocks, ()))
+    assert found.valid, "one of 320 is a note"
+    effects = found.compared[0].effects
+    assert ("base better" not in {effect.outcome for effect in effects}) is held
+    if held:
+        assert effects[0].reason == "a would be better, but more of its requests failed: 1 beside 0 of b"
+        assert wording.plain(found, found.compared[0]) == f"No verdict: {effects[0].reason}."
+
+
+def test_requests_that_fail_fast_make_an_arm_slower_not_faster() -> None:
+    """Every fifth request of b, the slowest, is cut off: what is left is faster, what was asked for is not."""
+    recorded = measure(make_run("a", "b", design=msgspec.structs.replace(DESIGN, requests=32)))
+    slow = {
+        (request.block, request.prompt)
+        for block in range(20)
+        for request in sorted(
+            (one for one in recorded.requests if (one.block, one.arm) == (block, "b")), key=lambda one: one.chunks[-1]
+        )[-6:]
+    }
+    requests = tuple(
+        msgspec.structs.replace(request, error="reset")
+        if request.arm == "b" and (request.block, request.prompt) in slow
+        else request
+        for request in recorded.requests
+    )
+    before, after = analyse(recorded), analyse(Recorded(recorded.run, requests, recorded.blocks, ()))
+    assert after.compared[0].primary.difference == pytest.approx(before.compared[0].primary.difference, abs=1e-9)
+
+
+def test_fewer_blocks_than_the_least_are_not_equivalent_either() -> None:
+    design = msgspec.structs.replace(SMALL, blocks=12, requests=16)
+    found = analyse(measure(make_run("a", "b", design=design), machine=Machine(step=0.0, noise=0.01)))
+    assert {effect.outcome for effect in found.compared[0].effects} == {"inconclusive"}
+
+
+def test_a_steady_rate_of_too_few_requests_says_what_it_needs() -> None:
+    design = msgspec.structs.replace(DESIGN, requests=8)
+    found = analyse(measure(make_run("a", "b", design=design)))
+    figure = found.arms[0].figure("steady_token_rate")
+    assert figure is not None
+    assert wording.typical(BY_KEY["steady_token_rate"], figure) == "n too small: needs 16 requests a block"
+    assert "steady_token_rate" not in {effect.metric for effect in found.compared[0].effects}
 
 
 @pytest.mark.parametrize(("backend", "level"), [(None, "unknown"), ("a", "ok")])

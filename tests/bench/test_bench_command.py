@@ -73,6 +73,7 @@ def engines() -> Iterator[dict[str, str]]:
         (["--slo", "ttft=fast"], '"fast" is not a number of seconds'),
         (["--slo", "latency=1"], "give ttft, tpot or e2e"),
         (["--primary", "goodput"], "--primary goodput needs a limit"),
+        (["--primary", "steady_token_rate", "--requests", "16"], "--primary steady_token_rate needs --requests 32"),
         (["--rate", "nan"], "--rate nan is no number of its own"),
         (["--timeout", "inf"], "--timeout inf is no number of its own"),
         (["--sampling", "model=gold"], '--sampling model: the bench sets "model" itself'),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from routegen.bench.design import Slo
+from routegen.bench.design import Load, Slo
 from routegen.bench.metrics import BY_KEY, COMPARED, METRICS, Cell, meets
 from routegen.bench.records import ErrorKind, Request
 
@@ -99,7 +99,42 @@ def test_one_token_keeps_any_limit_on_the_time_per_token() -> None:
 def test_the_block_value_is_the_median_of_the_requests() -> None:
     cell = Cell("a", 0, (FAST, SLOW, request(0.0, 0.2, 0.4, tokens=3)), Slo())
     assert BY_KEY["e2e"].block(cell) == pytest.approx(0.4)
-    assert BY_KEY["e2e"].block(Cell("a", 0, (FAILED,), Slo())) is None
+
+
+def failing(key: str, *requests: Request) -> float | None:
+    return BY_KEY[key].block(Cell("a", 0, requests, Slo(), timeout=60.0))
+
+
+@pytest.mark.parametrize("key", ["e2e", "ttft", "tpot", "longest_gap", "e2e_scheduled"])
+def test_a_failed_request_counts_as_one_that_took_the_whole_timeout(key: str) -> None:
+    good = failing(key, FAST, SLOW)
+    assert good is not None
+    assert (failing(key, FAST, SLOW, FAILED) or 0) > good, "fewer answers are not faster ones"
+    assert failing(key, FAST, FAILED, FAILED) == 60.0
+    assert failing(key, FAILED) == 60.0
+
+
+def test_neither_the_clients_waiting_nor_pieces_of_an_answer_fail() -> None:
+    assert failing("wait", FAST, FAILED) == failing("wait", FAST)
+    assert failing("chunk_gap", FAST, FAILED) == failing("chunk_gap", FAST)
+
+
+def test_where_nobody_counts_tokens_a_failure_alone_is_no_time_per_token() -> None:
+    assert failing("tpot", request(0.0, 0.1, 0.2, tokens=None), FAILED) is None
+
+
+@pytest.mark.parametrize(("count", "given"), [(4, False), (7, False), (8, True)])
+def test_the_steady_rate_needs_four_requests_a_worker(count: int, given: bool) -> None:
+    requests = tuple(request(number / 2, 0.3, 0.9, tokens=2) for number in range(count))
+    cell = Cell("a", 0, requests, Slo(), load=Load(kind="closed", concurrency=2))
+    assert (BY_KEY["steady_token_rate"].block(cell) is not None) is given
+
+
+def test_in_an_open_loop_the_steady_rate_needs_the_time_of_two_answers() -> None:
+    load = Load(kind="constant", rate=1.0)
+    for count, given in ((3, False), (4, True)):
+        requests = tuple(request(float(number), 0.3, 0.9, tokens=2) for number in range(count))
+        assert (BY_KEY["steady_token_rate"].block(Cell("a", 0, requests, Slo(), load=load)) is not None) is given
 
 
 def test_ids_and_keys_are_unique_and_what_is_compared_exists() -> None:

@@ -14,10 +14,10 @@ import msgspec
 
 from .checks import LEAST_BLOCKS, Check, run_checks
 from .design import Arm, Comparison, Run
-from .metrics import BY_KEY, COMPARED, METRICS, Cell, Metric
+from .metrics import BY_KEY, COMPARED, METRICS, Cell, Metric, steady_needs
 from .records import Recorded, Request
 from .stats import median, needed, quantile
-from .verdict import Effect, Pair, adjust, compare, withhold
+from .verdict import Effect, Outcome, Pair, adjust, compare, withhold
 
 PERCENTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
@@ -43,7 +43,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """The least block value."""
     high: float | None
     percentiles: tuple[Percentile, ...] = ()
-    """Over all requests (or chunks); none for metrics of a whole cell."""
+    """Over all requests (or chunks), failed ones included; none for metrics of a whole cell."""
+    needs: int | None = None
+    """Where there is no figure: how many requests a block would have to have."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +112,9 @@ def analyse(recorded: Recorded) -> Analysis:
     return Analysis(
         run=recorded.run,
         blocks=len(recorded.done),
-        arms=tuple(_arm(arm, list(cells[arm.name].values())) for arm in recorded.run.arms if cells.get(arm.name)),
+        arms=tuple(
+            _arm(recorded.run, arm, list(cells[arm.name].values())) for arm in recorded.run.arms if cells.get(arm.name)
+        ),
         compared=compared,
         checks=checks,
     )
@@ -121,14 +125,17 @@ def cells_of(recorded: Recorded) -> dict[str, dict[int, Cell]]:
     found: dict[str, dict[int, list[Request]]] = {}
     for request in recorded.measured():
         found.setdefault(request.arm, {}).setdefault(request.block, []).append(request)
-    slo = recorded.run.design.slo
+    design = recorded.run.design
     return {
-        arm: {block: Cell(arm, block, tuple(requests), slo) for block, requests in sorted(blocks.items())}
+        arm: {
+            block: Cell(arm, block, tuple(requests), design.slo, design.timeout, design.load)
+            for block, requests in sorted(blocks.items())
+        }
         for arm, blocks in found.items()
     }
 
 
-def _arm(arm: Arm, cells: Sequence[Cell]) -> ArmResult:
+def _arm(run: Run, arm: Arm, cells: Sequence[Cell]) -> ArmResult:
     requests = [request for cell in cells for request in cell.requests]
     good = [request for request in requests if request.error is None]
     return ArmResult(
@@ -140,12 +147,21 @@ def _arm(arm: Arm, cells: Sequence[Cell]) -> ArmResult:
             completion=_median(request.completion_tokens for request in good),
             cached=_median(request.cached_tokens for request in good),
         ),
-        figures=tuple(_figure(metric, cells) for metric in METRICS if any(map(metric.values, cells))),
+        figures=tuple(_figures(run, cells)),
     )
 
 
+def _figures(run: Run, cells: Sequence[Cell]) -> Iterator[Figure]:
+    needs = steady_needs(run.design.load)
+    for metric in METRICS:
+        if any(map(metric.outcomes, cells)):
+            yield _figure(metric, cells)
+        elif metric.key == "steady_token_rate" and needs > run.design.requests:
+            yield Figure(metric=metric.key, n=0, median=None, low=None, high=None, needs=needs)
+
+
 def _figure(metric: Metric, cells: Sequence[Cell]) -> Figure:
-    values = [value for cell in cells for value in metric.values(cell)]
+    values = [value for cell in cells for value in metric.outcomes(cell)]
     blocks = [value for cell in cells if (value := metric.block(cell)) is not None]
     return Figure(
         metric=metric.key,
@@ -179,9 +195,38 @@ def _compared(run: Run, cells: Mapping[str, Mapping[int, Cell]]) -> list[Compare
     for index, effect in zip(engines, adjust([firsts[index] for index in engines], run.design.confidence), strict=True):
         firsts[index] = effect
     return [
-        Compared(comparison=comparison, primary=first, others=tuple(adjust(effects[1:], run.design.confidence)))
+        _failing_less(
+            Compared(comparison=comparison, primary=first, others=tuple(adjust(effects[1:], run.design.confidence))),
+            cells,
+        )
         for first, (comparison, effects) in zip(firsts, rows, strict=True)
     ]
+
+
+def _failing_less(compared: Compared, cells: Mapping[str, Mapping[int, Cell]]) -> Compared:
+    """Nobody is better whose requests failed more often, in whatever metric: an error is quickly given."""
+    failed, share = {}, {}
+    for arm in (compared.comparison.base, compared.comparison.other):
+        sent = [request for cell in cells.get(arm, {}).values() for request in cell.requests]
+        failed[arm] = sum(request.error is not None for request in sent)
+        share[arm] = failed[arm] / max(len(sent), 1)
+    base, other = compared.comparison.base, compared.comparison.other
+    if share[base] == share[other]:
+        return compared
+    worse, less = (base, other) if share[base] > share[other] else (other, base)
+    winning: Outcome = "base better" if worse == base else "other better"
+    reason = (
+        f"{worse} would be better, but more of its requests failed: {failed[worse]} beside {failed[less]} of {less}"
+    )
+
+    def held(effect: Effect) -> Effect:
+        if effect.outcome != winning:
+            return effect
+        return msgspec.structs.replace(effect, outcome="inconclusive", blocks_more=None, reason=reason)
+
+    return Compared(
+        comparison=compared.comparison, primary=held(compared.primary), others=tuple(map(held, compared.others))
+    )
 
 
 def _effect(
@@ -201,7 +246,7 @@ def _effect(
     seed = zlib.crc32(f"{design.seed} {metric.key} {comparison.base} {comparison.other}".encode())
     found = compare(metric, pairs, confidence=design.confidence, margin=design.margin, seed=seed, control=control)
     missing = LEAST_BLOCKS - len(found.pairs)
-    if missing > 0 and found.outcome != "equivalent":
+    if missing > 0:
         return msgspec.structs.replace(found, outcome="inconclusive", blocks_more=max(missing, found.blocks_more or 0))
     return found
 

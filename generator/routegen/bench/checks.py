@@ -77,7 +77,7 @@ def _blocks(recorded: Recorded) -> Iterator[Check]:
             id="few-blocks",
             level="note",
             message=f"{done} block{'' if done == 1 else 's'}: with fewer than {LEAST_BLOCKS} the interval is rough; "
-            "no side is called better.",
+            "there is no verdict.",
         )
     if recorded.sessions > 1:
         yield Check(
@@ -120,7 +120,7 @@ def _errors(arm: str, requests: Iterable[Request]) -> Iterator[Check]:
         return
     listed = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
     level: Literal["note", "fail"] = "fail" if failed > FEW * len(everything) else "note"
-    message = f"{arm}: {failed} of {len(everything)} requests failed ({listed}); their latencies are missing below."
+    message = f"{arm}: {failed} of {len(everything)} requests failed ({listed}); each counts as a whole timeout."
     yield Check(id="errors", level=level, message=message)
 
 

@@ -2,19 +2,27 @@
 
 Names clash between tools ("ITL" is three different things), so a figure of this bench always carries its formula's
 id. A metric is one of two kinds: a figure of every request (or of every chunk), whose block value is its median, or
-one figure of an arm's whole part of a block. Failed requests have no latencies; they count as errors.
+one figure of an arm's whole part of a block. A failed request has no latency of its own: to leave it out would make the
+engine that fails look faster, so it counts as one that took the whole timeout.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from .design import Slo
+from .design import Load, Slo
 from .records import Request
 from .stats import median
+
+STEADY: Final = 4
+"""Requests a worker of a closed loop sends at least, for a steady state between its first and its last."""
+
+_NO_LATENCY: Final = frozenset({"chunk_gap", "wait"})
+"""Metrics of single requests in which a failure is no worst case: pieces of an answer, and the client's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,10 @@ class Cell:
     block: int
     requests: tuple[Request, ...]
     slo: Slo
+    timeout: float = math.inf
+    """Seconds; what a failed request counts as."""
+    load: Load | None = None
+    """How its requests arrived."""
 
     @property
     def good(self) -> tuple[Request, ...]:
@@ -61,9 +73,16 @@ class Metric:
         value = self.whole(cell) if cell.requests else None
         return [] if value is None else [value]
 
+    def outcomes(self, cell: Cell) -> list[float]:
+        """As :meth:`values`, and the timeout for each request that failed, where that is a latency."""
+        values = self.values(cell)
+        if self.each is None or self.key in _NO_LATENCY or (cell.good and not values):
+            return values
+        return values + [cell.timeout] * (len(cell.requests) - len(cell.good))
+
     def block(self, cell: Cell) -> float | None:
         """The cell's one figure that is compared between arms; ``None`` where it has none."""
-        values = self.values(cell)
+        values = self.outcomes(cell)
         return median(values) if values else None
 
 
@@ -114,18 +133,28 @@ def _token_rate(cell: Cell) -> float | None:
 def _steady_token_rate(cell: Cell) -> float | None:
     """Tokens that arrived between the first answer's end and the last sending, while all workers are busy.
 
-    An answer's tokens are spread evenly over its chunks. None where everything was sent before the first answer ended:
-    there was no steady state.
+    An answer's tokens are spread evenly over its chunks. None where there is no steady state to speak of: fewer than
+    :data:`STEADY` requests a worker, or, in an open loop, less time than two answers take.
     """
+    if cell.load is not None and steady_needs(cell.load) > len(cell.requests):
+        return None
     start = min(map(_ended, cell.requests))
     until = max(request.sent for request in cell.requests)
+    usual = median([_ended(request) - request.sent for request in cell.requests])
     if until <= start or any(request.completion_tokens is None for request in cell.good):
+        return None
+    if cell.load is not None and cell.load.concurrency is None and until - start < 2 * usual:
         return None
     tokens = 0.0
     for request in cell.good:
         arrived = sum(start < request.sent + chunk <= until for chunk in request.chunks)
         tokens += (request.completion_tokens or 0) * arrived / max(len(request.chunks), 1)
     return tokens / (until - start)
+
+
+def steady_needs(load: Load) -> int:
+    """The least number of requests in a block for M11: with fewer its window is a rest of milliseconds."""
+    return STEADY * (load.concurrency or 0)
 
 
 def _goodput(cell: Cell) -> float | None:

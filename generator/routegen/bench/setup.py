@@ -22,7 +22,7 @@ from .client import FIELDS
 from .conduct import new_run
 from .design import Arm, Design, Finding, Load, Slo
 from .layout import lay_out
-from .metrics import COMPARED
+from .metrics import COMPARED, STEADY, steady_needs
 from .preflight import find_max_lengths, find_models
 
 CONFIDENCE = 0.95
@@ -108,6 +108,8 @@ def design_of(options: Mapping[str, Any]) -> Design:
     if primary == "goodput" and slo == Slo():
         raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")
     requests = options["requests"]
+    if primary == "steady_token_rate" and requests < steady_needs(load):
+        raise UsageError(f"--primary {primary} needs --requests {steady_needs(load)}: {STEADY} for each one at once")
     warmup = options["warmup"] or max(2 * (load.concurrency or 0), LEAST_WARMUP)
     if load.concurrency is not None and warmup < load.concurrency:
         raise UsageError(f"--warmup {warmup} can't warm up {load.concurrency} requests at once")

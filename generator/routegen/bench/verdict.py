@@ -43,6 +43,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = "inconclusive"
     blocks_more: int | None = None
     """About how many blocks more would settle an inconclusive outcome; ``None`` where that can't be told."""
+    reason: str | None = None
+    """Why an outcome is inconclusive, where not for the noise."""
 
 
 def compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .analysis import Analysis, Compared, Percentile
+from .analysis import Analysis, Compared, Figure, Percentile
 from .design import Load
 from .metrics import BY_KEY, Metric
 from .verdict import Effect
@@ -26,6 +26,11 @@ def amount(metric: Metric, value: float | None) -> str:
             return f"{_digits(value)} tok/s"
         case "share":
             return f"{100 * value:.1f} %"
+
+
+def typical(metric: Metric, figure: Figure) -> str:
+    """A figure over all blocks, or what it would need."""
+    return f"n too small: needs {figure.needs} requests a block" if figure.needs else amount(metric, figure.median)
 
 
 def percentile(metric: Metric, found: Percentile) -> str:
@@ -82,7 +87,7 @@ def plain(analysis: Analysis, compared: Compared) -> str:
         case "control":
             return f"{base} agrees with itself within {100 * (effect.floor or 0):.1f} %: that is the noise."
     if effect.outcome == "inconclusive":
-        return f"No verdict on {other} beside {base} yet."
+        return f"No verdict: {effect.reason}." if effect.reason else f"No verdict on {other} beside {base} yet."
     match comparison.question, differs:
         case "engines", False:
             return f"{base} and {other} are equivalent: in {what} they differ by less than {margin}."
@@ -125,7 +130,7 @@ def headline(analysis: Analysis, compared: Compared) -> str:
         case "control":
             return f"A/A control, {comparison.other} beside {comparison.base}: {figures}."
         case "engines":
-            more = ""
+            more = f" {effect.reason[0].upper()}{effect.reason[1:]}." if effect.reason else ""
             if effect.outcome == "inconclusive" and effect.blocks_more:
                 more = f" About {effect.blocks_more} blocks more would settle it."
             return f"{outcome(compared, effect)}: {comparison.other} beside {comparison.base}, {figures}.{more}"

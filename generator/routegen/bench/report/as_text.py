@@ -114,7 +114,7 @@ def _figures(result: ArmResult) -> Table:
             metric.id,
             metric.title,
             str(figure.n),
-            wording.amount(metric, figure.median),
+            wording.typical(metric, figure),
             f"{wording.amount(metric, figure.low)} … {wording.amount(metric, figure.high)}",
             *(wording.percentile(metric, found) for found in figure.percentiles[1:]),
         )
