@@ -18,6 +18,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final
 
@@ -26,7 +27,16 @@ import msgspec
 from .config import Config, reads
 from .refusals import Reject, duplicate_field, invalid_json, invalid_request_body, invalid_type
 from .request import MODEL, FieldPath
-from .unicode import REPLACEMENT, first_invalid_byte, without_lone_surrogates
+from .unicode import (
+    FIRST,
+    SECOND,
+    first_invalid_byte,
+    lone_respelled,
+    maybe_respelled,
+    respelled,
+    restored,
+    span,
+)
 
 _NEVER: Final = secrets.token_hex(16)
 """An Enum needs a member; no client can guess this one."""
@@ -34,6 +44,11 @@ _OBJECT: Final = re.compile(rb"[ \t\n\r]*\{")
 _QUOTE, _BRACE, _NULL = b'"{n'
 _SCALAR: Final = b"tf-0123456789"
 """How JSON's ``true``, ``false`` and numbers begin."""
+_PLACE: Final = re.compile(r"\(byte (\d+)\)$")
+"""Where the parser stopped, in its message."""
+_TOO_DEEP: Final = "it is nested too deeply"
+_LEAST_RESPELLED: Final = "\ub000"
+"""A key with this character or a later one could be spelled with an escape that :func:`respelled` changes."""
 _LONGEST_SCALAR: Final = 64
 """Bytes of a number that a condition compares; no pattern means a longer one."""
 
@@ -67,54 +82,90 @@ class BodyReader:
         self._seen = _Seen()
         self._conditions = bool(read.compared)
         self._top = _Level((), sorted(read.fields), read.chosen, self._seen)
+        self._plain_names = all(max(key, default="") < _LEAST_RESPELLED for path in read.fields for key in path)
         self._strict = msgspec.json.Decoder(self._top.strict)
 
     def read(self, raw: bytes | memoryview) -> Fields:
         """Find the fields that rules read.
 
-        Takes about a third of a millisecond a megabyte, for text that isn't ASCII two to three times that.
+        Takes about a third of a millisecond a megabyte, for text that isn't ASCII two to three times that, and for
+        bodies made to be slow (``benchmarks/worst_bodies.py``) up to seventy times that.
 
         :raises BodyError: ``invalid_json``, ``invalid_request_body`` (not an object), ``duplicate_field``, or
             ``invalid_type`` (something other than a string or ``null`` where a rule's value should be).
         """
+        fields = self.read_at_once(raw)
+        return fields if fields is not None else self.read_carefully(bytes(raw))
+
+    def read_at_once(self, raw: bytes | memoryview) -> Fields | None:
+        """Like :meth:`read`, but gives up (``None``) where one pass doesn't tell.
+
+        Nearly all bodies need one pass only. It takes at most four milliseconds a megabyte, whatever the body.
+        """
         position = first_invalid_byte(raw)
         if position is not None:
             raise BodyError(invalid_json(f"it is not UTF-8 (byte {position})"))
-        try:
-            return self._read(raw)
-        except msgspec.DecodeError as error:
-            mended = without_lone_surrogates(bytes(raw))
-            if mended is None:
-                raise BodyError(invalid_json(_reason(error))) from None
-        try:
-            fields = self._read(mended)
-        except msgspec.DecodeError as error:
-            raise BodyError(invalid_json(_reason(error))) from None
-        if any(REPLACEMENT in value for value in fields.values.values()):
-            raise BodyError(invalid_json("a field that the gateway reads holds half a surrogate pair"))
-        return fields
-
-    def _read(self, raw: bytes | memoryview) -> Fields:
-        """Read JSON text.
-
-        :raises msgspec.DecodeError: it isn't JSON, or has lone surrogates.
-        """
         self._seen.start()
         try:
-            try:
-                top = self._strict.decode(raw)
-                values = self._seen.strings
-                if self._conditions:
-                    values.update(self._top.booleans(top))
-            except msgspec.ValidationError:
-                self._seen.check()
-                _decode_anything(raw)  # the rest of it might not be JSON at all
-                if not _OBJECT.match(raw):
-                    raise BodyError(invalid_request_body()) from None
-                values = dict(self._top.read_carefully(raw))
+            top = self._strict.decode(raw)
+        except msgspec.ValidationError:  # no string where one would fit; null, for example
+            self._seen.check()
+            return None
+        except msgspec.DecodeError:  # no JSON, or a lone surrogate
+            return None
         except RecursionError:
-            raise BodyError(invalid_json("it is nested too deeply")) from None
+            raise BodyError(invalid_json(_TOO_DEEP)) from None
+        values = self._seen.strings
+        if self._conditions:
+            values.update(self._top.booleans(top))
         return Fields(values.get(MODEL), values)
+
+    def read_carefully(self, raw: bytes) -> Fields:
+        """Read a body of which :meth:`read_at_once` didn't tell; errors as :meth:`read`'s."""
+        try:
+            values = self._read_respelled(raw)
+        except msgspec.DecodeError as error:
+            raise BodyError(invalid_json(_reason(error))) from None
+        except RecursionError:
+            raise BodyError(invalid_json(_TOO_DEEP)) from None
+        except UnicodeDecodeError:
+            raise BodyError(invalid_json("a field that the gateway reads holds half a surrogate pair")) from None
+        return Fields(values.get(MODEL), values)
+
+    def _read_respelled(self, raw: bytes) -> dict[FieldPath, str]:
+        """Read a body with whatever lone surrogates it has.
+
+        :raises msgspec.DecodeError: it isn't JSON.
+        :raises UnicodeDecodeError: a lone surrogate in a field that is read.
+        """
+        spans: list[slice] = []
+        copy = raw
+        # One cut emoji is nearly always alone; with the second one, all that follow are respelled.
+        for reach in (0, len(raw), None):
+            try:
+                values = self._values(copy)
+                break
+            except msgspec.DecodeError as error:
+                place = _PLACE.search(str(error))
+                if reach is None:
+                    raise
+                spans.append(span(raw, int(place[1]) if place else len(raw), reach))
+                before, copy = copy, self._respelled(raw, FIRST, spans)
+                if copy == before:
+                    raise
+        if not any(map(maybe_respelled, values.values())):
+            return values
+        second = self._values(self._respelled(raw, SECOND, spans), checked=True)
+        return {path: restored(text, second[path]) for path, text in values.items()}
+
+    def _values(self, raw: bytes, *, checked: bool = False) -> dict[FieldPath, str]:
+        if _OBJECT.match(raw):
+            return dict(self._top.read(raw, checked=checked))
+        _decode_anything(raw)  # it might not be JSON at all
+        raise BodyError(invalid_request_body())
+
+    def _respelled(self, raw: bytes, digit: bytes, spans: Sequence[slice]) -> bytes:
+        return respelled(raw, digit, spans) if self._plain_names else lone_respelled(raw, digit)
 
 
 class _Seen(threading.local):
@@ -160,6 +211,7 @@ class _Level:
         def count(_struct: object) -> None:
             seen.object(path)
 
+        self._seen = seen
         depth = len(path) + 1
         groups = [(key, list(group)) for key, group in groupby(fields, lambda field: field[:depth])]
         self.keys = [_Key(key, [field for field in group if field != key], routing, seen) for key, group in groups]
@@ -176,25 +228,63 @@ class _Level:
             elif isinstance(value, bool):
                 yield key.path, "true" if value else "false"
 
-    def read_carefully(self, raw: bytes | memoryview | msgspec.Raw) -> Iterator[tuple[FieldPath, str]]:
-        """Read an object whose fields may be of any kind.
+    def read(self, raw: bytes | msgspec.Raw, *, checked: bool) -> Iterator[tuple[FieldPath, str]]:
+        """Read an object whose fields may be of any kind, in two passes however many fields there are.
 
+        :param checked: it is known that no key stands twice.
         :raises BodyError: ``duplicate_field`` or ``invalid_type``.
+        :raises msgspec.DecodeError: it isn't JSON.
         """
-        for key, last in zip(self.keys, msgspec.structs.astuple(self._last.decode(raw)), strict=True):
-            if last is None:
-                continue
-            kind = memoryview(last)[0]
-            key.check_once(raw, kind)
+        found = zip(self.keys, msgspec.structs.astuple(self._last.decode(raw)), strict=True)
+        lasts = [(key, last, memoryview(last)[0]) for key, last in found if last is not None]
+        if not checked:
+            self._check_once(raw, [(key, kind) for key, _, kind in lasts])
+        for key, last, kind in lasts:
             if key.level is not None:
                 if kind == _BRACE:
-                    yield from key.level.read_carefully(last)
+                    yield from key.level.read(last, checked=checked)
             elif kind == _QUOTE:
                 yield key.path, _decode_text(last)
             elif kind != _NULL and key.routing:
                 raise BodyError(invalid_type(key.path))
             elif kind in _SCALAR and len(memoryview(last)) <= _LONGEST_SCALAR:
                 yield key.path, bytes(last).decode()
+
+    def _check_once(self, raw: bytes | msgspec.Raw, lasts: Sequence[tuple[_Key, int]]) -> None:
+        """Refuse a key that stands twice in the object ``raw``; ``lasts`` has how the last value of each key begins.
+
+        Several occurrences pass where all are ``null``, and where neither the first nor the last is of a kind that
+        a rule could use here.
+        """
+        usable = [(key, kind == _NULL) for key, kind in lasts if kind in {key.usable, _NULL}]
+        if usable:
+            unfit = self._unfit(tuple((key.name, key.probe, null) for key, null in usable), raw)
+            if unfit is not None:  # something else stands before the last value of one of these
+                named = (key.path for key, _ in usable if unfit.endswith(f"`$.{key.name}`"))
+                raise BodyError(duplicate_field(next(named, usable[0][0].path)))
+            for key, null in usable:
+                if null:
+                    self._refuse_met(key)
+        for key, kind in lasts:
+            if kind not in {key.usable, _NULL}:
+                self._unfit(((key.name, key.probe, False),), raw)
+                self._refuse_met(key)
+
+    def _unfit(self, keys: tuple[tuple[str, Any, bool], ...], raw: bytes | msgspec.Raw) -> str | None:
+        """What the parser says if ``raw`` hasn't the :class:`_Shape`; ``None`` if it has."""
+        with _making_shapes:
+            decoder = _shape_of(keys).decoder
+        self._seen.start()
+        try:
+            decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            self._seen.check()
+            return str(error)
+        return None
+
+    def _refuse_met(self, key: _Key) -> None:
+        if self._seen.met(key.path):
+            raise BodyError(duplicate_field(key.path))
 
 
 class _Key:
@@ -203,34 +293,27 @@ class _Key:
     def __init__(
         self, path: FieldPath, deeper: Sequence[FieldPath], routing: Container[FieldPath], seen: _Seen
     ) -> None:
-        self.path, self.name, self.routing, self._seen = path, path[-1], path in routing, seen
+        self.path, self.name, self.routing = path, path[-1], path in routing
         self.level = _Level(path, deeper, routing, seen) if deeper else None
-        probe: Any = self.level.empty if self.level else _leaf(path, seen)
-        self.strict: Any = self.level.strict if self.level else probe if self.routing else probe | bool
-        self._once = msgspec.json.Decoder(_struct({self.name: probe}))
-        self._once_or_null = msgspec.json.Decoder(_struct({self.name: probe | None}))
+        self.usable = _BRACE if self.level else _QUOTE
+        """How a value begins that rules can use."""
+        self.probe: Any = self.level.empty if self.level else _leaf(path, seen)
+        """The type of such a value; tells of each one that is met."""
+        self.strict: Any = self.level.strict if self.level else self.probe if self.routing else self.probe | bool
 
-    def check_once(self, raw: bytes | memoryview | msgspec.Raw, last: int) -> None:
-        """Refuse a second occurrence in the object ``raw``; ``last`` is the first byte of the last one.
 
-        Several occurrences pass where all are ``null``, and where neither the first nor the last is of a kind that
-        a rule could use here.
-        """
-        if self._fits(self._once, raw):
-            return
-        if last == (_BRACE if self.level else _QUOTE) or self._seen.met(self.path):
-            raise BodyError(duplicate_field(self.path))
-        if last == _NULL and (not self._fits(self._once_or_null, raw) or self._seen.met(self.path)):
-            raise BodyError(duplicate_field(self.path))
+class _Shape:
+    """Objects that have no values of other types at some keys: name, type, and whether ``null`` will do too."""
 
-    def _fits(self, decoder: msgspec.json.Decoder[Any], raw: bytes | memoryview | msgspec.Raw) -> bool:
-        self._seen.start()
-        try:
-            decoder.decode(raw)
-        except msgspec.ValidationError:
-            self._seen.check()
-            return False
-        return True
+    def __init__(self, keys: tuple[tuple[str, Any, bool], ...]) -> None:
+        fields = {name: probe | None if null else probe for name, probe, null in keys}
+        self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_struct(fields))
+
+
+_shape_of: Final = lru_cache(maxsize=256)(_Shape)
+"""One takes 40 µs to make; of the many that there could be, few are ever asked for."""
+_making_shapes: Final = threading.Lock()
+"""No two threads may be the first to use a type."""
 
 
 def _leaf(path: FieldPath, seen: _Seen) -> type[enum.Enum]:

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from routegen_router.body import BodyError
+from routegen_router.body import BodyError, BodyReader
+from routegen_router.config import Lookup, Source
 from support.bodies import READER
+from support.policy import backend, config
 
 
 def read(text: str | bytes) -> dict[str, str]:
@@ -156,6 +158,45 @@ def test_a_top_level_that_is_no_object_is_refused(text: str) -> None:
 )
 def test_lone_surrogate_escapes_pass_outside_routing_fields(text: str) -> None:
     assert read(text) == {"model": "m\\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("spelled", "value"),
+    [
+        ("\\ufffd", "\ufffd"),
+        ("\ufffd", "\ufffd"),
+        ("\\ud83d\\ude00", "😀"),
+        ("\\uD55C\\uAE00 \\uf55c\\ub55c", "한글 \uf55c\ub55c"),
+        ("d\\\\ud800 \\\\uD800 \\\\uf800 \\\\uB800", "d\\ud800 \\uD800 \\uf800 \\uB800"),
+        ("😀\\uDBFF\\uDFFF", "😀\U0010ffff"),
+    ],
+)
+@pytest.mark.parametrize(
+    "beside", ["\\ud800", "\\uDC00", "\\ud800\\ud83d\\ude00\\udc00", "\\ud83d" + "x" * 99 + "\\ud83d"]
+)
+@pytest.mark.parametrize("text", ['{"p":"%s","user":"%s"}', '{"p":"%s","model":null,"x":"\\ud800","user":"%s"}'])
+def test_a_routing_field_beside_lone_surrogates_is_read_as_it_stands(
+    text: str, beside: str, spelled: str, value: str
+) -> None:
+    assert read(text % (beside, spelled)) == {"user": value}
+
+
+@pytest.mark.parametrize("field", ["model", "user", "inference_server", "stream"])
+@pytest.mark.parametrize("spelled", ["\\ud800", "\\udc00\\ud800", "a\\ud83d\\ude00\\ude00", "\ufffd\\ud83d"])
+def test_half_a_surrogate_pair_in_a_routing_field_is_refused(field: str, spelled: str) -> None:
+    assert refused(f'{{"{field}":"{spelled}"}}') == ("invalid_json", None)
+    assert refused(f'{{"p":"\\udc00","{field}":"{spelled}"}}') == ("invalid_json", None)
+
+
+@pytest.mark.parametrize("key", ["한국", "\\ud55c\\uad6d", "\\uD55C국"])
+def test_a_key_that_may_be_spelled_like_a_surrogate_is_found_beside_one(key: str) -> None:
+    reader = BodyReader(config([backend("a")], [Lookup(name="k", source=Source(body=("한국",)))]))
+    body = f'{{"p":"\\ud800","{key}":"\\ud83d\\ude00","\\uf55c국":"x","땜국":"x"}}'
+    assert reader.read(body.encode()).values == {("한국",): "😀"}
+    with pytest.raises(BodyError, match="half a surrogate pair"):
+        reader.read(f'{{"{key}":"\\ud800"}}'.encode())
+    with pytest.raises(BodyError, match="given more than once"):
+        reader.read(f'{{"p":"\\ud800","{key}":"a","한국":"a"}}'.encode())
 
 
 @pytest.mark.parametrize(

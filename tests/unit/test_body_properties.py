@@ -35,7 +35,10 @@ def sightings(document: Any, path: tuple[str, ...]) -> list[Any]:
 
 
 LEAVES = (
-    st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "a", "vllm", "模", "\ud800", "\\ud83d", "😀"])
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.sampled_from(["", "a", "vllm", "模", "\ud800", "\\ud83d", "\\uD83D", "\ufffd", "\uf800", "\ub800", "한", "😀"])
 )
 NAMES = st.sampled_from(
     ["model", "inference_server", "metadata", "engine", "stream", "user", "a", "b", "x", "\udc00", "\\"]
