@@ -20,7 +20,8 @@ from bodies import CHINESE, ENGLISH, MB, chat
 
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
-from routegen_router.body import BodyError, BodyReader
+from routegen_router.body import BodyReader
+from routegen_router.refusals import BodyError
 
 ROUNDS = 3
 ROUTES = """\

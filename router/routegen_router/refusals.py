@@ -22,6 +22,14 @@ class Reject:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class BodyError(Exception):
+    """The body can't be routed by; ``reject`` is what the client is answered."""
+
+    def __init__(self, reject: Reject) -> None:
+        super().__init__(reject.message)
+        self.reject = reject
+
+
 def registry_incomplete(param: str | None) -> Reject:
     """503: not every engine has told its models yet."""
     message = "The gateway has not yet heard from every engine which models it serves; try again shortly."

@@ -19,11 +19,11 @@ import msgspec
 
 from . import answers, refusals
 from .admission import Admission, Reservation
-from .body import BodyError, BodyReader
+from .body import BodyReader
 from .config import Config, reads
 from .decide import Route, Step, decide
 from .models import Snapshot
-from .refusals import Reject
+from .refusals import BodyError, Reject
 from .request import Facts
 from .standing import Draw
 

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from routegen_router.body import BodyError, BodyReader
-from routegen_router.config import Lookup, Source
+from routegen_router.body import BodyReader
+from routegen_router.refusals import BodyError
+from routegen_router.request import Source
+from routegen_router.rules import Lookup
 from support.bodies import READER
 from support.policy import backend, config
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routegen_router.body import BodyError
+from routegen_router.refusals import BodyError
 from support.bodies import DEEPER, ENGINE, NESTED, READER, STREAM
 
 Pairs = list[tuple[str, Any]]
