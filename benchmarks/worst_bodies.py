@@ -16,7 +16,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 
-from bodies import CHINESE, ENGLISH, MB, chat
+from bodies import ENGINES, MB, SHAPES, chat
 
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
@@ -78,8 +78,8 @@ ELEMENTS = {
     "spaces": b" ",
 }
 CHARACTERS = {
-    "English": ENGLISH.encode(),
-    "Chinese": CHINESE.encode(),
+    "English": SHAPES["plain"].encode(),
+    "Chinese": SHAPES["Chinese"].encode(),
     "é": "é".encode(),
     "emoji": "😀".encode(),
     "ASCII and é": "aé".encode(),
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=15, metavar="N", help="how many to show (default: 15)")
     options = parser.parse_args()
     read = BodyReader(router_config(compile_text(ROUTES, "benchmark")))
-    plain = chat(options.size)
+    plain = chat(options.size, ENGINES[0])
     base = cpu(read.read, plain)
     found = [(name, cpu(read.read_at_once, body), cpu(read.read, body)) for name, body in bodies(options.size)]
     print(f"plain English {base:.2f} ms a MB; {len(found)} others tried\n")
