@@ -241,7 +241,8 @@ def test_the_access_log_tells_the_decision_and_no_query_string(gate: Gateway) ->
     assert "secret" not in json.dumps([decided, refused, unread])
 
 
-def test_a_request_id_is_kept_from_the_client_to_the_engine_and_back(gate: Gateway) -> None:
-    reply = gate.post({"model": "only-sglang"}, headers=[("x-request-id", "mine")])
-    assert reply.header("x-request-id") == "mine"
-    assert gate.engines["sglang"].recorder.generations()[0].header("x-request-id") == ("mine",)
+@pytest.mark.parametrize("mine", ["mine", "0192f8c1-7a3b-7c4d-9e5f-0123456789ab", "x" * 36])
+def test_a_request_id_is_kept_from_the_client_to_the_engine_and_back(gate: Gateway, mine: str) -> None:
+    reply = gate.post({"model": "only-sglang"}, headers=[("x-request-id", mine)])
+    assert reply.header("x-request-id") == mine
+    assert gate.engines["sglang"].recorder.generations()[0].header("x-request-id") == (mine,)

@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.config.listener import v3 as listener
 from envoy_data_plane.envoy.extensions.filters.http.router import v3 as proxy
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early
+from envoy_data_plane.envoy.extensions.request_id.uuid import v3 as uuid
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from routegen.emit import limits
@@ -54,6 +55,10 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         use_remote_address=True,
         # Clients and engines log the same id, and the openai client shows it.
         preserve_external_request_id=True,
+        request_id_extension=hcm.RequestIdExtension(
+            # By itself Envoy writes a trace's reason into every id of 36 characters, which changes the client's.
+            typed_config=packed(uuid.UuidRequestIdConfig(pack_trace_reason=False))
+        ),
         always_set_request_id_in_response=True,
         normalize_path=True,
         merge_slashes=True,

@@ -6,6 +6,7 @@ from typing import Final
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
 from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as ext_proc
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
@@ -37,7 +38,8 @@ FORWARDED_HEADERS: Final = (
 def router_filter(plan: Plan) -> hcm.HttpFilter:
     """Make the filter: the whole body is buffered, the request's two messages are sent, the response's none.
 
-    It fails closed; a waiting route with a failure backend opens it for itself (see :func:`fail_open`).
+    It is off until a route switches it on (see :func:`asked`): a request whose host or method matches no route at all
+    would otherwise reach the router.
     """
     skip, none = ext_proc.ProcessingModeHeaderSendMode.SKIP, ext_proc.ProcessingModeBodySendMode.NONE
     allowed = sorted({*ANSWER_HEADERS, plan.routing_header})
@@ -69,18 +71,17 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
             receiving_namespaces=ext_proc.MetadataOptionsMetadataNamespaces(untyped=[names.METADATA])
         ),
     )
-    return hcm.HttpFilter(name=names.EXT_PROC, typed_config=packed(config))
+    return hcm.HttpFilter(name=names.EXT_PROC, typed_config=packed(config), disabled=True)
 
 
-def disabled() -> dict[str, Any]:
-    """Per-route settings: the router isn't asked and nothing is buffered."""
-    return {names.EXT_PROC: packed(ext_proc.ExtProcPerRoute(disabled=True))}
+def asked(*, fail_open: bool = False) -> dict[str, Any]:
+    """Per-route settings: the router is asked.
 
-
-def fail_open() -> dict[str, Any]:
-    """Per-route settings: where the router fails, the request goes on to the route's own cluster."""
-    overrides = ext_proc.ExtProcOverrides(failure_mode_allow=True)
-    return {names.EXT_PROC: packed(ext_proc.ExtProcPerRoute(overrides=overrides))}
+    :param fail_open: where the router fails, the request goes on to the route's own cluster.
+    """
+    overrides = ext_proc.ExtProcOverrides(failure_mode_allow=True if fail_open else None)
+    settings = ext_proc.ExtProcPerRoute(overrides=overrides)
+    return {names.EXT_PROC: packed(route.FilterConfig(config=packed(settings)))}
 
 
 def _retry_policy() -> core.RetryPolicy:

@@ -13,7 +13,6 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
-from envoy_data_plane.google.protobuf import Any
 from envoy_data_plane.xds.type.matcher.v3 import Matcher
 
 from routegen.common.addresses import is_ip
@@ -64,6 +63,7 @@ def _engine_route(plan: Plan, backend: str) -> route.Route:
     return route.Route(
         name=names.engine(backend),
         route=_to_engine(plan, backend),
+        typed_per_filter_config=router_filter.asked(),
         request_body_buffer_limit=plan.max_body_bytes,
     )
 
@@ -71,19 +71,17 @@ def _engine_route(plan: Plan, backend: str) -> route.Route:
 def _waiting_route(plan: Plan) -> route.Route:
     """Where a request waits for its decision, and stays without one."""
     fallback = plan.router.failure_backend
-    per_filter: dict[str, Any] = {}
     headers: list[core.HeaderValueOption] = []
     if fallback is None:
         action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.SILENCE))
     else:
         action = _to_engine(plan, fallback)
-        per_filter = router_filter.fail_open()
         headers = [_set_header(plan.routing_header, fallback)]
     return route.Route(
         name=names.WAITING,
         route=action,
         request_headers_to_add=headers,
-        typed_per_filter_config=per_filter,
+        typed_per_filter_config=router_filter.asked(fail_open=fallback is not None),
         request_body_buffer_limit=plan.max_body_bytes,
     )
 
@@ -91,7 +89,12 @@ def _waiting_route(plan: Plan) -> route.Route:
 def _models_route(name: str, match: route.RouteMatch) -> route.Route:
     """Answered by the router; what stands behind it is seen only where the router gave no answer."""
     match.headers.append(_method("GET", "HEAD"))
-    return route.Route(name=name, match=match, direct_response=route.DirectResponseAction(status=503))
+    return route.Route(
+        name=name,
+        match=match,
+        direct_response=route.DirectResponseAction(status=503),
+        typed_per_filter_config=router_filter.asked(),
+    )
 
 
 def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
@@ -112,16 +115,12 @@ def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
         match=match,
         route=action,
         request_headers_to_add=[_set_header(plan.routing_header, entry.backend)],
-        typed_per_filter_config=router_filter.disabled(),
     )
 
 
 def _not_found_route() -> route.Route:
     return route.Route(
-        name="not-found",
-        match=route.RouteMatch(prefix="/"),
-        direct_response=route.DirectResponseAction(status=404),
-        typed_per_filter_config=router_filter.disabled(),
+        name="not-found", match=route.RouteMatch(prefix="/"), direct_response=route.DirectResponseAction(status=404)
     )
 
 
