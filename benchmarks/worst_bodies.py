@@ -21,6 +21,7 @@ from bodies import ENGINES, MB, SHAPES, chat
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
 from routegen_router.body import BodyReader
+from routegen_router.config import reads
 from routegen_router.refusals import BodyError
 
 ROUNDS = 3
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=MB, metavar="BYTES", help="of each body (default: 1 MiB)")
     parser.add_argument("--top", type=int, default=15, metavar="N", help="how many to show (default: 15)")
     options = parser.parse_args()
-    read = BodyReader(router_config(compile_text(ROUTES, "benchmark")))
+    read = BodyReader(reads(router_config(compile_text(ROUTES, "benchmark")).rules))
     plain = chat(options.size, ENGINES[0])
     base = cpu(read.read, plain)
     found = [(name, cpu(read.read_at_once, body), cpu(read.read, body)) for name, body in bodies(options.size)]

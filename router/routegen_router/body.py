@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from .config import Config, reads
+from .config import Reads
 from .levels import Level, Seen
 from .refusals import BodyError, invalid_json, invalid_request_body
 from .request import MODEL, FieldPath
@@ -51,10 +51,9 @@ class Fields(msgspec.Struct, frozen=True):
 
 
 class BodyReader:
-    """Reads bodies for one configuration. May be called from any thread, several at a time."""
+    """Finds the fields that rules read. May be called from any thread, several at a time."""
 
-    def __init__(self, config: Config) -> None:
-        read = reads(config.rules)
+    def __init__(self, read: Reads) -> None:
         self._seen = Seen()
         self._conditions = bool(read.compared)
         self._top = Level((), sorted(read.fields), read.chosen, self._seen)
@@ -126,9 +125,10 @@ class BodyReader:
                 if reach is None:
                     raise
                 spans.append(span(raw, int(place[1]) if place else len(raw), reach))
-                before, copy = copy, self._respelled(raw, FIRST, spans)
-                if copy == before:
+                another = self._respelled(raw, FIRST, spans)
+                if another == copy:
                     raise
+                copy = another
         if not any(map(maybe_respelled, values.values())):
             return values
         second = self._values(self._respelled(raw, SECOND, spans), checked=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,13 +15,9 @@ from . import wire
 from .admission import Admission
 from .journal import Journal
 from .poller import Registry
-from .stream import BUFFERED, Answer, Body, Continue, Headers, Policy, Reply, Stream, Trailers
+from .readers import Readers
+from .stream import BUFFERED, Answer, Body, Continue, Headers, Policy, Protocol, Reply, Routed, Stream, Trailers
 
-LARGE_BYTES: Final = 4 * 1024 * 1024
-"""Longer messages are read in a worker thread. Each pass over a body still holds Python's lock, at about a third of a
-millisecond a megabyte, but other streams get their turn between the passes."""
-READERS: Final = 2
-"""Worker threads for large messages: more would only hold more of them in memory."""
 REQUEST_ID: Final = "x-request-id"
 MAX_REQUEST_ID: Final = 128
 """A request id is cut to this length in logs: a client may send its own."""
@@ -51,7 +45,11 @@ class Processor:
         :param failed: called when a stream ends with an error.
         """
         self._current, self._admission, self._journal, self._failed = current, admission, journal, failed
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._readers = Readers()
+
+    def close(self) -> None:
+        """End the reader processes."""
+        self._readers.close()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a gRPC server serves it with.
@@ -94,14 +92,15 @@ class Processor:
         request_id = ""
         while (message := await context.read()) is not grpc.aio.EOF:
             began = time.perf_counter()
-            if len(message) > LARGE_BYTES:
-                event, reply = await self._in_thread(stream, message)
+            event, protocol = wire.read(message)
+            del message
+            if isinstance(event, Body):
+                reply: Reply = await self._on_body(stream, active.policy, event)
             else:
-                event, reply = _step(stream, message)
-            del message  # don't hold a large body while the reply is on its way
+                reply = _step(stream, event, protocol)
             if isinstance(event, Headers):
                 request_id = _request_id(event)
-            del event
+            del event  # don't hold a large body while the reply is on its way
             answer = active.replies.encode(reply)
             took = time.perf_counter() - began
             if isinstance(reply, Continue):
@@ -113,27 +112,22 @@ class Processor:
             return answer
         return None
 
-    async def _in_thread(self, stream: Stream, message: bytes) -> tuple[wire.Event, Reply]:
-        work = asyncio.get_running_loop().run_in_executor(self._readers, _step, stream, message)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])  # the stream must not be closed under the thread's hands
-            raise
+    async def _on_body(self, stream: Stream, policy: Policy, body: Body) -> Routed | Answer:
+        refused = stream.take(body)
+        if refused is not None:
+            return refused
+        return stream.on_fields(await self._readers.read(policy.reads, policy.reader, body.data))
 
 
-def _step(stream: Stream, message: bytes) -> tuple[wire.Event, Reply]:
-    """One message and the reply to it."""
-    event, protocol = wire.read(message)
+def _step(stream: Stream, event: Headers | Trailers | wire.Unexpected, protocol: Protocol | None) -> Reply:
+    """The reply to anything but a body."""
     match event:
         case Headers():
-            return event, stream.on_headers(event, protocol or BUFFERED)
-        case Body():
-            return event, stream.on_body(event)
+            return stream.on_headers(event, protocol or BUFFERED)
         case Trailers():
-            return event, stream.on_trailers(event)
+            return stream.on_trailers(event)
         case wire.Unexpected():
-            return event, stream.on_unexpected(event.name)
+            return stream.on_unexpected(event.name)
 
 
 def _request_id(headers: Headers) -> str:

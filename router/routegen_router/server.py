@@ -103,6 +103,7 @@ async def _serve(options: Options, lines: logs.LineHandler) -> None:
             await asyncio.wait_for(hurry.wait(), options.drain_seconds)
         health.close()
         await server.stop(GRACE)
+        processor.close()
         journal.flush()
         running[0].cancel()
     if status is not None:

@@ -19,7 +19,7 @@ import msgspec
 
 from . import answers, refusals
 from .admission import Admission, Reservation
-from .body import BodyReader
+from .body import BodyReader, Fields
 from .config import Config, reads
 from .decide import Route, Step, decide
 from .models import Snapshot
@@ -108,10 +108,9 @@ class Policy:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.reader = BodyReader(config)
-        self.headers: frozenset[str] = reads(config.rules).headers
-        """The headers that rules read, in lower case."""
-        self.wanted: frozenset[str] = self.headers | _OWN_HEADERS
+        self.reads = reads(config.rules)
+        self.reader = BodyReader(self.reads)
+        self.wanted: frozenset[str] = self.reads.headers | _OWN_HEADERS
 
 
 class Stream:
@@ -168,19 +167,35 @@ class Stream:
         return self._await_body(headers.end_of_stream)
 
     def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
-        """The request's body: decide.
-
-        Takes about a third of a millisecond a megabyte; a server calls it in a worker thread where that would hold
-        up other streams.
+        """The request's body: read it and decide.
 
         :param trace: collects a step a rule, for ``explain``.
         """
+        refused = self.take(body)
+        if refused is not None:
+            return refused
+        try:
+            found: Fields | Reject = self._policy.reader.read(body.data)
+        except BodyError as error:
+            found = error.reject
+        return self.on_fields(found, trace)
+
+    def take(self, body: Body) -> Answer | None:
+        """The request's body, for a server that reads it elsewhere; an answer where it needn't be read."""
         if not self._waiting or self._reservation is None:
             return _fault("a body came where none was due; set the ext_proc filter's request_header_mode to SEND")
         self._waiting = False
         self.body_bytes = len(body.data)
         self._reservation.resize(self.body_bytes)
-        decision = self._decide(body.data, trace)
+        limit = self._policy.config.max_body_bytes
+        return rejection(refusals.too_large(limit)) if self.body_bytes > limit else None
+
+    def on_fields(self, found: Fields | Reject, trace: list[Step] | None = None) -> Routed | Answer:
+        """What the body that was taken says, or why it can't be read: decide."""
+        if isinstance(found, Reject):
+            return rejection(found)
+        facts = Facts(self.path, found.model, found.values, self._headers)
+        decision = decide(facts, self._policy.config, self._view(), self._draw, trace)
         return Routed(decision.backend, decision.rule) if isinstance(decision, Route) else rejection(decision)
 
     def on_trailers(self, trailers: Trailers) -> Answer:
@@ -199,17 +214,6 @@ class Stream:
         if self._reservation is not None:
             self._reservation.release()
 
-    def _decide(self, data: bytes | memoryview, trace: list[Step] | None) -> Route | Reject:
-        """Read a body and run the chain."""
-        if len(data) > self._policy.config.max_body_bytes:
-            return refusals.too_large(self._policy.config.max_body_bytes)
-        try:
-            fields = self._policy.reader.read(data)
-        except BodyError as error:
-            return error.reject
-        facts = Facts(self.path, fields.model, fields.values, self._headers)
-        return decide(facts, self._policy.config, self._view(), self._draw, trace)
-
     def _read_headers(self, headers: Headers) -> str | None:
         """Keep the headers that matter; the name of one that a rule reads and that came twice, if any."""
         twice = None
@@ -219,7 +223,7 @@ class Stream:
             text = value if isinstance(value, str) else _text(value)
             if name in self._headers:
                 text = f"{self._headers[name]},{text}"  # what a repetition means (RFC 9110, section 5.3)
-                twice = name if name in self._policy.headers else twice
+                twice = name if name in self._policy.reads.headers else twice
             self._headers[name] = text
         return twice
 

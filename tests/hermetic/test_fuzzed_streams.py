@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from routegen_router import processor
+from routegen_router import readers
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.admission import Admission
 from routegen_router.journal import Journal
 from routegen_router.metrics import Metrics
 from routegen_router.poller import Registry
-from routegen_router.processor import Active
+from routegen_router.processor import Active, Processor
 from routegen_router.stream import Policy
 from routegen_router.wire import Replies
 from support.router import PATIENCE, PROCESS, body, headers, router_config, wait_for
@@ -46,7 +46,7 @@ class Router:
         self.admission = Admission(config.max_inflight_bytes)
         metrics = Metrics()
         journal = Journal(metrics, lambda *_line: None)
-        self._processor = processor.Processor(lambda: active, self.admission, journal, metrics.failed)
+        self._processor = Processor(lambda: active, self.admission, journal, metrics.failed)
         self.run(self._start())
 
     async def _start(self) -> None:
@@ -72,6 +72,7 @@ class Router:
         """Stop everything."""
 
         async def stop() -> None:
+            self._processor.close()
             await self._channel.close()
             await self._server.stop(None)
 
@@ -287,7 +288,7 @@ class Gateway(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Router]:
-    with mock.patch.object(processor, "LARGE_BYTES", LARGE):
+    with mock.patch.object(readers, "AT_ONCE", LARGE), mock.patch.object(readers, "CAREFULLY", 100):
         running = Router()
         yield running
         running.close()

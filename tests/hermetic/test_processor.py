@@ -19,7 +19,7 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Broken:
-        def read(self, raw: bytes) -> None:
+        def read_at_once(self, raw: bytes) -> None:
             raise RuntimeError(raw.decode())
 
     settings = router_config()

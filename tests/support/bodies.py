@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from routegen_router.body import BodyReader
+from routegen_router.config import reads
 from routegen_router.request import Source
 from routegen_router.rules import Lookup, Split
 from routegen_router.when import Condition
-from support.policy import backend, config
 
 ENGINE = ("inference_server",)
 NESTED = ("metadata", "engine")
@@ -14,21 +14,19 @@ DEEPER = ("metadata", "a", "b")
 STREAM = ("stream",)
 
 
-READER = BodyReader(
-    config(
-        [backend("a")],
-        [
-            Lookup(name="engine", source=Source(body=ENGINE)),
-            Lookup(name="nested", source=Source(body=NESTED)),
-            Lookup(
-                name="when",
-                source=Source(header="x-a"),
-                when=(
-                    Condition(pattern="true", source=Source(body=STREAM)),
-                    Condition(pattern="x", source=Source(body=DEEPER)),
-                ),
+READS = reads(
+    [
+        Lookup(name="engine", source=Source(body=ENGINE)),
+        Lookup(name="nested", source=Source(body=NESTED)),
+        Lookup(
+            name="when",
+            source=Source(header="x-a"),
+            when=(
+                Condition(pattern="true", source=Source(body=STREAM)),
+                Condition(pattern="x", source=Source(body=DEEPER)),
             ),
-            Split(name="split", weights=(("a", 1),), sticky_by=Source(body=("user",))),
-        ],
-    )
+        ),
+        Split(name="split", weights=(("a", 1),), sticky_by=Source(body=("user",))),
+    ]
 )
+READER = BodyReader(READS)

@@ -21,7 +21,7 @@ RACE = """
 import os, sys, threading
 from routegen_router.ask import read_list
 from routegen_router.body import BodyReader
-from routegen_router.config import Config, load, dump
+from routegen_router.config import Config, load, dump, reads
 from routegen_router.rules import Lookup
 from routegen_router.request import Source
 from routegen_router.status import read_status
@@ -30,7 +30,7 @@ config = Config(
     name="n", routing_header="h", paths=("/p",), max_body_bytes=1, max_inflight_bytes=1, backends=(),
     rules=(Lookup(name="a", source=Source(body=("engine",))), Lookup(name="b", source=Source(body=("x", "y")))),
 )
-reader, written = BodyReader(config), dump(config)
+reader, written = BodyReader(reads(config.rules)), dump(config)
 READINGS = {
     "models": lambda: read_list(b'{"data": [{"id": "m", "created": 1, "owned_by": "vllm"}]}'),
     "body": lambda: reader.read(b'{"engine": "a", "x": {"y": 1.5}, "engine": null}'),

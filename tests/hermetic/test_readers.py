@@ -1,0 +1,139 @@
+"""Bodies that are read in a process of their own: the same answers, and no harm from one that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from routegen_router import readers
+from routegen_router.body import BodyReader, Fields
+from routegen_router.config import Reads
+from routegen_router.readers import AT_ONCE, CAREFULLY, Readers
+from routegen_router.refusals import BodyError, Reject
+from support.bodies import READER, READS
+from support.router import body, headers, router_config, running, talk, wait_for
+
+PLAIN = b'{"model":"m","user":"u","x":"' + b"a" * AT_ONCE + b'"}'
+PADDING = b',"x":"' + b"a" * CAREFULLY + b'"}'
+SHORT = [
+    b'{"model":"m\\ud83d\\ude00","user":"u"}',
+    b'{"model":null,"stream":1.50,"metadata":{"engine":"\xe6\xa8\xa1"}}',
+    b'{"prompt":"\\ud800","user":"\\ud83d\\ude00"}',
+    b'{"model":5}',
+    b'{"model":"a","model":null}',
+    b'{"user":"\\udc00"}',
+    b'{"x":nope}',
+    b'{"x":"\xff"}',
+    b"[]",
+    b'{"x":' + b"[" * 100_000,
+]
+
+
+@pytest.fixture
+async def several() -> AsyncIterator[Readers]:
+    made = Readers()
+    yield made
+    made.close()
+
+
+def here(raw: bytes) -> Fields | Reject:
+    try:
+        return READER.read(raw)
+    except BodyError as error:
+        return error.reject
+
+
+class Unasked(BodyReader):
+    """A reader for bodies that mustn't be read in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(READS)
+
+    def read_at_once(self, raw: bytes | memoryview) -> None:
+        """One pass, which doesn't tell."""
+        assert len(raw) <= AT_ONCE
+
+    def read_carefully(self, raw: bytes) -> Fields:
+        """Not in this process."""
+        raise AssertionError(f"{len(raw)} bytes were read here")
+
+
+@pytest.mark.parametrize("raw", SHORT, ids=repr)
+async def test_a_reader_process_finds_what_this_process_finds(several: Readers, raw: bytes) -> None:
+    with mock.patch.object(readers, "AT_ONCE", 0):
+        assert await several.read(READS, READER, memoryview(raw)) == here(raw)
+    longer = raw.removesuffix(b"}") + PADDING if raw.endswith(b"}") else raw
+    assert await several.read(READS, READER, longer) == here(longer)
+
+
+async def test_what_is_long_or_takes_many_passes_is_not_read_here(several: Readers) -> None:
+    assert await several.read(READS, Unasked(), PLAIN) == here(PLAIN)
+    careful = b'{"model":null' + PADDING
+    assert await several.read(READS, Unasked(), careful) == here(careful)
+    assert len(several._idle) == 1
+
+
+async def test_bodies_beyond_the_number_of_readers_wait_and_each_gets_its_own_answer(several: Readers) -> None:
+    bodies = [b'{"model":"m%d"' % number + PADDING for number in range(20)]
+    with mock.patch.object(readers, "AT_ONCE", 0):
+        found = await asyncio.gather(*(several.read(READS, READER, raw) for raw in bodies))
+    assert found == [here(raw) for raw in bodies]
+    assert len(several._idle) == readers.READERS
+
+
+async def test_a_reader_is_told_which_fields_to_find(several: Readers) -> None:
+    other = Reads(frozenset(), frozenset({("model",), ("x", "y")}), frozenset())
+    raw = b'{"model":"m","x":{"y":"z"},"user":"u"}'
+    with mock.patch.object(readers, "AT_ONCE", 0):
+        for _ in range(2):
+            assert await several.read(other, READER, raw) == BodyReader(other).read(raw)
+            assert await several.read(READS, READER, raw) == here(raw)
+
+
+async def test_a_request_that_is_given_up_leaves_the_reader_in_step(several: Readers) -> None:
+    await several.read(READS, READER, PLAIN)
+    for _ in range(5):
+        work = asyncio.create_task(several.read(READS, READER, PLAIN.replace(b'"m"', b'"given up"')))
+        await asyncio.sleep(0.001)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert await several.read(READS, READER, PLAIN) == here(PLAIN)
+    assert len(several._idle) == 1
+
+
+async def test_a_reader_that_dies_fails_its_own_body_only(several: Readers) -> None:
+    await several.read(READS, READER, PLAIN)
+    several._idle[0]._process.kill()
+    with pytest.raises((OSError, EOFError)):
+        await several.read(READS, READER, PLAIN)
+    assert await several.read(READS, READER, PLAIN) == here(PLAIN)
+
+
+async def test_closing_ends_the_readers(several: Readers) -> None:
+    await several.read(READS, READER, PLAIN)
+    pid = several._idle[0]._process.pid
+    several.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def children(pid: int) -> Iterable[int]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield from map(int, (task / "children").read_text().split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_no_reader_outlives_its_router(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path, router_config()) as router:
+        replies = await talk(router.address, headers(), body({"inference_server": "sglang", "x": "a" * AT_ONCE}))
+        assert replies[-1].request_body.response.header_mutation.set_headers
+        [reader] = children(router.process.pid)
+        router.process.send_signal(number)
+        wait_for(lambda: not Path(f"/proc/{reader}").exists(), "the reader's end")
