@@ -26,18 +26,26 @@ class UnknownKindError(UserError):
     """A kind was asked for that the target doesn't make."""
 
 
-def read_plan(source: str | Path, target: str | None = None, notices: list[Problem] | None = None) -> Plan:
+def read_plan(
+    source: str | Path,
+    target: str | None = None,
+    notices: list[Problem] | None = None,
+    *,
+    deployed: bool = True,
+) -> Plan:
     """Read a routes.yaml (``-``: standard input) and compile it.
 
     :param target: compile for this target in place of the file's own.
     :param notices: collects what is no mistake and worth knowing, by line.
+    :param deployed: ``False``: the plan is used on this machine, so what the target says of it is no matter.
     :raises InputError: with all that is wrong in it.
     :raises UserError: there is no such file, or it can't be read.
     """
     from routegen.compile import compile_text  # noqa: PLC0415 - pydantic: not for `--help`
 
     name = "<stdin>" if str(source) == STDIN else str(source)
-    return compile_text(_decode(_read(source, name), name), name, target=target, notices=notices)
+    text = _decode(_read(source, name), name)
+    return compile_text(text, name, target=target, notices=notices, deployed=deployed)
 
 
 def render(plan: Plan, only: Collection[str] = ()) -> Output:

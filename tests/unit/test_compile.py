@@ -255,3 +255,13 @@ def test_durations_sizes_fields_and_addresses_mean_what_they_say() -> None:
     ]
     assert [host_port(text) for text in ("h:1", "[::1]:2")] == [("h", 1), ("::1", 2)]
     assert [authority("h", 1), authority("::1", 2)] == ["h:1", "[::1]:2"]
+
+
+def test_what_a_target_refuses_is_no_matter_on_this_machine() -> None:
+    text = (
+        "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\nmetadata: {name: here}\n"
+        "spec: {backends: {a: {endpoints: ['127.0.0.1:8000']}}}\n"
+    )
+    assert compile_text(text, "routes.yaml", deployed=False).gateway.target == "envoy-gateway"
+    with pytest.raises(InputError, match=r"127\.0\.0\.1 is the proxy's own pod"):
+        compile_text(text, "routes.yaml")

@@ -232,10 +232,6 @@ def test_names_and_addresses_go_to_backends_of_their_own_by_weight() -> None:
     assert any("enableBackend" in notice for notice in said(plan))
 
 
-def test_a_loopback_address_is_pointed_out() -> None:
-    assert "127.0.0.1 is the gateway's own pod there" in said(reached_by(ir.Addresses((("127.0.0.1", 80),))))
-
-
 def test_a_verified_service_is_verified_by_the_name_that_is_connected_to() -> None:
     output = render(reached_by(ir.ServiceRef("vllm-svc", "engines", 8443), tls=ir.UpstreamTLS()))
     policy = only(output, "BackendTLSPolicy")
@@ -262,12 +258,10 @@ def test_each_verified_name_has_a_backend_of_its_own() -> None:
     assert len(named(output, "Backend")) == 2
 
 
-def test_an_address_that_kubernetes_does_not_take_is_refused() -> None:
-    (remark,) = (
-        found for found in EnvoyGateway().examine(reached_by(ir.Addresses((("engine_1", 80),)))) if found.refused
-    )
-    assert remark.path == ("spec", "backends", "vllm", "endpoints", 0)
-    assert remark.message.startswith("engine_1 is no DNS name")
+def test_a_dot_at_the_end_of_a_name_is_left_out() -> None:
+    output = render(reached_by(ir.Addresses((("Engine.example.com.", 443),)), tls=ir.UpstreamTLS()))
+    assert only(output, "Backend")["spec"]["endpoints"] == [{"fqdn": {"hostname": "engine.example.com", "port": 443}}]
+    assert only(output, "BackendTLSPolicy")["spec"]["validation"]["hostname"] == "engine.example.com"
 
 
 def test_more_endpoints_than_a_backend_holds_make_a_second_one() -> None:

@@ -221,5 +221,5 @@ def _arms(options: Mapping[str, Any], urls: Mapping[str, str], models: Mapping[s
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 
     way: Way = options["way"] or ("gateway" if options["gateway"] else "direct")
-    plan = read_plan(source)
+    plan = read_plan(source, deployed=False)
     return from_plan(plan, options["engines"], way=way, gateway=options["gateway"], urls=urls, models=models)

@@ -75,7 +75,7 @@ def command(
     try:
         manifests = _cluster(context, namespace) if cluster else read_manifests(paths)
         names = [name.strip() for name in pair.split(",")] if pair else []
-        report = audit(manifests, names=names, plan=read_plan(routes) if routes else None)
+        report = audit(manifests, names=names, plan=read_plan(routes, deployed=False) if routes else None)
     except (InputError, UserError) as error:
         click.echo(sentences(error), err=True)
         ctx.exit(2)  # unlike for other verbs: 1 means findings

@@ -42,7 +42,7 @@ def render(ctx: click.Context, options: Mapping[str, Any]) -> str:
     except setup.UsageError as error:
         raise click.UsageError(str(error)) from error
     file = setup.routes_file(options)
-    namespace = options["namespace"] or (read_plan(file).namespace if file else "default")
+    namespace = options["namespace"] or (read_plan(file, deployed=False).namespace if file else "default")
     return job.render(
         job.Job(
             arguments=tuple(_arguments(ctx)),

@@ -73,7 +73,7 @@ def command(
     if path is not None and not path.startswith("/"):
         raise click.UsageError(f"--path begins with /, such as /{path}")
     data, pairs = _body(body, method), [_header(text) for text in headers]
-    plan = read_plan(source)
+    plan = read_plan(source, deployed=False)
     report = explain(
         plan,
         _knowledge(plan, registry, poll=poll is not False),

@@ -22,11 +22,19 @@ from routegen.spec.models import GatewaySpec
 from routegen.targets import TARGETS, Target, find
 
 
-def compile_text(text: str, file: str, *, target: str | None = None, notices: list[Problem] | None = None) -> Plan:
+def compile_text(
+    text: str,
+    file: str,
+    *,
+    target: str | None = None,
+    deployed: bool = True,
+    notices: list[Problem] | None = None,
+) -> Plan:
     """Compile the text of a routes.yaml.
 
     :param file: what to call it in problems.
     :param target: compile for this target in place of the file's own (``spec.gateway.target``).
+    :param deployed: ``False``: the plan is used on this machine, so what the target says of it is no matter.
     :param notices: collects what is no mistake and worth knowing, by line.
     :raises InputError: with every problem that was found.
     """
@@ -49,7 +57,7 @@ def compile_text(text: str, file: str, *, target: str | None = None, notices: li
         backends=compile_backends(routes, chosen, findings),
         rules=compile_rules(routes.spec, findings),
     )
-    for remark in (*advice(plan), *chosen.examine(plan)):
+    for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ())):
         findings.remark(remark)
     note_unused(chosen, findings)
     if findings.problems:

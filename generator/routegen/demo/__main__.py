@@ -137,7 +137,7 @@ async def _demo(routes: Path) -> int:
     began = time.monotonic()
     log: dict[str, Access] = {}
     async with MockEngines(MODELS) as mocks:
-        plan = pipeline.read_plan(routes)
+        plan = pipeline.read_plan(routes, deployed=False)
         plan = place(plan, await mocks.start(plan.backends))
         gateway = LocalGateway(
             port=0,

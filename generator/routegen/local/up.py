@@ -95,7 +95,7 @@ class _Up:
 
     async def _read(self) -> Plan:
         """The plan in routes.yaml with its engines where they are on this machine."""
-        plan = await asyncio.to_thread(pipeline.read_plan, self.options.source)
+        plan = await asyncio.to_thread(pipeline.read_plan, self.options.source, deployed=False)
         urls = dict(self.options.engines)
         if self.gateway is not None:  # a backend that the file no longer has may come back
             urls = {name: url for name, url in urls.items() if name in {backend.name for backend in plan.backends}}

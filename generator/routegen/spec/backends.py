@@ -40,7 +40,7 @@ class LLMInferenceServiceSpec(Model):
 class InferencePoolSpec(Model):
     """An InferencePool (inference.networking.k8s.io/v1)."""
 
-    name: Label = Field(description="The InferencePool's name.")
+    name: ObjectName = Field(description="The InferencePool's name.")
     namespace: Label | None = Field(None, description="Its namespace; default: `metadata.namespace`.")
 
 

@@ -75,7 +75,7 @@ class GatewaySpec(Model):
     """The gateway that serves the routes."""
 
     target: Text = Field("envoy-gateway", description="What `routegen render` renders for: `envoy-gateway`, `envoy`.")
-    name: Label = Field("inference-gateway", description="The Gateway's name.")
+    name: ObjectName = Field("inference-gateway", max_length=63, description="The Gateway's name.")
     namespace: Label | None = Field(None, description="The Gateway's namespace; default: `metadata.namespace`.")
     class_name: ObjectName = Field("eg", description="The GatewayClass of a Gateway that is created.")
     create: bool = Field(True, description="Render the Gateway; `false`: it exists already and routes attach to it.")

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from routegen.common.addresses import is_ip
 from routegen.common.problems import Remark
 from routegen.common.text import to_yaml
 from routegen.distribution import unpublished
-from routegen.emit.envoy_gateway import policies, refusals
-from routegen.emit.envoy_gateway.reach import is_name, loopback, needs_backend_api, reach
+from routegen.emit.envoy_gateway import policies, refusals, refused
+from routegen.emit.envoy_gateway.reach import needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
+from routegen.emit.kubernetes import refused as kubernetes
 from routegen.emit.kubernetes import router_deployment
 from routegen.emit.kubernetes.objects import Document
-from routegen.plan import Addresses, Plan, PoolRef
+from routegen.plan import Plan, PoolRef
 from routegen.targets.target import Capabilities, Output, Rendered, Target
 
 
@@ -38,7 +38,9 @@ class EnvoyGateway(Target):
     )
 
     def examine(self, plan: Plan) -> Iterable[Remark]:
-        """Addresses that Kubernetes can't write down, and what must be so in the cluster."""
+        """What the API server or the controller would refuse, and what must be so in the cluster."""
+        yield from kubernetes.refused(plan)
+        yield from refused.refused(plan)
         yield from _of_gateway(plan)
         if unpulled := unpublished(plan.router.image, "spec.router.image"):
             yield Remark(("spec", "router", "image"), unpulled)
@@ -112,8 +114,6 @@ def _of_backends(plan: Plan) -> Iterable[Remark]:
                 "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only"
                 " with `extensionApis.enableBackend: true` in its configuration",
             )
-        if isinstance(backend.reach, Addresses):
-            yield from _of_addresses(backend.reach, path)
         if isinstance(backend.reach, PoolRef):
             yield Remark(
                 (*path, "inferencePool"),
@@ -127,16 +127,6 @@ def _of_backends(plan: Plan) -> Iterable[Remark]:
                 f"the router can't mount ConfigMap {backend.tls.ca_config_map} from another namespace, so it can't ask"
                 " this engine for its models; list them under `models:` with `poll: {enabled: false}`",
             )
-
-
-def _of_addresses(addresses: Addresses, path: tuple[str, ...]) -> Iterable[Remark]:
-    local = loopback(addresses)
-    for index, (host, _) in enumerate(addresses.endpoints):
-        if not is_ip(host) and not is_name(host):
-            message = f"{host} is no DNS name, so Kubernetes takes no such address"
-            yield Remark((*path, "endpoints", index), message, refused=True)
-        if host in local:
-            yield Remark((*path, "endpoints", index), f"{host} is the gateway's own pod there")
 
 
 def _rendered(document: Document, plan: Plan) -> Rendered:

@@ -41,18 +41,13 @@ def needs_backend_api(backend: Backend) -> bool:
     return isinstance(backend.reach, Addresses)
 
 
-def loopback(addresses: Addresses) -> tuple[str, ...]:
-    """The addresses that are the gateway's own pod."""
-    return tuple(dict.fromkeys(host for host, _ in addresses.endpoints if is_ip(host) and ip_address(host).is_loopback))
-
-
 def is_name(host: str) -> bool:
     """Whether a ``Backend`` takes this host name."""
     return _DNS_NAME.fullmatch(host.lower()) is not None
 
 
 def _addresses(plan: Plan, backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) -> Reach:
-    groups = _grouped(addresses, tls)
+    groups = grouped(addresses, tls)
     refs, documents = [], []
     for index, endpoints in enumerate(groups, start=1):
         # No backend has a dot in its name, so no two names meet.
@@ -72,20 +67,20 @@ def _backend(
         spec["tls"] = {"insecureSkipVerify": True, **({"sni": server_name} if server_name else {})}
     documents = [document(plan, f"{GROUP}/v1alpha1", "Backend", name, "backend", spec)]
     if tls is not None and tls.verify:
+        assert tls.server_name or not is_ip(endpoints[0][0]), "the compiler asks for a name to verify"
         target = {"group": GROUP, "kind": "Backend", "name": name}
         documents.append(
-            gateway_api.tls_policy(plan, backend, name, target, tls.server_name or endpoints[0][0].lower())
+            gateway_api.tls_policy(plan, backend, name, target, tls.server_name or _precise(endpoints[0][0]))
         )
     return documents
 
 
-def _grouped(addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[str, int], ...]]:
+def grouped(addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[str, int], ...]]:
     """Endpoints that may share a Backend: it mixes no names with IP addresses, verifies one name, and has a limit."""
     by_name = tls is not None and tls.verify and tls.server_name is None
     groups: dict[str, list[tuple[str, int]]] = {}
     for host, port in addresses.endpoints:
-        assert not (by_name and is_ip(host)), "the compiler asks for a name to verify"
-        key = host.lower() if by_name else "ip" if is_ip(host) else "name"
+        key = _precise(host) if by_name else "ip" if is_ip(host) else "name"
         groups.setdefault(key, []).append((host, port))
     return [
         tuple(endpoints[start : start + MAX_ENDPOINTS])
@@ -99,10 +94,15 @@ def _endpoint(host: str, port: int) -> dict[str, Any]:
         address = ip_address(host)
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return {"ip": {"address": str(mapped or address), "port": port}}
-    return {"fqdn": {"hostname": host.lower(), "port": port}}
+    return {"fqdn": {"hostname": _precise(host), "port": port}}
+
+
+def _precise(host: str) -> str:
+    """A name as certificates and Gateway API write it: no capitals, no dot at its end."""
+    return host.lower().removesuffix(".")
 
 
 def _common_name(endpoints: tuple[tuple[str, int], ...]) -> str | None:
     """The DNS name that all endpoints share, for SNI."""
-    hosts = {host.lower() for host, _ in endpoints}
+    hosts = {_precise(host) for host, _ in endpoints}
     return hosts.pop() if len(hosts) == 1 and not is_ip(endpoints[0][0]) else None

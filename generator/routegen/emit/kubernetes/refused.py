@@ -1,0 +1,73 @@
+"""What the API server refuses of the objects that every Kubernetes target renders.
+
+Each rule is one of ``pkg/apis/core/validation`` of Kubernetes; tests/cluster holds them to a real API server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Final
+
+from routegen.common.problems import Remark
+from routegen.plan import Plan
+
+_OVERCOMMITTED: Final = ("cpu", "memory", "ephemeral-storage")
+"""What a container may request less of than its limit; all other resources are whole things."""
+_BYTES: Final = ("memory", "ephemeral-storage")
+_DEVICE: Final = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z0-9]+/[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
+_UNITS: Final = {"": Decimal(1), "m": Decimal("0.001")} | {
+    unit: Decimal(base) ** power
+    for base, units in ((1000, "k M G T"), (1024, "Ki Mi Gi Ti"))
+    for power, unit in enumerate(units.split(), start=1)
+}
+_RESOURCES: Final = ("spec", "router", "resources")
+
+
+def refused(plan: Plan) -> Iterator[Remark]:
+    """What is wrong with the router's name and resources."""
+    if plan.name[0].isdigit():
+        sentence = f'"{plan.name}" must begin with a letter: so must its Service\'s name (Kubernetes up to 1.35)'
+        yield Remark(("metadata", "name"), sentence, refused=True)
+    amounts = {kind: dict(pairs) for kind, pairs in plan.router.resources}
+    for kind, wanted in amounts.items():
+        for resource, quantity in wanted.items():
+            if why := _wrong(resource, quantity):
+                yield Remark((*_RESOURCES, kind, resource), why, refused=True)
+    yield from _beyond(amounts["requests"], amounts["limits"])
+
+
+def amount(quantity: str) -> Decimal:
+    """A quantity as a number: ``250m`` is 0.25."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
+    assert match is not None, "the spec has checked it"
+    return Decimal(match[1]) * _UNITS[match[2]]
+
+
+def _wrong(resource: str, quantity: str) -> str | None:
+    """What the API server has against one resource's name or amount."""
+    if resource not in _OVERCOMMITTED and not _DEVICE.fullmatch(resource):
+        known = ", ".join(_OVERCOMMITTED)
+        return f'"{resource}" is no resource of a container; known: {known}, and devices such as example.com/device'
+    if resource.partition("/")[0].endswith("kubernetes.io"):
+        return f'"{resource}": names of kubernetes.io are Kubernetes\' own'
+    whole = amount(quantity) % 1 == 0
+    if resource in _BYTES and not whole:
+        meant = f"; did you mean {quantity[:-1]}Mi?" if quantity.endswith("m") else ""
+        return f"{quantity} is no whole number of bytes{meant}"
+    if resource not in _OVERCOMMITTED and not whole:
+        return f"{quantity} must be a whole number"
+    return None
+
+
+def _beyond(requests: Mapping[str, str], limits: Mapping[str, str]) -> Iterator[Remark]:
+    """Requests that aren't within their limits."""
+    for resource, quantity in requests.items():
+        place = (*_RESOURCES, "requests", resource)
+        limit = limits.get(resource)
+        if _DEVICE.fullmatch(resource):
+            if limit is None or amount(limit) != amount(quantity):
+                yield Remark(place, f"needs the same limit: limits: {{{resource}: {quantity}}}", refused=True)
+        elif resource in _OVERCOMMITTED and limit is not None and amount(quantity) > amount(limit):
+            yield Remark(place, f"{quantity} is more than the limit, {limit}", refused=True)
