@@ -34,11 +34,16 @@ def routegen(
     )
 
 
+def only_the_image(stderr: str) -> bool:
+    """Whether nothing is said but that the router's image isn't published yet."""
+    return [line.split(": ")[0].split(" ")[1] for line in stderr.splitlines()] == ["$.spec.router.image"]
+
+
 def test_init_writes_a_file_that_validates(tmp_path: Path) -> None:
     written = routegen("init", cwd=tmp_path)
     assert (written.returncode, written.stdout) == (0, "wrote routes.yaml; next: routegen validate\n")
     checked = routegen("validate", cwd=tmp_path)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (checked.returncode, only_the_image(checked.stderr)) == (0, True)
 
 
 def test_what_init_writes_is_the_two_engines_example_with_more_comments() -> None:
@@ -68,7 +73,7 @@ def test_init_says_why_a_file_cannot_be_written(tmp_path: Path) -> None:
 
 def test_validate_sums_up_what_a_file_says(tmp_path: Path) -> None:
     checked = routegen("validate", "-f", str(EXAMPLE), cwd=tmp_path)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (checked.returncode, only_the_image(checked.stderr)) == (0, True)
     assert checked.stdout == (
         "ok: qwen-compare in namespace inference, for target envoy-gateway\n"
         "  2 backends: vllm, sglang\n"

@@ -35,7 +35,7 @@ def refused(plan: Plan) -> Iterator[Remark]:
         for resource, quantity in wanted.items():
             if why := _wrong(resource, quantity):
                 yield Remark((*_RESOURCES, kind, resource), why, refused=True)
-    yield from _beyond(amounts["requests"], amounts["limits"])
+    yield from _beyond(amounts.get("requests", {}), amounts.get("limits", {}))
 
 
 def amount(quantity: str) -> Decimal:
