@@ -20,6 +20,7 @@ VERBS: Final[Mapping[str, str]] = {
     "render": "Print the gateway's documents for kubectl or Envoy.",
     "explain": "Show which backend a request would go to, and why.",
     "schema": "Print the JSON Schema of routes.yaml, for editors.",
+    "plugins": "List the rules that routes.yaml may use, and where each comes from.",
     "up": "Run Envoy and the router on this machine, now.",
     "router": "Run just the router.",
     "bench": "Compare engines so that the answer can be trusted.",

@@ -16,8 +16,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from .backend import Backend, Poll
+from .plugins import PluginError
 from .request import MODEL, FieldPath
 from .rules import BUILT_IN, Rule
+from .rules.table import needed
 
 __all__ = ["VERSION", "Backend", "Config", "ConfigError", "Models", "Poll", "Reads", "dump", "load", "reads"]
 
@@ -53,6 +55,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     backends: tuple[Backend, ...]
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
+    requires: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The distributions that bring rules of this file which aren't built in; a router without one refuses the file."""
 
 
 class Reads(msgspec.Struct, frozen=True):
@@ -96,15 +100,32 @@ def _decoder(rules: Iterable[type[Rule]]) -> msgspec.json.Decoder[Any]:
 _decode: Final = _decoder(BUILT_IN).decode
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    kind: str = ""
+
+
+class _Kinds(msgspec.Struct, frozen=True):
+    """What has to be known of a file before its rules can be read."""
+
+    rules: tuple[_Kind, ...] = ()
+    requires: tuple[str, ...] = ()
+
+
+_decode_kinds: Final = msgspec.json.Decoder(_Kinds).decode
+
+
 def load(data: bytes, *, origin: str = "config") -> Config:
     """Read a configuration file's bytes.
 
     :param origin: what to call it in errors, usually the file's name.
-    :raises ConfigError: it isn't JSON, has an unknown key or a wrong type, or says what can't be.
+    :raises ConfigError: it isn't JSON, has an unknown key or a wrong type, says what can't be, or has rules of a plugin
+        that isn't installed.
     """
     try:
-        found = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        kinds = _decode_kinds(data)
+        more = needed({rule.kind for rule in kinds.rules} - {""}, kinds.requires)
+        found = _decoder((*BUILT_IN, *more)).decode(data) if more else _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, PluginError) as error:
         raise ConfigError(f"{origin}: {error}") from error
     config = Config(**msgspec.structs.asdict(found))
     problems = _problems(config)

@@ -12,19 +12,21 @@ engines that have stopped answering.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 from typing import Final, Literal
 
 import msgspec
 
 from .config import Config
 from .models import Snapshot
-from .refusals import Reject, model_not_found, quote, registry_incomplete
+from .refusals import Reject, model_not_found, quote, registry_incomplete, rule_failed
 from .request import Facts
-from .standing import Decide, Draw, Narrow, Pass, Shares, Standing, Why
-from .when import Condition
+from .rules import Rule
+from .standing import Decide, Draw, Narrow, Outcome, Pass, Refuse, Shares, Standing, Why
 
 ONLY_CANDIDATE: Final = "only-candidate"
 """The rule named for a decision that no rule made: one backend serves the model."""
@@ -32,6 +34,8 @@ MODEL: Final = "model"
 """The name of a trace's first step: which backends serve the model."""
 END: Final = "end"
 """The name of a trace's last step where the chain's end decided."""
+ERRORS: Final = range(400, 600)
+"""The statuses that a rule may refuse with."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -69,12 +73,7 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
         return rejected
     candidates, chose = standing.candidates, None
     for rule in config.rules:
-        unmet = _unmet(rule.when, facts)
-        if unmet is not None:
-            _note(trace, rule.name, "passed", partial("when {} does not hold".format, unmet), candidates)
-            continue
-        standing.candidates = candidates
-        outcome = rule.choose(standing)
+        outcome = _turn(rule, standing, candidates)
         if isinstance(outcome, Pass):
             _note(trace, rule.name, "passed", outcome.why, candidates)
         elif isinstance(outcome, Narrow):
@@ -87,7 +86,7 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
             _note(trace, rule.name, "decided", outcome.why, (outcome.backend,), outcome.shares)
             return Route(outcome.backend, rule.name)
         else:
-            return _reject(trace, rule.name, replace(outcome.reject, rule=rule.name), candidates)
+            return _reject(trace, rule.name, outcome.reject, candidates)
     standing.candidates = candidates
     return _finish(standing, chose, trace)
 
@@ -115,12 +114,38 @@ def _start(standing: Standing, config: Config, trace: list[Step] | None) -> Reje
     return _reject(trace, MODEL, unserved(model, view), ())
 
 
-def _unmet(when: tuple[Condition, ...], facts: Facts) -> Condition | None:
-    """The first condition that doesn't hold."""
-    for test in when:
-        if not test.holds(facts):
-            return test
-    return None
+def _turn(rule: Rule, standing: Standing, candidates: tuple[str, ...]) -> Outcome:
+    """What a rule makes of the request, within the candidates; a fault of the rule is a refusal, never a pass."""
+    for test in rule.when:
+        if not test.holds(standing.facts):
+            return Pass(partial("when {} does not hold".format, test))
+    standing.candidates = candidates
+    try:
+        outcome = rule.choose(standing)
+        return outcome if type(outcome) is Pass else _within(candidates, outcome, rule)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a rule does wrong, the request must not pass
+        return Refuse(rule_failed(rule.name, _where(error)))
+
+
+def _within(candidates: tuple[str, ...], outcome: Outcome, rule: Rule) -> Outcome:
+    """What a rule answered, held to the candidates, or the refusal where it is nonsense."""
+    if isinstance(outcome, Narrow):
+        left = outcome.left
+        if len(left) == 1 and left[0] in candidates:  # nearly always, and a fifth of the cost
+            return outcome
+        left = tuple([name for name in candidates if name in left])
+        if left:
+            return Narrow(left, outcome.why)
+        fault = "it narrowed to no candidate"
+    elif isinstance(outcome, Decide):
+        if outcome.backend in candidates:
+            return outcome
+        fault = "it decided for no candidate"
+    elif isinstance(outcome, Refuse) and outcome.reject.status in ERRORS:
+        return Refuse(replace(outcome.reject, rule=rule.name))
+    else:
+        fault = f"it answered {type(outcome).__name__}, or a refusal without an error's status"
+    return Refuse(rule_failed(rule.name, fault))
 
 
 def _finish(standing: Standing, chose: str | None, trace: list[Step] | None) -> Decision:
@@ -142,6 +167,13 @@ def _finish(standing: Standing, chose: str | None, trace: list[Step] | None) -> 
 def _reject(trace: list[Step] | None, step: str, reject: Reject, candidates: tuple[str, ...]) -> Reject:
     _note(trace, step, "rejected", lambda: reject.message, candidates)
     return reject
+
+
+def _where(error: BaseException) -> str:
+    """The kind of an exception and where it was raised; its text may hold a piece of the request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
 
 
 def _note(

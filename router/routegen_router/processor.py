@@ -108,7 +108,8 @@ class Processor:
                 continue
             self._journal.add(reply, took, stream.body_bytes, request_id)
             if isinstance(reply, Answer) and reply.fault is not None:
-                _log.error("the gateway is set up wrongly", extra={"fields": {"fault": reply.fault}})
+                what = "a rule failed" if reply.code == "rule_failed" else "the gateway is set up wrongly"
+                _log.error(what, extra={"fields": {"fault": reply.fault}})
             return answer
         return None
 

@@ -20,6 +20,8 @@ class Reject:
     param: str | None = None
     rule: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    fault: str | None = None
+    """For the operator's log, never for the client: what is broken."""
 
 
 class BodyError(Exception):
@@ -101,6 +103,12 @@ def overloaded() -> Reject:
 def misconfigured() -> Reject:
     """500: the gateway doesn't speak to the router as it should; the router's log says how."""
     return Reject(500, "router_misconfigured", "The gateway is not set up correctly.")
+
+
+def rule_failed(rule: str, fault: str) -> Reject:
+    """500: a rule raised an exception or answered nonsense."""
+    message = "The gateway could not choose an engine: one of its rules failed."
+    return Reject(500, "rule_failed", message, rule=rule, fault=f"the rule {rule!r} failed: {fault}")
 
 
 def invalid_json(reason: str) -> Reject:

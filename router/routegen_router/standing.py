@@ -73,4 +73,5 @@ class Standing:
 
     def alive(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``names`` whose engines answer, or all where none does."""
-        return tuple(name for name in names if name in self.view.alive) or names
+        alive = self.view.alive
+        return tuple([name for name in names if name in alive]) or names

@@ -263,7 +263,9 @@ def rejection(reject: Reject, fault: str | None = None) -> Answer:
     """A rejection as the client gets it."""
     metadata = {"reject": reject.code} | ({"rule": reject.rule} if reject.rule is not None else {})
     headers = (_JSON, *reject.headers.items())
-    return Answer(reject.status, answers.error(reject), headers, f"routegen_{reject.code}", metadata, fault)
+    return Answer(
+        reject.status, answers.error(reject), headers, f"routegen_{reject.code}", metadata, fault or reject.fault
+    )
 
 
 def _fault(text: str) -> Answer:

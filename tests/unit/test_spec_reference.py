@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from routegen.compile import compile_text
-from routegen.spec.rules import VERBS
+from routegen_router.rules.table import FORMS
 from support.reference import reference
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "routes-yaml.md"
@@ -40,7 +40,7 @@ def test_an_example_of_the_page_compiles(example: str) -> None:
     assert compile_text(head + engines + spec, "docs/routes-yaml.md").rules
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", FORMS)
 def test_every_verb_has_an_example(verb: str) -> None:
     assert any(re.search(rf"^ +(- )?{verb}:", example, re.MULTILINE) for example in EXAMPLES)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from routegen.common.problems import Remark
 from routegen.plan import Plan
+from routegen_router.rules.table import distributions
 
 FAMILIES: Final = {
     "vllm": "vllm",
@@ -30,6 +31,13 @@ def advice(plan: Plan) -> Iterator[Remark]:
                 f'In requests and rules "{name}" means this backend alone, whatever other engines call themselves'
             )
             yield Remark(("spec", "backends", name), message)
+    for index, rule in enumerate(plan.rules):
+        for needed in distributions([rule]):
+            message = (
+                f"is a rule of {needed}: a router without it refuses this configuration, so its image "
+                "(spec.router.image) must hold it, as docs/plugins.md shows"
+            )
+            yield Remark(("spec", "rules", index), message)
 
 
 def claimed(backend: str, owner: str) -> str:

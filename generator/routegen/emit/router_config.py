@@ -6,8 +6,11 @@ need, so what the router gets of it is picked field by field.
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from routegen import plan as ir
 from routegen_router import config
+from routegen_router.rules.table import distributions
 
 
 def router_config(plan: ir.Plan) -> config.Config:
@@ -21,6 +24,7 @@ def router_config(plan: ir.Plan) -> config.Config:
         models=plan.models,
         backends=tuple(_backend(backend) for backend in plan.backends),
         rules=plan.rules,
+        requires=distributions(plan.rules) or UNSET,
     )
 
 

@@ -114,6 +114,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
             *_misspelt(config, request),
             *claims((backend.name, backend.owner) for backend in knowledge.backends),
             *_remedy(knowledge, outcome),
+            *_fault(outcome),
         ),
     )
 
@@ -172,6 +173,10 @@ def _passthrough(plan: Plan, request: Request) -> str | None:
 def _remedy(knowledge: Knowledge, outcome: Routed | Answer) -> tuple[str, ...]:
     incomplete = isinstance(outcome, Answer) and outcome.code == "registry_incomplete"
     return (knowledge.remedy,) if incomplete and knowledge.remedy else ()
+
+
+def _fault(outcome: Routed | Answer) -> tuple[str, ...]:
+    return (outcome.fault,) if isinstance(outcome, Answer) and outcome.fault is not None else ()
 
 
 def _misspelt(config: Config, request: Request) -> Iterator[str]:

@@ -6,16 +6,18 @@ they stand in the file; :mod:`routegen.compile` gives them meaning.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, create_model, model_validator
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from routegen.distribution import ROUTER_IMAGE
 from routegen.spec.backends import BackendSpec
 from routegen.spec.base import Model, other_form
-from routegen.spec.rules import AnyRule
+from routegen.spec.rules import RuleSpec, Verbs
 from routegen.spec.scalars import (
     Duration,
     HeaderName,
@@ -185,7 +187,7 @@ class Spec(Model):
     max_body_bytes: Size = Field("32Mi", description="The largest request body; a larger one is 413.")
     models: ModelsSpec = Field(ModelsSpec(), description="The model registry's settings.")
     backends: dict[Label, BackendSpec] = Field(min_length=1, description="Name -> one place a request can go.")
-    rules: list[AnyRule] | None = Field(
+    rules: list[RuleSpec] | None = Field(
         None,
         min_length=1,
         description="The chain that chooses the backend; default: by `inference_server`, by `owned_by`, else an even "
@@ -200,3 +202,12 @@ class Routes(Model):
     kind: Literal["InferenceRoutes"] = Field(description="The format's name. This is a local file, not a CRD.")
     metadata: Metadata = Field(description="What the rendered objects are called and where they live.")
     spec: Spec = Field(description="How requests are routed.")
+
+
+@cache
+def routes_with(verbs: Verbs) -> type[Routes]:
+    """The type of a routes.yaml whose rules may have these verbs."""
+    rules: Any = list[verbs.entry()]  # type: ignore[misc]  # made when the program runs
+    entry = FieldInfo.merge_field_infos(Spec.model_fields["rules"], annotation=rules | None)
+    spec: Any = create_model("Spec", __base__=Spec, __doc__=Spec.__doc__, rules=(rules | None, entry))
+    return create_model("Routes", __base__=Routes, __doc__=Routes.__doc__, spec=(spec, Routes.model_fields["spec"]))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Document, Path, lies_below, read_documents
 from routegen.common.problems import InputError, Problem
-from routegen.spec.models import API_VERSION, KIND, Routes
+from routegen.spec.models import API_VERSION, KIND, Routes, routes_with
+from routegen.spec.rules import verbs_for
 from routegen.spec.sentences import place, sentence
 
 _STAND_IN = {"header": "x-unreadable"}
@@ -56,14 +56,22 @@ def read(text: str, file: str) -> Reading:
 
 def _validate(document: Document, problems: list[Problem]) -> Reading:
     known = {problem.path for problem in problems}
+    value = copy.deepcopy(document.value)
+    entries = _rules(value)
+    verbs, broken = verbs_for(entries)
+    kind = routes_with(verbs)
     found = [(path, "is empty; give it a value or remove the line") for path in _nothings(document.value, ())]
+    found += [(("spec", "rules", index, verb), text) for (index, verb), text in broken.items()]
+    for index, _ in broken:
+        entries[index] = _STAND_IN
     routes: Routes | None = None
     try:
-        routes = Routes.model_validate(document.value)
+        routes = kind.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found += [(place(detail), sentence(detail)) for detail in details]
-        routes = _salvage(document.value, details)
+        wrong = [(place(detail, kind), detail) for detail in details]
+        found += [(path, sentence(detail, kind, verbs)) for path, detail in wrong]
+        routes = _salvage(value, [(path, detail["type"]) for path, detail in wrong], kind)
     for path, message in found:
         problem = document.problem(path, message)
         if not any(problem.path == other or lies_below(other, problem.path) for other in known):
@@ -72,10 +80,13 @@ def _validate(document: Document, problems: list[Problem]) -> Reading:
     return Reading(routes, document, tuple(problems))
 
 
-def _salvage(value: dict[str, Any], details: Iterable[ErrorDetails]) -> Routes | None:
+def _rules(value: Any) -> Any:
+    spec = value.get("spec")
+    return spec.get("rules") if isinstance(spec, dict) else None
+
+
+def _salvage(rest: dict[str, Any], wrong: Iterable[tuple[Path, str]], routes: type[Routes]) -> Routes | None:
     """The spec without unknown keys, unreadable backends, rules and passthroughs; ``None`` if more is wrong."""
-    rest = copy.deepcopy(value)
-    wrong = [(place(detail), detail["type"]) for detail in details]
     for path, _ in (entry for entry in wrong if entry[1] == "extra_forbidden"):
         parent: Any = rest
         for part in path[:-1]:
@@ -92,7 +103,7 @@ def _salvage(value: dict[str, Any], details: Iterable[ErrorDetails]) -> Routes |
             case _:
                 return None
     try:
-        return Routes.model_validate(rest)
+        return routes.model_validate(rest)
     except ValidationError:
         return None
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from dataclasses import dataclass
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import Discriminator, Field, Tag, create_model
 
 from routegen.spec.base import Model, OneOf
 from routegen.spec.scalars import BodyPath, HeaderName, Pattern, RuleName, Text
+from routegen_router.plugins import PluginError
 from routegen_router.request import Source
-from routegen_router.rules import BUILT_IN
 from routegen_router.rules import describe as rules
+from routegen_router.rules.table import FORMS, table
 from routegen_router.standing import Name
 
 
@@ -47,11 +50,6 @@ class RuleSpec(Model):
     def given(self, field: rules.Field) -> Any:
         """What the file gives for a field of the rule, or its default."""
         return getattr(self, _attribute(field))
-
-
-FORMS: tuple[rules.Form, ...] = tuple(form for rule in BUILT_IN for form in rules.forms(rule))
-VERBS: tuple[str, ...] = tuple(form.verb.key for form in FORMS)
-"""The keys of which every rule has exactly one."""
 
 
 @cache
@@ -109,29 +107,60 @@ def _attribute(field: rules.Field) -> str:
     return f"given_{field.name}"
 
 
-def verbs_of(value: Any) -> list[str]:
-    """The verb keys that a rule has, in their order in the file."""
-    return [key for key in value if key in VERBS] if isinstance(value, dict) else []
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """The verbs that rules may have, and how those that a file uses are written."""
+
+    known: tuple[str, ...]
+    """All of them, the built-in ones first."""
+    forms: tuple[rules.Form, ...]
+
+    def of(self, value: Any) -> list[str]:
+        """The verb keys that a rule has, in their order in the file."""
+        return [key for key in value if key in self.known] if isinstance(value, dict) else []
+
+    def taking(self, key: str) -> tuple[str, ...]:
+        """The verbs whose rules know ``key``, which is not itself a verb."""
+        return tuple(
+            form.verb.key for form in self.forms if key in {field.alias for field in model(form).model_fields.values()}
+        )
+
+    def entry(self) -> Any:
+        """The type of one entry of ``rules``: a model for each form, told apart by the verb."""
+
+        def tag(value: Any) -> str | None:
+            verbs = self.of(value)
+            return f"<{verbs[0]}>" if len(verbs) == 1 else None
+
+        members = [Annotated[model(form), Tag(f"<{form.verb.key}>")] for form in self.forms]
+        return Annotated[reduce(or_, members), Discriminator(tag)]
 
 
-def verbs_that_take(key: str) -> tuple[str, ...]:
-    """The verbs whose rules know ``key``, which is not itself a verb."""
-    return tuple(form.verb.key for form in FORMS if key in {field.alias for field in model(form).model_fields.values()})
+def all_verbs() -> Verbs:
+    """Every verb that is installed.
+
+    :raises PluginError: a plugin can't be used.
+    """
+    found = table()
+    return Verbs(found.verbs, tuple(map(found.form, found.verbs)))
 
 
-def _verb(value: Any) -> str | None:
-    verbs = verbs_of(value)
-    return f"<{verbs[0]}>" if len(verbs) == 1 else None
+def verbs_for(entries: Any) -> tuple[Verbs, dict[tuple[int, str], str]]:
+    """The built-in verbs and those that ``rules`` uses, and what is wrong with plugins, by index and verb.
 
+    No plugin is loaded that isn't used.
 
-def any_rule(forms: Sequence[rules.Form] = FORMS) -> Any:
-    """The type of one entry of ``rules``: a model for each of these verbs, told apart by the verb."""
-    members = tuple(Annotated[model(form), Tag(f"<{form.verb.key}>")] for form in forms)
-    return Annotated[Union[members], Discriminator(_verb)]  # noqa: UP007 - the members are known only here
-
-
-if TYPE_CHECKING:
-    AnyRule = RuleSpec
-else:
-    AnyRule = any_rule()
-    """One entry of ``rules``."""
+    :param entries: what the file has under ``rules``.
+    """
+    found = table()
+    forms, problems = dict(FORMS), {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for key in entry if isinstance(entry, dict) else ():
+            if key in found.verbs:
+                try:
+                    form = found.form(key)
+                    model(form)
+                    forms[key] = form
+                except (PluginError, TypeError) as error:
+                    problems[index, key] = str(error)
+    return Verbs(found.verbs, tuple(forms.values())), problems

@@ -8,7 +8,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from routegen.spec.models import Routes
+from routegen.common.problems import UserError
+from routegen.spec.models import routes_with
+from routegen.spec.rules import all_verbs
+from routegen_router.plugins import PluginError
 
 
 class _Generator(GenerateJsonSchema):
@@ -38,6 +41,13 @@ class _Generator(GenerateJsonSchema):
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, draft 2020-12."""
-    schema = Routes.model_json_schema(schema_generator=_Generator)
+    """The schema, draft 2020-12, with the rules of all installed plugins.
+
+    :raises UserError: a plugin can't be used.
+    """
+    try:
+        routes = routes_with(all_verbs())
+    except PluginError as error:
+        raise UserError(f"{error}; `routegen plugins` shows what is installed") from error
+    schema = routes.model_json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, **schema}

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Path
-from routegen.spec import rules
 from routegen.spec.models import Routes
+from routegen.spec.rules import Verbs
 from routegen.spec.scalars import PROBLEM, show
 
 _BOOLEANS = {"y": "true", "yes": "true", "on": "true", "true": "true"} | {
@@ -27,10 +27,10 @@ _UNIONS = (UnionType, Union)
 _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 
 
-def place(error: ErrorDetails) -> Path:
+def place(error: ErrorDetails, routes: type[Routes]) -> Path:
     """Where in the file the error is: pydantic's location without the names of union members."""
     path: list[str | int] = []
-    annotation: Any = Routes
+    annotation: Any = routes
     for part in error["loc"]:
         bare = _bare(annotation)
         annotation = _inside(bare, part)
@@ -41,7 +41,9 @@ def place(error: ErrorDetails) -> Path:
     return tuple(path)
 
 
-def sentence(error: ErrorDetails) -> str:  # noqa: C901, PLR0912 - one line for each kind of error
+def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
+    error: ErrorDetails, routes: type[Routes], verbs: Verbs
+) -> str:
     """What is wrong and what would be right."""
     value, context = error["input"], error.get("ctx", {})
     match error["type"]:
@@ -50,12 +52,12 @@ def sentence(error: ErrorDetails) -> str:  # noqa: C901, PLR0912 - one line for 
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            return _unknown_key(error["loc"])
+            return _unknown_key(error["loc"], routes, verbs)
         case "literal_error":
             expected = str(context["expected"]).replace("'", "")
             return f"must be {expected}, not {show(value)}"
         case "union_tag_not_found":
-            return _no_verb(value)
+            return _no_verb(value, verbs)
         case "string_type":
             return _not_text(value)
         case "bool_type":
@@ -108,34 +110,34 @@ def _not_a_number(value: Any, kind: str) -> str:
     return f"must be {kind}, not {show(value)}"
 
 
-def _no_verb(value: Any) -> str:
+def _no_verb(value: Any, verbs: Verbs) -> str:
     if not isinstance(value, dict):
         return f"must be a rule such as {{body: inference_server}}, not {show(value)}"
-    verbs = rules.verbs_of(value)
-    if verbs:
-        return f"has {' and '.join(verbs)}; a rule has exactly one of {', '.join(rules.VERBS)}: write two rules"
+    given = verbs.of(value)
+    if given:
+        return f"has {' and '.join(given)}; a rule has exactly one of {', '.join(verbs.known)}: write two rules"
     strange = [key for key in value if key not in {"name", "when"}]
-    near = [verb for key in strange for verb in difflib.get_close_matches(key, rules.VERBS, 1)]
+    near = [verb for key in strange for verb in difflib.get_close_matches(key, verbs.known, 1)]
     hint = f'; did you mean "{near[0]}"?' if near else ""
-    return f"needs exactly one of {', '.join(rules.VERBS)}{hint}"
+    return f"needs exactly one of {', '.join(verbs.known)}{hint}"
 
 
-def _unknown_key(location: tuple[str | int, ...]) -> str:
+def _unknown_key(location: tuple[str | int, ...], routes: type[Routes], verbs: Verbs) -> str:
     *parents, key = location
     if not parents and key in _KUBERNETES_KEYS:
         return "does not belong here: routes.yaml is a local file for routegen, not a Kubernetes object"
     verb = str(parents[-1]).strip("<>") if parents else ""
-    owners = rules.verbs_that_take(str(key)) if verb in rules.VERBS else ()
+    owners = verbs.taking(str(key)) if verb in verbs.known else ()
     if owners:
         return f"goes with {' or '.join(owners)}, not with {verb}"
-    known = _keys(parents)
+    known = _keys(parents, routes)
     near = difflib.get_close_matches(str(key), known, 1)
     return f"unknown key; {f'did you mean {show(near[0])}? ' if near else ''}known: {', '.join(known)}"
 
 
-def _keys(location: Iterable[str | int]) -> list[str]:
+def _keys(location: Iterable[str | int], routes: type[Routes]) -> list[str]:
     """The keys of the model at ``location``."""
-    annotation: Any = Routes
+    annotation: Any = routes
     for part in location:
         annotation = _inside(_bare(annotation), part)
     model = _bare(annotation)

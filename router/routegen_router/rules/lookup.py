@@ -45,7 +45,7 @@ class Lookup(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="l
         named = standing.bearing(name) if name is not None else ()
         if not named:
             return self._unknown(value, name, standing)
-        left = tuple(name for name in standing.candidates if name in named)
+        left = tuple([name for name in standing.candidates if name in named])
         if left:
             return Narrow(left, lambda: f"{self.source} is {refusals.quote(value)}")
         if facts.model is not None and not all(view.known[name].answered for name in named):

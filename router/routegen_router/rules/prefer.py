@@ -19,7 +19,7 @@ class Prefer(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="p
     def choose(self, standing: Standing) -> Outcome:
         """Narrow to the preferred candidates that answer."""
         wanted = {name for group in self.names for name in standing.bearing(group)}
-        left = tuple(name for name in standing.candidates if name in wanted and name in standing.view.alive)
+        left = tuple([name for name in standing.candidates if name in wanted and name in standing.view.alive])
         if not left:
             return Pass(lambda: f"none of {', '.join(self.names)} is a candidate that answers")
         return Narrow(left, lambda: f"prefers {', '.join(self.names)}")

@@ -13,7 +13,7 @@ from routegen_router import rules
 from routegen_router.rules import BUILT_IN, Rule
 from routegen_router.rules.describe import forms
 
-HELPERS = {"rule", "describe"}
+HELPERS = {"rule", "describe", "table"}
 """Modules of the package that hold no rule."""
 MODULES = {module.name for module in iter_modules(rules.__path__)} - HELPERS
 
