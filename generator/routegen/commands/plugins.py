@@ -17,7 +17,7 @@ def command() -> None:
     \b
     Examples:
       routegen plugins
-      pip install ./examples/plugin && routegen plugins
+      routegen plugins | grep -v " routegen "
     """
     from routegen import __version__  # noqa: PLC0415 - not for `--help`
     from routegen_router.plugins import PluginError  # noqa: PLC0415 - not for `--help`
