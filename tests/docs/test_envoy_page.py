@@ -27,7 +27,8 @@ def test_every_field_of_the_access_log_is_explained_and_no_other() -> None:
 def test_the_figures_are_the_rendered_ones() -> None:
     said = [
         f"({limits.DECISION:g} s for each",
-        f"{limits.UPLOAD:g} s, else 408",
+        f"{limits.IDLE_UPLOAD:g} s without a byte or {limits.UPLOAD:g} s in all, else 408",
+        f"given up after {limits.UPLOAD:g} s, not {limits.IDLE_UPLOAD:g} s",
         f"closed after {limits.KEEP_ALIVE:g} s",
         f"listens on `{bootstrap.ADMIN}`",
         f"(`{tls.SYSTEM_AUTHORITIES}`",

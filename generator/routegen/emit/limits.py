@@ -11,6 +11,9 @@ Envoy's default of 200 ms is too short for large bodies on a busy machine."""
 UPLOAD: Final = 300.0
 """Seconds in which a request must be read to its end. 32 MiB need 0.9 Mbit/s."""
 
+IDLE_UPLOAD: Final = 10.0
+"""Seconds without a byte of a request's body before it is given up (408)."""
+
 SILENCE: Final = 3600.0
 """Seconds without a byte in either direction before a generation is given up; there is no limit on its whole time."""
 

@@ -18,6 +18,7 @@ from routegen.plan import Listener, Plan
 
 from . import names
 from .access_log import access_log
+from .buffer_filter import buffer_filter
 from .messages import packed, seconds, socket_address
 from .replies import local_replies
 from .router_filter import router_filter
@@ -79,6 +80,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         local_reply_config=local_replies(plan),
         access_log=[access_log(plan)],
         http_filters=[
+            buffer_filter(plan),
             router_filter(plan),
             hcm.HttpFilter(
                 name="envoy.filters.http.router", typed_config=packed(proxy.Router(suppress_envoy_headers=True))

@@ -14,6 +14,7 @@ WAITING: Final = "waiting"
 METADATA: Final = "routegen"
 """Dynamic metadata namespace of the router's replies: keys ``backend``, ``rule``, ``reject``."""
 
+BUFFER: Final = "envoy.filters.http.buffer"
 EXT_PROC: Final = "envoy.filters.http.ext_proc"
 
 

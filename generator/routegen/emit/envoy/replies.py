@@ -14,10 +14,10 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
-from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET
+from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET, UPLOAD_STALLED
 from routegen.plan import Plan
 from routegen_router.answers import error_document
-from routegen_router.refusals import Reject
+from routegen_router.refusals import Reject, too_large
 
 from . import names
 
@@ -30,13 +30,13 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     undecided = _without_header(plan.routing_header)
     nowhere = _flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
     failed = _flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
-    too_large = f"The request body is larger than this gateway accepts ({plan.max_body_bytes} bytes)."
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
     refusing = Reject(400, "bad_request", "The gateway refused the request.")
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=_from_router()),
-            _mapper(Reject(413, "request_too_large", too_large)),
+            _mapper(too_large(plan.max_body_bytes)),
+            _mapper(UPLOAD_STALLED),
             _mapper(NOT_FOUND),
             _mapper(Reject(504, "gateway_timeout", "The router or the engine took too long to answer.")),
             _mapper(ROUTE_NOT_SET, undecided, nowhere),

@@ -9,9 +9,12 @@ lose ``request_body_buffer_limit``.
 
 from __future__ import annotations
 
+from typing import Final
+
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
+from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.xds.type.matcher.v3 import Matcher
 
@@ -20,8 +23,12 @@ from routegen.emit import limits
 from routegen.plan import MODELS_PATH, Passthrough, Plan
 
 from . import matching, names, router_filter
+from .buffer_filter import whole_body
 from .clusters import hosts
 from .messages import exact, one_of, packed, seconds
+
+_MOST: Final = (1 << 63) - 1
+"""The largest number that Envoy compares a header with."""
 
 
 def route_configuration(plan: Plan) -> route.RouteConfiguration:
@@ -48,7 +55,8 @@ def _matcher(plan: Plan) -> Matcher | None:
     """A POST on one of ``paths``: an engine's route, or the waiting one. Everything else: the first that matches."""
     engines = {backend.name: matching.to(_engine_route(plan, backend.name)) for backend in plan.backends}
     inference = matching.both(matching.is_method("POST"), matching.is_path(plan.paths))
-    decided = matching.by_header(plan.routing_header, engines, otherwise=matching.to(_waiting_route(plan)))
+    undecided = matching.to_first("undecided", [_too_large_route(plan), _waiting_route(plan)])
+    decided = matching.by_header(plan.routing_header, engines, otherwise=undecided)
     others = [
         _models_route("models", route.RouteMatch(path=MODELS_PATH)),
         _models_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/")),
@@ -68,20 +76,35 @@ def _engine_route(plan: Plan, backend: str) -> route.Route:
     )
 
 
+def _too_large_route(plan: Plan) -> route.Route:
+    """413 for a body that is announced as too long: on the waiting route it would first have to arrive."""
+    more = envoy_type.Int64Range(start=plan.max_body_bytes + 1, end=_MOST)
+    return route.Route(
+        name="too-large",
+        match=route.RouteMatch(prefix="/", headers=[route.HeaderMatcher(name="content-length", range_match=more)]),
+        direct_response=route.DirectResponseAction(status=413),
+    )
+
+
 def _waiting_route(plan: Plan) -> route.Route:
-    """Where a request waits for its decision, and stays without one."""
+    """Where a request waits for its body and then for its decision, and stays without one.
+
+    An upload without a byte for some seconds is given up. Not so where there is a failure backend: its silence would
+    be cut short too, for then its answers come on this route.
+    """
     fallback = plan.router.failure_backend
     headers: list[core.HeaderValueOption] = []
     if fallback is None:
-        action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.SILENCE))
+        action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.IDLE_UPLOAD))
     else:
         action = _to_engine(plan, fallback)
         headers = [_set_header(plan.routing_header, fallback)]
     return route.Route(
         name=names.WAITING,
+        match=route.RouteMatch(prefix="/"),
         route=action,
         request_headers_to_add=headers,
-        typed_per_filter_config=router_filter.asked(fail_open=fallback is not None),
+        typed_per_filter_config=whole_body(plan) | router_filter.asked(fail_open=fallback is not None),
         request_body_buffer_limit=plan.max_body_bytes,
     )
 

@@ -1,0 +1,124 @@
+"""Slow, silent and oversized uploads: what they cost others (nothing), and how they end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from routegen.emit import limits
+from routegen.mock_engine import Behaviour
+from support.envoy import VERSIONS
+from support.gateway import Gateway, Reply, gateway
+from support.router import wait_for
+
+MIB = 1 << 20
+ROUTES = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: uploads}
+spec:
+  gateway: {target: envoy}
+  router: {maxInflightBytes: 32Mi}
+  backends:
+    vllm: {endpoints: [127.0.0.1:8001], ownedBy: vllm, models: [m]}
+    sglang: {endpoints: [127.0.0.1:8002], ownedBy: sglang, models: [m]}
+"""
+FAIL_OPEN = ROUTES.replace("maxInflightBytes: 32Mi", "failure: {backend: sglang}")
+MODELS = {"vllm": ["m"], "sglang": ["m"]}
+SMALL = json.dumps({"model": "m", "inference_server": "vllm"}).encode()
+LARGE = json.dumps({"model": "m", "inference_server": "vllm", "user": "x" * MIB}).encode()
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def running(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    with gateway(ROUTES, MODELS, version=request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def gate(running: Gateway) -> Gateway:
+    running.forget()
+    return running
+
+
+@contextmanager
+def announced(gate: Gateway, *framing: str) -> Iterator[list[socket.socket]]:
+    """Connections that have sent a request's headers and nothing of its body."""
+    with ExitStack() as stack:
+        clients = []
+        for one in framing:
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", gate.port), timeout=30))
+            client.sendall(f"POST /v1/completions HTTP/1.1\r\nhost: h\r\n{one}\r\n\r\n".encode())
+            clients.append(client)
+        yield clients
+
+
+def chunked(gate: Gateway, body: bytes, pause: float = 0.0) -> Reply:
+    """Send a body without its length, in two pieces."""
+
+    def pieces() -> Iterator[bytes]:
+        yield body[:1]
+        time.sleep(pause)
+        yield body[1:]
+
+    return gate.request("POST", "/v1/completions", pieces())
+
+
+def test_uploads_that_never_come_take_nothing_from_others(gate: Gateway) -> None:
+    silent = ["content-length: 33554432", "content-length: 65536", "transfer-encoding: chunked"] * 50
+    with announced(gate, *silent):
+        wait_for(lambda: gate.envoy.stat("http.routegen.downstream_rq_active") >= len(silent), "the uploads to wait")
+        for _ in range(10):
+            replies = [gate.post(SMALL), gate.post(LARGE), chunked(gate, SMALL), chunked(gate, LARGE)]
+            assert [reply.status for reply in replies] == [200] * 4
+        assert gate.envoy.stat("cluster.router.upstream_rq_active") == 0
+
+
+def test_many_bodies_without_a_length_are_no_more_than_they_are(gate: Gateway) -> None:
+    with ThreadPoolExecutor(64) as pool:
+        replies = list(pool.map(lambda _: chunked(gate, SMALL, pause=0.05), range(64)))
+    assert [reply.status for reply in replies] == [200] * 64
+    received = gate.engines["vllm"].recorder.generations()
+    assert {(one.body, one.header("content-length")) for one in received} == {(SMALL, (str(len(SMALL)),))}
+
+
+def test_a_length_beyond_the_limit_is_413_before_anything_is_sent(gate: Gateway) -> None:
+    with announced(gate, "content-length: 33554433") as [client]:
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"code":"request_too_large"' in answer
+        assert gate.envoy.stat("cluster.router.upstream_rq_active") == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_silent_upload_ends_in_time_and_a_silent_engine_does_not(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "IDLE_UPLOAD", 1.0)
+    with (
+        gateway(ROUTES, MODELS, version=version) as gate,
+        announced(gate, "content-length: 100", "transfer-encoding: chunked") as clients,
+    ):
+        gate.engines["vllm"].behaviour = Behaviour(models=("m",), ttft=2.5)
+        assert gate.post(SMALL).status == 200
+        for client in clients:
+            answer = client.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b'"code":"request_timeout"' in answer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_limit_holds_where_a_dead_router_is_stepped_over(version: str) -> None:
+    with gateway(FAIL_OPEN, MODELS, version=version) as gate:
+        assert gate.router is not None
+        gate.router.stop()
+        reply = gate.request("POST", "/v1/completions", (b"x" * MIB for _ in range(34)))
+        assert (reply.status, reply.code) == (413, "request_too_large")
+        assert gate.reached() == {"vllm": 0, "sglang": 0}
+        assert chunked(gate, LARGE).header("x-inference-server") == "sglang"
