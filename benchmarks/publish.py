@@ -21,6 +21,7 @@ FIGURES = REPOSITORY / "docs" / "figures"
 BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
     "cost": ("docs/performance.md", "router", lambda figures: f"{report.heading(figures)}\n\n{report.cost(figures)}"),
     "start": ("docs/performance.md", "router", report.start),
+    "rendering": ("docs/performance.md", "router", report.rendering),
     "short": ("README.md", "router", lambda figures: f"{report.short(figures)}\n\n{report.heading(figures)}"),
 }
 """Block -> its page, the figures that it is made of, and how."""

@@ -112,10 +112,21 @@ def peers(figures: Figures) -> str:
 def start(figures: Figures) -> str:
     """How fast routegen starts."""
     rows = [
-        [f"`{name}`", f"{taken['elapsed_ms']:.0f} ms", f"{taken['cpu_ms']:.0f} ms"]
+        [f"`{name}`", f"{taken['elapsed_ms']:.0f} ms", f"{taken['cpu_ms']:.0f} ms", f"{taken['peak_mb']:.0f} MB"]
         for name, taken in figures["start"].items()
     ]
-    return _table(["", "elapsed", "CPU"], rows)
+    return _table(["", "elapsed", "CPU", "memory"], rows)
+
+
+def rendering(figures: Figures) -> str:
+    """What few and many backends take to render; ratios to the fewest of the target."""
+    rows = []
+    fewest: dict[str, float] = {}
+    for name, taken in figures["rendering"].items():
+        least = fewest.setdefault(name.partition(",")[0], taken["cpu_ms"])
+        cpu = f"{taken['cpu_ms'] / 1000:.2f} s"
+        rows.append([f"`{name}`", cpu, f"{taken['cpu_ms'] / least:.1f}", f"{taken['peak_mb']:.0f} MB"])
+    return _table(["", "CPU", "÷ 2 backends", "memory"], rows)
 
 
 def plot(figures: Figures) -> str:

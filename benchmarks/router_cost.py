@@ -53,9 +53,11 @@ def main() -> int:
     figures = run(program, wanted, rounds.cells(shapes), options.rounds or count, every_round=options.json)
     if not options.peers:
         figures["start"] = starting.measure(3 if options.quick else 15)
+        with tempfile.TemporaryDirectory(prefix="routegen-benchmark-") as scratch:
+            figures["rendering"] = starting.rendering(1 if options.quick else 3, Path(scratch))
     print(report.heading(figures), report.peers(figures) if options.peers else report.cost(figures), sep="\n\n")
     if not options.peers:
-        print(f"\n{report.start(figures)}")
+        print(f"\n{report.start(figures)}\n\n{report.rendering(figures)}")
     if options.publish:
         publish.keep("peers" if options.peers else "router", figures)
     return 0

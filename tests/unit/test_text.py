@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routegen.common import text as text_module
 from routegen.common.text import to_json, to_yaml
 
 PLAIN = st.recursive(
@@ -53,3 +55,25 @@ def test_keys_keep_their_order_and_documents_are_parted() -> None:
 
 def test_json_keeps_order_and_letters() -> None:
     assert to_json({"b": "größe", "a": [1]}) == '{\n  "b": "größe",\n  "a": [\n    1\n  ]\n}\n'
+
+
+LETTERS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=150) | st.text(
+    st.sampled_from(" #:-ab'\"?!&*|>%@`{}[],.0123456789eE+_~\n\té\u2028"), max_size=12
+)
+TREE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | LETTERS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(LETTERS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.dictionaries(LETTERS, TREE, min_size=1, max_size=4), max_size=3))
+def test_what_is_written_in_c_has_the_bytes_of_python(documents: list[dict[str, Any]]) -> None:
+    slow = yaml.dump_all(documents, Dumper=text_module._Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+    assert to_yaml(documents) == slow
+
+
+def test_most_documents_are_written_in_c() -> None:
+    assert yaml.__with_libyaml__
+    assert text_module._is_simple({"spec": {"rules": [{"name": "a: b", "port": 80, "none": None}]}})
+    assert not any(map(text_module._is_simple, [{"": 1}, {"k" * 101: 1}, {"k": "a\nb"}, {"k": ["é"]}, {"k\n": 1}]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,9 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     """
     from routegen import pipeline, targets  # noqa: PLC0415 - YAML: not for `--help`
 
+    # Everything that is made is kept until the end, so looking for what isn't is a fifth of the time and finds nothing.
+    gc.disable()
+    click.get_current_context().call_on_close(gc.enable)
     if folder == "":
         raise click.UsageError("-o takes a folder, not an empty text")
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]

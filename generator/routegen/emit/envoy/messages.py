@@ -14,7 +14,11 @@ from envoy_data_plane.google.protobuf import Any
 from routegen.common.addresses import host_port, is_ip
 from routegen.common.problems import UserError
 
+from . import once_a_class
+
 UNIX: Final = "unix:"
+
+once_a_class.install()
 
 
 def packed(message: betterproto2.Message) -> Any:

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from routegen.emit.kubernetes.objects import ROUTER, Document, child_name, labels, selector_labels
 from routegen.emit.router_config import router_config
 from routegen.plan import Addresses, Backend, Plan
 from routegen_router.config import dump
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 GRPC_PORT: Final = 50051
 HTTP_PORT: Final = 9464
@@ -100,6 +102,8 @@ def _fill(template: str, values: Mapping[str, Any]) -> Document:
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - `validate` needs none
+
     # JSON is YAML on one line, so a value stays one value whatever is in it. (`autoescape` is HTML's.)
     loader = PackageLoader("routegen.emit.kubernetes")
     environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)  # noqa: S701
