@@ -95,6 +95,22 @@ class UpstreamTLS:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKey:
+    """Where an engine's API key lies; never the key itself."""
+
+    secret: str | None = None
+    """A Secret in the routes' namespace (Kubernetes targets)."""
+    secret_key: str = "api-key"  # noqa: S105 - the key's name
+    """The key in it."""
+    env: str | None = None
+    """An environment variable of the router's process."""
+    file: str | None = None
+    """A file on the router's disk."""
+    send: bool = False
+    """Whether requests carry it too, in place of the client's ``authorization``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """One place a request can go."""
 
@@ -103,6 +119,7 @@ class Backend:
     owner: str | None = None
     models: tuple[str, ...] = ()
     tls: UpstreamTLS | None = None
+    api_key: ApiKey | None = None
     poll_url: str | None = None
     """Where the registry asks for its models; ``None``: it isn't asked."""
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .config import Poll
+from .config import Key, Poll
+from .keys import KeyUnreadableError, bearer, read
 from .models import Answer
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -32,6 +33,7 @@ KINDS: Final = {
     "http": "its answer is not HTTP",
     "redirect": "it answers with a redirect",
     "status": "it answers with an error",
+    "key": "its key can't be read",
     "too_large": "its list of models is too long",
     "not_a_list": "its answer is not a list of models",
 }
@@ -63,7 +65,7 @@ _decode_list: Final = msgspec.json.Decoder(_List).decode
 """Made once: msgspec finds out about a type when it first meets it, and threads that do so at once end the process."""
 
 
-def ask(poll: Poll, timeout: float) -> Answer:
+def ask(poll: Poll, timeout: float, key: Key | None = None) -> Answer:
     """Ask one engine; blocks for at most ``timeout`` seconds, apart from the resolution of a DNS name.
 
     Redirects are not followed: an engine's own list is wanted, not what a gateway in between makes of it.
@@ -78,7 +80,7 @@ def ask(poll: Poll, timeout: float) -> Answer:
             timer.daemon = True
             timer.start()
             try:
-                return _talk(sock, poll)
+                return _talk(sock, poll, key)
             finally:
                 timer.cancel()
     except Exception as error:  # whatever an engine says, polling must go on; a depth bomb is a RecursionError
@@ -99,14 +101,15 @@ def _connect(poll: Poll, timeout: float) -> socket.socket:
         raise
 
 
-def _talk(sock: socket.socket, poll: Poll) -> Answer:
+def _talk(sock: socket.socket, poll: Poll, key: Key | None) -> Answer:
     if isinstance(sock, ssl.SSLSocket):
         sock.do_handshake()
     connection = HTTPConnection(*_address(poll.url))
     connection.sock = sock
     url = urlsplit(poll.url)
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection.request("GET", target, headers={"accept": "application/json", "connection": "close"})
+    shown = {} if key is None else {"authorization": bearer(read(key))}
+    connection.request("GET", target, headers={"accept": "application/json", "connection": "close", **shown})
     with connection.getresponse() as response:
         if response.status != 200:  # noqa: PLR2004 - HTTP's OK
             kind = "redirect" if 300 <= response.status < 400 else "status"  # noqa: PLR2004 - HTTP's redirections
@@ -140,6 +143,8 @@ def _explained(error: Exception, *, late: bool, timeout: float) -> PollError:
         return PollError("timeout", f"no whole answer within {timeout:g} s")
     if isinstance(error, PollError):
         return error
+    if isinstance(error, KeyUnreadableError):
+        return PollError("key", str(error))
     if isinstance(error, msgspec.MsgspecError | UnicodeDecodeError | RecursionError):
         return PollError("not_a_list", f"the answer is not OpenAI's list of models: {error}")
     if isinstance(error, ssl.SSLError):

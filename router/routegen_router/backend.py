@@ -18,6 +18,17 @@ class Poll(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """False accepts any certificate."""
 
 
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where an engine's API key is found: exactly one of the first two is set."""
+
+    env: str | None = None
+    """An environment variable of the router's process."""
+    file: str | None = None
+    """A file that holds it and nothing else; read again whenever it changes."""
+    send: bool = False
+    """Whether requests to the engine carry it too, in place of the client's ``authorization``."""
+
+
 class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One place a request can go."""
 
@@ -28,3 +39,5 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Models it is known to serve: ids or globs (``llama-8b-*``)."""
     poll: Poll | None = None
     """``None``: the engine is not asked; ``models`` is all there is to know."""
+    key: Key | None = None
+    """Shown when the engine is asked; ``None``: it wants none."""

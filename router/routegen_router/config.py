@@ -15,13 +15,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from .backend import Backend, Poll
+from .backend import Backend, Key, Poll
 from .plugins import PluginError
 from .request import MODEL, FieldPath
 from .rules import BUILT_IN, Rule
 from .rules.table import needed
 
-__all__ = ["VERSION", "Backend", "Config", "ConfigError", "Models", "Poll", "Reads", "dump", "load", "reads"]
+__all__ = ["VERSION", "Backend", "Config", "ConfigError", "Key", "Models", "Poll", "Reads", "dump", "load", "reads"]
 
 VERSION: Final = "routegen.router/v1"
 
@@ -146,6 +146,9 @@ def _problems(config: Config) -> list[str]:
     if not names:
         problems.append("no backends")
     problems += [f"backend {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    for backend in config.backends:
+        if backend.key is not None and bool(backend.key.env) == bool(backend.key.file):
+            problems.append(f"backend {backend.name!r}: a key needs either an environment variable or a file")
     rules = [rule.name for rule in config.rules]
     problems += [f"rule {name!r} is listed twice" for name in sorted({n for n in rules if rules.count(n) > 1})]
     for rule in config.rules:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from . import config as configuration
-from . import wire
+from . import keys, wire
 from .admission import Admission
 from .config import Config, ConfigError
+from .keys import KeyUnreadableError
 from .metrics import Metrics
 from .poller import Registry
 from .processor import Active
@@ -42,6 +44,7 @@ class Live:
         if self._seen is None:
             raise ConfigError(f"{path}: no such file, or it can't be read")
         self._loaded = self._seen
+        self._keyless: str | None = None
         config = configuration.load(self._loaded, origin=str(path))
         self.max_body_bytes: Final = config.max_body_bytes
         """What the gRPC server was made for; a reload can't go beyond it."""
@@ -59,10 +62,11 @@ class Live:
             await self.current.registry.stop()
 
     async def check(self) -> None:
-        """Look at the file now; load it if it changed and can be used."""
+        """Look at the file now; load it if it changed and can be used. Take over engines' keys that have changed."""
         async with self._checking:
             data = _read(self._path)
             if data == self._seen:
+                self._look_at_keys()
                 return
             self._seen = data
             if data is None:
@@ -81,7 +85,11 @@ class Live:
         if config.max_body_bytes > self.max_body_bytes:
             self._refuse(f"{self._path}: max_body_bytes can't grow beyond {self.max_body_bytes} without a restart")
             return
-        before, after = self.current, self._activate(config, self.current.registry)
+        try:
+            before, after = self.current, self._activate(config, self.current.registry)
+        except ConfigError as error:
+            self._refuse(str(error))
+            return
         after.registry.start()
         # What is known of a changed backend is void; without this wait its requests would fail until it has answered.
         await after.registry.heard(config.models.timeout)
@@ -98,8 +106,32 @@ class Live:
         _log.error("configuration refused; the last good one stays in force", extra={"fields": {"problem": problem}})
 
     def _activate(self, config: Config, before: Registry | None) -> Active:
-        registry = Registry(config, before, self._changed)
-        return Active(Policy(config), registry, wire.Replies(config.routing_header))
+        """Make ready what follows from a configuration.
+
+        :raises ConfigError: an engine's key can't be read.
+        """
+        try:
+            replies = wire.Replies(config.routing_header, keys.authorizations(config.backends))
+        except KeyUnreadableError as error:
+            raise ConfigError(f"{self._path}: {error}") from error
+        return Active(Policy(config), Registry(config, before, self._changed), replies)
+
+    def _look_at_keys(self) -> None:
+        """Secrets are renewed while routers run; a key that can't be read any more stays as it was."""
+        config = self.current.policy.config
+        problem: str | None = None
+        try:
+            authorizations = keys.authorizations(config.backends)
+        except KeyUnreadableError as error:
+            problem = str(error)
+        else:
+            if authorizations != self.current.replies.authorizations:
+                replies = wire.Replies(config.routing_header, authorizations)
+                self.current = replace(self.current, replies=replies)
+                _log.info("an engine's key has changed")
+        if problem is not None and problem != self._keyless:
+            _log.error("a key can't be read; the last good one stays in use", extra={"fields": {"problem": problem}})
+        self._keyless = problem
 
 
 def _read(path: Path) -> bytes | None:

@@ -93,7 +93,7 @@ class Registry:
         while True:
             try:
                 answer: Answer | PollError = await loop.run_in_executor(
-                    threads, ask, backend.poll, self._settings.timeout
+                    threads, ask, backend.poll, self._settings.timeout, backend.key
                 )
             except PollError as error:
                 answer = error
@@ -125,9 +125,9 @@ class Registry:
 
 def poll_all(config: Config) -> dict[str, Answer | PollError]:
     """Ask every polled backend once, at the same time; for ``routegen explain``. Takes at most one poll's timeout."""
-    polled = [(backend.name, backend.poll) for backend in config.backends if backend.poll is not None]
+    polled = [(backend.name, backend.poll, backend.key) for backend in config.backends if backend.poll is not None]
     with ThreadPoolExecutor(max(len(polled), 1)) as threads:
-        asked = {name: threads.submit(ask, poll, config.models.timeout) for name, poll in polled}
+        asked = {name: threads.submit(ask, poll, config.models.timeout, key) for name, poll, key in polled}
     answers: dict[str, Answer | PollError] = {}
     for name, future in asked.items():
         try:

@@ -74,8 +74,12 @@ def read(message: bytes) -> tuple[Event, Protocol | None]:
 class Replies:
     """Replies as bytes; the routed ones, of which there are few, are made once."""
 
-    def __init__(self, routing_header: str) -> None:
-        self._routing_header = routing_header
+    def __init__(self, routing_header: str, authorizations: Mapping[str, str] | None = None) -> None:
+        """Prepare.
+
+        :param authorizations: backend -> the ``authorization`` that its requests carry in place of the client's.
+        """
+        self._routing_header, self.authorizations = routing_header, authorizations or {}
         self._routed: dict[Routed, bytes] = {}
 
     def encode(self, reply: Reply) -> bytes:
@@ -86,10 +90,14 @@ class Replies:
             case Routed():
                 known = self._routed.get(reply)
                 if known is None:
-                    known = self._routed[reply] = _routed(reply, self._routing_header)
+                    known = self._routed[reply] = _routed(reply, self._headers(reply.backend))
                 return known
             case Answer():
                 return _answer(reply)
+
+    def _headers(self, backend: str) -> dict[str, str]:
+        own = self.authorizations.get(backend)
+        return {self._routing_header: backend, **({} if own is None else {"authorization": own})}
 
 
 def read_health(message: bytes) -> str:
@@ -161,10 +169,11 @@ def _protocol(mode: pb.ProcessingMode.BodySendMode, send_body_without_waiting: b
     return Protocol(pb.ProcessingMode.BodySendMode.Name(mode) if known else str(mode), send_body_without_waiting)
 
 
-def _routed(reply: Routed, routing_header: str) -> bytes:
+def _routed(reply: Routed, headers: Mapping[str, str]) -> bytes:
     # Envoy ignores clear_route_cache in a response that mutates no header, and `value` in place of `raw_value`.
     common = pb.CommonResponse(
-        header_mutation=pb.HeaderMutation(set_headers=[_header(routing_header, reply.backend)]), clear_route_cache=True
+        header_mutation=pb.HeaderMutation(set_headers=[_header(name, value) for name, value in headers.items()]),
+        clear_route_cache=True,
     )
     return pb.ProcessingResponse(
         request_body=pb.BodyResponse(response=common),

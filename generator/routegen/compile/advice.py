@@ -38,6 +38,7 @@ def advice(plan: Plan) -> Iterator[Remark]:
                 "(spec.router.image) must hold it, as docs/plugins.md shows"
             )
             yield Remark(("spec", "rules", index), message)
+    yield from _keyless(plan)
 
 
 def claimed(backend: str, owner: str) -> str:
@@ -54,3 +55,17 @@ def claims(owners: Iterable[tuple[str, str | None]]) -> Iterator[str]:
     for name, owner in told.items():
         if owner is not None and owner != name and owner in told:
             yield claimed(name, owner)
+
+
+def _keyless(plan: Plan) -> Iterator[Remark]:
+    """Only the router puts an engine's key on a request, and not every request asks it."""
+    sent = {backend.name for backend in plan.backends if backend.api_key is not None and backend.api_key.send}
+    for index, entry in enumerate(plan.passthrough):
+        if entry.backend in sent:
+            message = (
+                f"the router isn't asked here, so {entry.backend} gets the client's own authorization, not its key"
+            )
+            yield Remark(("spec", "passthrough", index), message)
+    if plan.router.failure_backend in sent:
+        message = f"without the router {plan.router.failure_backend} gets the client's own authorization, not its key"
+        yield Remark(("spec", "router", "failure"), message)

@@ -6,7 +6,7 @@ from routegen.common.addresses import authority, host_port, is_ip
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import child_name
-from routegen.plan import Addresses, Backend, PoolRef, Reach, ServiceRef, UpstreamTLS
+from routegen.plan import Addresses, ApiKey, Backend, PoolRef, Reach, ServiceRef, UpstreamTLS
 from routegen.spec.backends import BackendSpec
 from routegen.spec.models import Routes
 from routegen.targets import Target
@@ -40,6 +40,7 @@ def _backend(name: str, entry: BackendSpec, namespace: str, *, polling: bool) ->
         owner=entry.owned_by,
         models=tuple(entry.models),
         tls=_tls(entry),
+        api_key=_api_key(entry),
         poll_url=(entry.poll.url or _models_url(reach, tls=entry.tls is not None)) if polled else None,
     )
 
@@ -64,6 +65,13 @@ def _tls(entry: BackendSpec) -> UpstreamTLS | None:
         ca_config_map=entry.tls.ca_config_map,
         verify=not entry.tls.insecure_skip_verify,
     )
+
+
+def _api_key(entry: BackendSpec) -> ApiKey | None:
+    if entry.api_key is None:
+        return None
+    given = entry.api_key
+    return ApiKey(given.secret_name, given.secret_key, given.env, given.file, given.send)
 
 
 def _models_url(reach: Reach, *, tls: bool) -> str | None:
@@ -97,6 +105,7 @@ def _check(backend: Backend, entry: BackendSpec, target: Target, findings: Findi
     findings.no_twins((*path, "models"), entry.models)
     findings.no_twins((*path, "endpoints"), entry.endpoints or ())
     _check_certificates(backend, path, target, findings)
+    _check_key(backend, path, target, findings)
     if isinstance(backend.reach, PoolRef):
         _check_pool(backend, path, target, findings)
 
@@ -115,6 +124,17 @@ def _check_certificates(backend: Backend, path: Path, target: Target, findings: 
     verified = not target.capabilities.verifies_addresses and tls.verify
     if nameless is not None and verified and tls.server_name is None:
         findings.add((*path, "tls"), f"needs serverName: no certificate can be verified for {nameless}")
+
+
+def _check_key(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
+    """A key must lie where the target's router can read it."""
+    key, sources = backend.api_key, target.capabilities.certificates
+    if key is None:
+        return
+    if "files" not in sources and key.secret is None:
+        findings.add((*path, "apiKey"), f"the target {target.name} reads no variables or files; add secretName")
+    if "secrets" not in sources and key.env is None and key.file is None:
+        findings.add((*path, "apiKey"), f"the target {target.name} reads no Secrets; add env or file")
 
 
 def _check_pool(backend: Backend, path: Path, target: Target, findings: Findings) -> None:

@@ -29,7 +29,16 @@ def router_config(plan: ir.Plan) -> config.Config:
 
 
 def _backend(backend: ir.Backend) -> config.Backend:
-    return config.Backend(name=backend.name, owner=backend.owner, models=backend.models, poll=_poll(backend))
+    return config.Backend(
+        name=backend.name, owner=backend.owner, models=backend.models, poll=_poll(backend), key=_key(backend)
+    )
+
+
+def _key(backend: ir.Backend) -> config.Key | None:
+    key = backend.api_key
+    if key is None or (key.env is None and key.file is None):  # a Secret: the deployment says where it is mounted
+        return None
+    return config.Key(env=key.env, file=key.file, send=key.send)
 
 
 def _poll(backend: ir.Backend) -> config.Poll | None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from routegen.spec.base import Model, OneOf, other_form
-from routegen.spec.scalars import URL, DNSName, HostPort, Label, LongLabel, ObjectName, Owner, Port, Text
+from routegen.spec.scalars import (
+    URL,
+    DNSName,
+    EnvName,
+    HostPort,
+    Label,
+    LongLabel,
+    ObjectName,
+    Owner,
+    Port,
+    SecretKey,
+    Text,
+    wrong,
+)
 
 
 class ServiceSpec(Model):
@@ -71,6 +84,34 @@ class UpstreamTLSSpec(Model):
         return {"anyOf": [{"const": True}, handler(schema)]}
 
 
+class ApiKeySpec(Model):
+    """The API key that an engine wants: in a Secret (Kubernetes targets), a variable or a file (target `envoy`)."""
+
+    secret_name: ObjectName | None = Field(None, description="A Secret in the routes' namespace (Kubernetes targets).")
+    secret_key: SecretKey = Field("api-key", description="The key of that Secret.")
+    env: EnvName | None = Field(None, description="An environment variable of the router's process (target `envoy`).")
+    file: Text | None = Field(None, description="A file that holds it and nothing else (target `envoy`).")
+    send: bool = Field(
+        False, description="`true`: requests to the engine carry it too, in place of the client's `authorization`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_the_key(cls, value: Any) -> Any:
+        """What stands here in place of a mapping is likely the key, so it isn't repeated."""
+        if not isinstance(value, dict):
+            raise wrong("must say where the key lies: {secretName: …}, {env: …} or {file: …}; it never stands here")
+        return value
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.env is not None and self.file is not None:
+            raise wrong("takes env or file, not both")
+        if self.secret_name is None and self.env is None and self.file is None:
+            raise wrong("needs secretName (Kubernetes targets), or env or file (target envoy)")
+        return self
+
+
 class PollSpec(Model):
     """How this one engine is asked which models it serves."""
 
@@ -99,3 +140,7 @@ class BackendSpec(OneOf):
     models: list[Text] = Field([], description="Models it is known to serve: ids or globs (`llama-8b-*`).")
     tls: UpstreamTLSSpec | None = Field(None, description="Speak TLS to it; `true`: with the system's authorities.")
     poll: PollSpec = Field(PollSpec(), description="How it is asked which models it serves.")
+    api_key: ApiKeySpec | None = Field(
+        None,
+        description="The API key that it wants when it is asked for its models, and on requests where `send` says.",
+    )

@@ -26,6 +26,7 @@ _LABEL_SAYS = "must be lower-case letters, digits and -, and begin and end with 
 _DNS_NAME = rf"{_LABEL}(\.{_LABEL})*"
 _QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
 _SIZE = r"[1-9][0-9]{0,11}(k|M|G|Ki|Mi|Gi)?"
+_ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _LONGEST_NAME = 253  # RFC 1035, as Kubernetes counts it
 _LONGEST_HEADER = 256  # Gateway API, HTTPHeaderName
 _LONGEST_PATH = 1024  # Gateway API, HTTPPathMatch
@@ -159,6 +160,15 @@ def _url(text: str) -> str:
     return text
 
 
+def _env_name(text: str) -> str:
+    """Never shown where it is wrong: it may be the key itself, at the wrong place."""
+    if re.fullmatch(_ENV_NAME, text) is None:
+        raise wrong("must be the name of an environment variable (letters, digits and _), not the key itself")
+    return text
+
+
+EnvName = Annotated[str, AfterValidator(_env_name), _seen_as("variable", pattern=f"^{_ENV_NAME}$")]
+SecretKey = Annotated[str, *_shaped("key", r"[-._a-zA-Z0-9]+", "must be letters, digits, -, _ and .")]
 Text = Annotated[str, *_shaped("text", _TEXT, "must be one line of text without blanks at its ends", 1024)]
 Label = Annotated[str, *_shaped("name", _LABEL, _LABEL_SAYS, 63)]
 LongLabel = Annotated[str, *_shaped("name", _LABEL, _LABEL_SAYS)]

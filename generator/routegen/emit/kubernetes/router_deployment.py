@@ -28,6 +28,8 @@ HTTP_PORT: Final = 9464
 """Metrics and probes."""
 _AUTHORITIES: Final = "/etc/routegen-ca"
 """Where the router's pod has the certificates of authorities, one folder a ConfigMap."""
+_KEYS: Final = "/etc/routegen-keys"
+"""Where it has the engines' API keys, one folder a Secret."""
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, where PyYAML was built with it: parsing is most of what rendering these costs."""
 
@@ -35,7 +37,10 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def router_documents(plan: Plan) -> list[Document]:
     """ConfigMap, Service, Deployment, PodDisruptionBudget, in that order."""
     config_maps = sorted({name for backend in plan.backends if (name := _mountable(plan, backend)) is not None})
-    config = dump(router_config(_polled_over_tls(plan))).decode()
+    secrets = sorted(
+        {backend.api_key.secret for backend in plan.backends if backend.api_key and backend.api_key.secret}
+    )
+    config = dump(router_config(_with_keys(_polled_over_tls(plan)))).decode()
     values = {
         "name": router_name(plan),
         "namespace": plan.namespace,
@@ -43,9 +48,15 @@ def router_documents(plan: Plan) -> list[Document]:
         "selector": selector_labels(plan, ROUTER),
         "config": config,
         "config_map": child_name(plan.name, ROUTER, sha256(config.encode()).hexdigest()[:10]),
-        "authorities": [
-            {"volume": f"ca-{index}", "config_map": name, "path": f"{_AUTHORITIES}/{name}"}
-            for index, name in enumerate(config_maps)
+        "volumes": [
+            *(
+                _mounted(f"ca-{index}", f"{_AUTHORITIES}/{name}", {"configMap": {"name": name}})
+                for index, name in enumerate(config_maps)
+            ),
+            *(
+                _mounted(f"key-{index}", f"{_KEYS}/{name}", {"secret": {"secretName": name}})
+                for index, name in enumerate(secrets)
+            ),
         ],
         "replicas": plan.router.replicas,
         "image": plan.router.image,
@@ -89,6 +100,27 @@ def _polled_over_tls(plan: Plan) -> Plan:
         if name is not None and backend.tls is not None:
             tls = replace(backend.tls, ca_file=f"{_AUTHORITIES}/{name}/ca.crt")
             backends.append(replace(backend, tls=tls))
+        else:
+            backends.append(backend)
+    return replace(plan, backends=tuple(backends))
+
+
+def _mounted(name: str, path: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    """A volume, and where the router's container has it."""
+    return {
+        "mount": {"name": name, "mountPath": path, "readOnly": True},
+        "volume": {"name": name, **source},
+    }
+
+
+def _with_keys(plan: Plan) -> Plan:
+    """The plan with each engine's key where the router's pod has it."""
+    backends = []
+    for backend in plan.backends:
+        key = backend.api_key
+        if key is not None and key.secret is not None:
+            mounted = replace(key, env=None, file=f"{_KEYS}/{key.secret}/{key.secret_key}")
+            backends.append(replace(backend, api_key=mounted))
         else:
             backends.append(backend)
     return replace(plan, backends=tuple(backends))
