@@ -101,14 +101,19 @@ def test_a_large_file_is_refused_before_it_is_read_to_its_end(tmp_path: Path) ->
     assert "is empty" in shell("routegen validate", tmp_path).stderr
 
 
+def problems(stderr: str) -> list[str]:
+    """What was said that is not a note."""
+    return [line for line in stderr.splitlines() if ": note: " not in line]
+
+
 def test_init_makes_the_folder_that_its_file_goes_to(tmp_path: Path) -> None:
     done = shell("routegen init team-a/routes.yaml && routegen validate -f team-a/routes.yaml", tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, [])
 
 
 def test_init_writes_to_standard_output_for_a_dash(tmp_path: Path) -> None:
     done = shell("set -o pipefail; routegen init - | routegen validate -f -", tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, [])
     assert list(tmp_path.iterdir()) == []
 
 
