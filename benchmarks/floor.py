@@ -21,7 +21,7 @@ from routegen_router.stream import Continue, Routed
 async def serve(address: str, backend: str) -> None:
     """Listen until the process is ended."""
     replies = wire.Replies("x-inference-server")
-    to_headers, to_body = replies.encode(Continue()), replies.encode(Routed(backend, "floor"))
+    to_headers, to_body = replies.encode(Continue(0)), replies.encode(Routed(backend, "floor"))
 
     async def process(_messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         await context.read()

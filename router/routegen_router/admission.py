@@ -1,23 +1,27 @@
-"""A bound on the request bodies in flight, so that large uploads can't exhaust a router that fails closed.
+"""A bound on the request bodies that are being decided, so that many at once can't exhaust a router that fails closed.
 
-Bytes are reserved when a request's headers arrive, before its body is let through, and given back when its stream
-ends. Small requests get some room beyond the bound, so that they still pass while large uploads fill it.
+The gateway asks only when a body is complete, and says its size. Its bytes are reserved before the body is let in, and
+given back when its stream ends, which takes milliseconds. What doesn't fit waits a moment for its turn. Small requests
+have a turn and some room of their own, so that they still pass while large bodies fill the bound.
 """
 
 from __future__ import annotations
 
-from threading import Lock
+import asyncio
+from collections import deque
 from typing import Final
 
 SMALL_BYTES: Final = 64 * 1024
 """Requests of up to this size may use up to an eighth more than the bound."""
 MOST_REQUESTS: Final = 8192
-"""Requests that may hold a reservation at the same time, however small: a stream that waits for a slow upload costs the
-process about 24 KiB whatever the upload's size."""
+"""Requests that may hold a reservation or wait for one at the same time, however small: a stream costs the process
+about 24 KiB whatever its body's size."""
+PATIENCE: Final = 2.0
+"""Seconds to wait for room: long enough for the bodies in front, short of the gateway's deadline for a decision."""
 
 
 class Admission:
-    """The bytes in flight of one router process. Safe to use from several threads."""
+    """The bytes in flight of one router process. Lives on one event loop; the counts may be read from anywhere."""
 
     def __init__(self, limit: int) -> None:
         self.limit: int = limit
@@ -25,23 +29,69 @@ class Admission:
         self.in_flight: int = 0
         """The sum of all reservations, in bytes."""
         self.requests: int = 0
-        """The number of all reservations."""
-        self._lock = Lock()
+        """The number of all reservations, and of those who wait for one."""
+        self._small: deque[_Turn] = deque()
+        self._large: deque[_Turn] = deque()
 
-    def reserve(self, size: int) -> Reservation | None:
-        """Reserve ``size`` bytes; ``None`` if that would pass the bound, or that on the number of requests."""
-        bound = self.limit + self.limit // 8 if size <= SMALL_BYTES else self.limit
-        with self._lock:
-            if self.in_flight + size > bound or self.requests >= MOST_REQUESTS:
+    async def reserve(self, size: int) -> Reservation | None:
+        """Reserve ``size`` bytes, at once or when it is their turn; ``None`` if that takes too long.
+
+        Turns are taken in the order of arrival, so that a large body doesn't wait for ever behind smaller ones.
+        """
+        waiting = self._small if size <= SMALL_BYTES else self._large
+        if self.requests >= MOST_REQUESTS:
+            return None
+        self.requests += 1
+        if not waiting and self._fits(size):
+            return self._take(size)
+        turn = _Turn(size)
+        waiting.append(turn)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await turn.came.wait()
+        except BaseException as error:
+            if turn.came.is_set():
+                self._give_back(size)
+            else:
+                waiting.remove(turn)
+                self.requests -= 1
+                self._next()  # it may have stood before a smaller one that fits
+            if isinstance(error, TimeoutError):
                 return None
-            self.in_flight += size
-            self.requests += 1
+            raise
         return Reservation(self, size)
 
-    def _change(self, size: int, requests: int = 0) -> None:
-        with self._lock:
-            self.in_flight += size
-            self.requests += requests
+    def _fits(self, size: int) -> bool:
+        bound = self.limit + self.limit // 8 if size <= SMALL_BYTES else self.limit
+        return self.in_flight + size <= bound
+
+    def _take(self, size: int) -> Reservation:
+        self.in_flight += size
+        return Reservation(self, size)
+
+    def _give_back(self, size: int) -> None:
+        self.in_flight -= size
+        self.requests -= 1
+        self._next()
+
+    def _next(self) -> None:
+        """Let in whose turn it is."""
+        for waiting in (self._small, self._large):
+            while waiting and self._fits(waiting[0].size):
+                turn = waiting.popleft()
+                self.in_flight += turn.size
+                turn.came.set()
+
+
+class _Turn:
+    """A request that waits."""
+
+    __slots__ = ("came", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.came = asyncio.Event()
+        """Set once its bytes are reserved."""
 
 
 class Reservation:
@@ -53,14 +103,8 @@ class Reservation:
         self._admission: Admission | None = admission
         self._size = size
 
-    def resize(self, size: int) -> None:
-        """Correct the reservation to the true size; these bytes are here already, so the bound isn't asked."""
-        if self._admission is not None:
-            self._admission._change(size - self._size)  # noqa: SLF001 - the two are one mechanism
-            self._size = size
-
     def release(self) -> None:
         """Give the bytes back; a second call does nothing."""
         admission, self._admission = self._admission, None
         if admission is not None:
-            admission._change(-self._size, -1)  # noqa: SLF001 - the two are one mechanism
+            admission._give_back(self._size)  # noqa: SLF001 - the two are one mechanism

@@ -6,17 +6,31 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 import grpc
 
-from . import wire
+from . import refusals, wire
 from .admission import Admission
 from .journal import Journal
 from .poller import Registry
 from .readers import Readers
-from .stream import BUFFERED, Answer, Body, Continue, Headers, Policy, Protocol, Reply, Routed, Stream, Trailers
+from .stream import (
+    BUFFERED,
+    Answer,
+    Body,
+    Continue,
+    Headers,
+    Policy,
+    Protocol,
+    Reply,
+    Routed,
+    Stream,
+    Trailers,
+    rejection,
+)
 
 REQUEST_ID: Final = "x-request-id"
 MAX_REQUEST_ID: Final = 128
@@ -68,9 +82,10 @@ class Processor:
         decision it ends with an error status, since Envoy reads a good end as "let the request pass".
         """
         active = self._current()
-        stream = Stream(active.policy, active.registry.view, random.random, self._admission)
+        stream = Stream(active.policy, active.registry.view, random.random)
         try:
-            decision = await self._decide(stream, active, context)
+            with ExitStack() as held:
+                decision = await self._decide(stream, active, context, held)
             if decision is not None:
                 return decision
             problem = "the stream ended before a decision"
@@ -79,16 +94,17 @@ class Processor:
         except Exception:  # noqa: BLE001 - however a decision fails, Envoy must not take it for "let it pass"
             _log.exception("stream failed")
             problem = "internal error; the router's log says more"
-        finally:
-            stream.close()
         self._failed()
         await context.abort(grpc.StatusCode.INTERNAL, problem)
         raise AssertionError("abort() raises")
 
     async def _decide(
-        self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes]
+        self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes], held: ExitStack
     ) -> bytes | None:
-        """Answer messages until there is a decision; ``None`` if the gateway ended the stream before."""
+        """Answer messages until there is a decision; ``None`` if the gateway ended the stream before.
+
+        :param held: takes what is to be given back when the stream ends.
+        """
         request_id = ""
         while (message := await context.read()) is not grpc.aio.EOF:
             began = time.perf_counter()
@@ -104,8 +120,13 @@ class Processor:
             answer = active.replies.encode(reply)
             took = time.perf_counter() - began
             if isinstance(reply, Continue):
-                await context.write(answer)
-                continue
+                reservation = await self._admission.reserve(reply.body_bytes)
+                if reservation is not None:
+                    held.callback(reservation.release)
+                    await context.write(answer)
+                    continue
+                reply = rejection(refusals.overloaded())
+                answer = active.replies.encode(reply)
             self._journal.add(reply, took, stream.body_bytes, request_id)
             if isinstance(reply, Answer) and reply.fault is not None:
                 what = "a rule failed" if reply.code == "rule_failed" else "the gateway is set up wrongly"

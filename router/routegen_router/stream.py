@@ -18,7 +18,6 @@ from urllib.parse import unquote
 import msgspec
 
 from . import answers, refusals
-from .admission import Admission, Reservation
 from .body import BodyReader, Fields
 from .config import Config, reads
 from .decide import Route, Step, decide
@@ -67,7 +66,10 @@ class Trailers(msgspec.Struct, frozen=True):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """Reply to headers: go on, send the body."""
+    """Reply to headers: go on, send the body. The server makes room for it first, or answers in its place."""
+
+    body_bytes: int
+    """How large it is; the most that it may be where the gateway doesn't say."""
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -117,18 +119,16 @@ class Stream:
     """One request's stream. Calls must not overlap, but may come from different threads."""
 
     __slots__ = (
-        "_admission",
         "_draw",
         "_headers",
         "_policy",
-        "_reservation",
         "_view",
         "_waiting",
         "body_bytes",
         "path",
     )
 
-    def __init__(self, policy: Policy, view: Callable[[], Snapshot], draw: Draw, admission: Admission) -> None:
+    def __init__(self, policy: Policy, view: Callable[[], Snapshot], draw: Draw) -> None:
         """Start a stream.
 
         :param view: tells what is known of the engines; called when an answer needs it.
@@ -138,9 +138,8 @@ class Stream:
         """The request's path without its query, once the headers are here."""
         self.body_bytes = 0
         """The body's size, once it is here."""
-        self._policy, self._view, self._draw, self._admission = policy, view, draw, admission
+        self._policy, self._view, self._draw = policy, view, draw
         self._headers: dict[str, str] = {}
-        self._reservation: Reservation | None = None
         self._waiting = False
 
     def on_headers(self, headers: Headers, protocol: Protocol = BUFFERED) -> Continue | Answer:
@@ -182,11 +181,10 @@ class Stream:
 
     def take(self, body: Body) -> Answer | None:
         """The request's body, for a server that reads it elsewhere; an answer where it needn't be read."""
-        if not self._waiting or self._reservation is None:
+        if not self._waiting:
             return _fault("a body came where none was due; set the ext_proc filter's request_header_mode to SEND")
         self._waiting = False
         self.body_bytes = len(body.data)
-        self._reservation.resize(self.body_bytes)
         limit = self._policy.config.max_body_bytes
         return rejection(refusals.too_large(limit)) if self.body_bytes > limit else None
 
@@ -209,11 +207,6 @@ class Stream:
         """Any other message; ``message`` is its name in the protocol, such as ``response_headers``."""
         return _fault(f"the gateway sent {message}, which the router doesn't handle; set its mode to SKIP or NONE")
 
-    def close(self) -> None:
-        """Give the reserved bytes back; call it however the stream ends. A second call does nothing."""
-        if self._reservation is not None:
-            self._reservation.release()
-
     def _read_headers(self, headers: Headers) -> str | None:
         """Keep the headers that matter; the name of one that a rule reads and that came twice, if any."""
         twice = None
@@ -228,7 +221,7 @@ class Stream:
         return twice
 
     def _await_body(self, ended: bool) -> Continue | Answer:
-        """Refuse what can be refused without the body; else reserve room for it."""
+        """Refuse what can be refused without the body; else ask for it."""
         config = self._policy.config
         if ended:
             return rejection(refusals.no_body())
@@ -241,11 +234,8 @@ class Stream:
         size = int(length.lstrip("0")[:20] or "0") if known else config.max_body_bytes
         if size > config.max_body_bytes:
             return rejection(refusals.too_large(config.max_body_bytes))
-        self._reservation = self._admission.reserve(size)
-        if self._reservation is None:
-            return rejection(refusals.overloaded())
         self._waiting = True
-        return Continue()
+        return Continue(size)
 
     def _models(self) -> Answer:
         """``GET /v1/models`` and ``/v1/models/{id}``; ids may contain slashes and be percent-encoded."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from routegen_router.admission import Admission
 from routegen_router.request import Source
 from routegen_router.rules import Lookup, Prefer, Split
 from routegen_router.stream import Answer, Body, Headers, Policy, Stream
@@ -31,8 +30,8 @@ POLICY = Policy(GIVEN)
 KNOWN = view(GIVEN, {"polled": answer("big")})
 
 
-def stream(admission: Admission | None = None) -> Stream:
-    return Stream(POLICY, lambda: KNOWN, lambda: 0.0, admission or Admission(8 * LIMIT))
+def stream() -> Stream:
+    return Stream(POLICY, lambda: KNOWN, lambda: 0.0)
 
 
 def headers(

@@ -1,102 +1,144 @@
-"""The bound on body bytes in flight."""
+"""The bound on body bytes that are being decided."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routegen_router.admission import MOST_REQUESTS, SMALL_BYTES, Admission
+from routegen_router import admission as module
+from routegen_router.admission import MOST_REQUESTS, SMALL_BYTES, Admission, Reservation
 
 MIB = 1 << 20
 
 
-def test_what_fits_the_bound_exactly_is_let_in_and_one_byte_more_is_not() -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+
+
+async def taken(admission: Admission, size: int) -> Reservation:
+    reservation = await admission.reserve(size)
+    assert reservation is not None
+    return reservation
+
+
+async def started(work: Coroutine[Any, Any, Reservation | None]) -> asyncio.Task[Reservation | None]:
+    """Start a reservation and let it get as far as it can."""
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return task
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_fits_the_bound_exactly_is_let_in_and_one_byte_more_is_not() -> None:
     admission = Admission(8 * MIB)
-    assert admission.reserve(8 * MIB) is not None
-    assert admission.reserve(SMALL_BYTES + 1) is None
+    await taken(admission, 8 * MIB)
+    assert await admission.reserve(SMALL_BYTES + 1) is None
+    assert (admission.in_flight, admission.requests) == (8 * MIB, 1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_small_requests_pass_while_large_ones_fill_the_bound_up_to_an_eighth_more() -> None:
+    admission = Admission(8 * MIB)
+    await taken(admission, 8 * MIB)
+    waiting = await started(admission.reserve(MIB))
+    for _ in range(MIB // SMALL_BYTES):
+        await taken(admission, SMALL_BYTES)
+    assert await admission.reserve(1) is None
+    await taken(admission, 0)
+    assert await waiting is None
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_however_small_requests_are_there_is_a_bound_on_their_number_and_on_those_who_wait() -> None:
+    admission = Admission(8 * MIB)
+    held = [await taken(admission, 0) for _ in range(MOST_REQUESTS - 2)]
+    await taken(admission, 8 * MIB)
+    waiting = await started(admission.reserve(MIB))
+    assert await admission.reserve(0) is None
+    held[0].release()
+    held[0].release()
+    await taken(admission, 0)
+    assert await admission.reserve(0) is None
+    assert await waiting is None
+    await taken(admission, 0)
+
+
+async def test_who_waits_is_let_in_as_soon_as_there_is_room_and_in_turn() -> None:
+    admission = Admission(8 * MIB)
+    first, second = await taken(admission, 6 * MIB), await taken(admission, 2 * MIB)
+    large = await started(admission.reserve(7 * MIB))
+    smaller = await started(admission.reserve(MIB))
+    second.release()
+    await asyncio.sleep(0)
+    assert not smaller.done()  # else the large one would wait for ever behind smaller ones
+    first.release()
+    assert await large is not None
+    assert await smaller is not None
     assert admission.in_flight == 8 * MIB
 
 
-def test_small_requests_pass_while_large_ones_fill_the_bound_up_to_an_eighth_more() -> None:
-    admission = Admission(8 * MIB)
-    admission.reserve(8 * MIB)
-    passed = 0
-    while admission.reserve(SMALL_BYTES) is not None:
-        passed += 1
-    assert passed == MIB // SMALL_BYTES
-    assert admission.reserve(1) is None
-    assert admission.reserve(0) is not None
-
-
-def test_however_small_requests_are_there_is_a_bound_on_their_number() -> None:
-    admission = Admission(8 * MIB)
-    held = [admission.reserve(0) for _ in range(MOST_REQUESTS)]
-    assert None not in held
-    assert admission.reserve(0) is None
-    assert held[0] is not None
-    held[0].release()
-    held[0].release()
-    assert admission.reserve(0) is not None
-    assert admission.reserve(0) is None
-
-
-def test_released_bytes_are_free_again_and_only_once() -> None:
+async def test_a_raised_bound_lets_in_at_the_next_end() -> None:
     admission = Admission(MIB)
-    first, second = admission.reserve(MIB // 2), admission.reserve(MIB // 2)
-    assert first is not None
-    assert second is not None
-    first.release()
-    first.release()
-    assert admission.in_flight == MIB // 2
-    first.resize(MIB)
-    assert admission.in_flight == MIB // 2
-
-
-def test_a_corrected_reservation_counts_its_true_size_even_beyond_the_bound() -> None:
-    admission = Admission(MIB)
-    reservation = admission.reserve(MIB)
-    assert reservation is not None
-    reservation.resize(10)
-    assert admission.in_flight == 10
-    reservation.resize(2 * MIB)
-    assert admission.in_flight == 2 * MIB
-    reservation.release()
-    assert admission.in_flight == 0
-
-
-def test_a_changed_bound_counts_from_the_next_request_on() -> None:
-    admission = Admission(MIB)
+    held = await taken(admission, MIB)
+    waiting = await started(admission.reserve(2 * MIB))
     admission.limit = 2 * MIB
-    assert admission.reserve(2 * MIB) is not None
-    admission.limit = MIB
-    assert admission.reserve(1) is None
+    held.release()
+    assert await waiting is not None
 
 
-def test_threads_lose_no_bytes() -> None:
-    admission = Admission(1 << 40)
+@pytest.mark.usefixtures("impatient")
+async def test_who_gives_up_makes_way_for_those_behind() -> None:
+    admission = Admission(8 * MIB)
+    await taken(admission, 6 * MIB)
+    large = await started(admission.reserve(7 * MIB))
+    small = await started(admission.reserve(MIB))
+    large.cancel()
+    assert await small is not None
+    with pytest.raises(asyncio.CancelledError):
+        await large
+    assert (admission.in_flight, admission.requests) == (7 * MIB, 2)
 
-    def work(size: int) -> None:
-        for _ in range(500):
-            reservation = admission.reserve(size)
-            assert reservation is not None
-            reservation.resize(size + 3)
-            reservation.release()
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(1, 17)))
-    assert admission.in_flight == 0
+async def test_who_is_cancelled_in_the_turn_that_lets_it_in_gives_back_what_it_got() -> None:
+    admission = Admission(MIB)
+    held = await taken(admission, MIB)
+    waiting = await started(admission.reserve(MIB))
+    held.release()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert (admission.in_flight, admission.requests) == (0, 0)
 
 
 @given(st.lists(st.integers(0, 3 * MIB), max_size=30), st.data())
 def test_bytes_in_flight_are_the_sum_of_what_was_let_in_and_not_released(sizes: list[int], data: st.DataObject) -> None:
-    admission = Admission(8 * MIB)
-    held = []
-    for size in sizes:
-        reservation = admission.reserve(size)
-        if reservation is not None:
-            held.append((size, reservation))
-        if data.draw(st.booleans()) and held:
-            held.pop()[1].release()
-        assert admission.in_flight == sum(size for size, _ in held) <= 9 * MIB
+    async def run() -> None:
+        admission = Admission(8 * MIB)
+        tasks = []
+        for size in sizes:
+            tasks.append((size, await started(admission.reserve(size))))
+            what = data.draw(st.sampled_from(["nothing", "release", "leave"]))
+            if what == "leave":
+                tasks[-1][1].cancel()
+            done = [pair for pair in tasks if pair[1].done() and not pair[1].cancelled()]
+            if what == "release" and done:
+                tasks.remove(done[0])
+                reservation = done[0][1].result()
+                assert reservation is not None
+                reservation.release()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            held = sum(size for size, task in tasks if task.done() and not task.cancelled())
+            assert admission.in_flight == held <= 9 * MIB
+        for _, task in tasks:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
+
+    asyncio.run(run())

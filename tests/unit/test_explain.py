@@ -18,7 +18,6 @@ from routegen.explain import knowledge
 from routegen.explain.knowledge import OTHERWISE
 from routegen.explain.report import PASSTHROUGH, Report, Request, checked_config, explain
 from routegen.explain.text import as_json, as_text
-from routegen_router.admission import Admission
 from routegen_router.ask import PollError
 from routegen_router.models import Answer
 from routegen_router.request import Source
@@ -253,7 +252,7 @@ def test_an_explanation_never_disagrees_with_the_router(
     headers = (("x-tenant", tenant),) if tenant else ()
     told = explain(PLAN, KNOWN, Request("POST", PATH, headers, raw), lambda: point)
     config = checked_config(PLAN)
-    stream = Stream(Policy(config), lambda: KNOWN.view, lambda: point, Admission(config.max_inflight_bytes))
+    stream = Stream(Policy(config), lambda: KNOWN.view, lambda: point)
     stream.on_headers(Headers(((":method", "POST"), (":path", PATH), *headers), end_of_stream=False))
     reply = stream.on_body(Body(raw, end_of_stream=True))
     if isinstance(reply, Routed):

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from routegen_router.admission import Admission
 from routegen_router.decide import Step
 from routegen_router.stream import Answer, Continue, Headers, Protocol, Routed, Stream, Trailers
 from support.policy import PATH, view
@@ -25,7 +24,7 @@ from support.streams import GIVEN, LIMIT, POLICY, body, code, document, headers,
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_post_is_asked_for_its_body_and_then_routed(text: str, expected: Routed, ended: bool) -> None:
     one = stream()
-    assert one.on_headers(headers()) == Continue()
+    assert one.on_headers(headers()) == Continue(100)
     assert one.on_body(body(text, ended=ended)) == expected
     assert one.path == PATH
     assert one.body_bytes == len(text)
@@ -33,7 +32,7 @@ def test_a_post_is_asked_for_its_body_and_then_routed(text: str, expected: Route
 
 @pytest.mark.parametrize("path", [PATH, PATH + "?api-version=1", "/v1/embeddings", "/v1/embeddings?"])
 def test_the_query_plays_no_part(path: str) -> None:
-    assert stream().on_headers(headers(path=path)) == Continue()
+    assert stream().on_headers(headers(path=path)) == Continue(100)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_one_model_is_answered_by_its_id(path: str, expected: int) -> None:
 
 
 def test_a_model_is_503_while_an_engine_has_not_told_its_models() -> None:
-    early = Stream(POLICY, lambda: view(GIVEN), lambda: 0.0, Admission(LIMIT))
+    early = Stream(POLICY, lambda: view(GIVEN), lambda: 0.0)
     reply = early.on_headers(headers(method="GET", path="/v1/models/gpt", length=None, ended=True))
     assert code(reply) == (503, "registry_incomplete")
     assert isinstance(reply, Answer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from routegen_router.admission import Admission
 from routegen_router.stream import Answer, Continue, Headers, Routed
 from support.streams import LIMIT, body, code, document, headers, stream
 
@@ -29,9 +28,7 @@ from support.streams import LIMIT, body, code, document, headers, stream
     ],
 )
 def test_some_requests_are_refused_before_their_body(asked: Headers, expected: tuple[int, str]) -> None:
-    admission = Admission(8 * LIMIT)
-    assert code(stream(admission).on_headers(asked)) == expected
-    assert admission.in_flight == 0
+    assert code(stream().on_headers(asked)) == expected
 
 
 def test_a_repeated_header_is_named() -> None:
@@ -50,7 +47,7 @@ def test_a_repeated_header_is_named() -> None:
     ],
 )
 def test_other_requests_are_asked_for_their_body(extra: tuple[tuple[str, str], ...]) -> None:
-    assert stream().on_headers(headers(*extra)) == Continue()
+    assert stream().on_headers(headers(*extra)) == Continue(100)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +79,7 @@ def test_a_condition_reads_headers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "reserved"),
+    ("length", "size"),
     [
         ("100", 100),
         ("0", 0),
@@ -96,32 +93,7 @@ def test_a_condition_reads_headers() -> None:
         ("٣", LIMIT),
     ],
 )
-def test_the_declared_size_is_reserved_or_the_largest_where_none_is_declared(length: str | None, reserved: int) -> None:
-    admission = Admission(8 * LIMIT)
-    one = stream(admission)
-    assert one.on_headers(headers(length=length)) == Continue()
-    assert admission.in_flight == reserved
-    one.on_body(body("{}"))
-    assert admission.in_flight == 2
-    one.close()
-    one.close()
-    assert admission.in_flight == 0
-
-
-def test_a_stream_that_ends_early_gives_its_bytes_back() -> None:
-    admission = Admission(8 * LIMIT)
-    one = stream(admission)
-    one.on_headers(headers(length=None))
-    one.close()
-    assert admission.in_flight == 0
-
-
-def test_a_full_router_answers_503_and_small_requests_still_pass() -> None:
-    admission = Admission(LIMIT)
-    assert stream(admission).on_headers(headers(length=None)) == Continue()
-    reply = stream(admission).on_headers(headers(length=str(65_537)))
-    assert code(reply) == (503, "router_overloaded")
-    assert isinstance(reply, Answer)
-    assert reply.headers == (("content-type", "application/json"), ("retry-after", "1"))
-    assert document(reply)["error"]["type"] == "server_error"
-    assert stream(admission).on_headers(headers(length=str(65_536))) == Continue()
+def test_room_is_asked_for_the_declared_size_or_the_largest_where_none_is_declared(
+    length: str | None, size: int
+) -> None:
+    assert stream().on_headers(headers(length=length)) == Continue(size)

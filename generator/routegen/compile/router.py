@@ -11,6 +11,12 @@ from routegen.spec.models import RouterSpec, Spec
 from routegen.targets import Target
 from routegen_router.config import Models
 
+_MIB = 1 << 20
+_COPIES = 2
+"""A body stands in memory as gRPC received it, and as the message that Python reads."""
+_OWN_MEMORY = 160 * _MIB
+"""Of the router and its readers without any body."""
+
 
 def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
     """The router's deployment."""
@@ -60,8 +66,12 @@ def _is_dns(address: str) -> bool:
 def _check_memory(router: RouterSpec, path: Path, findings: Findings) -> None:
     """A router that may hold more than its limit is killed before it can refuse."""
     limit = router.resources.limits.get("memory")
-    if limit is not None and is_size(limit) and size(limit) <= size(router.max_inflight_bytes):
+    if limit is None or not is_size(limit):
+        return
+    needed = _COPIES * size(router.max_inflight_bytes) + _OWN_MEMORY
+    if size(limit) < needed:
         findings.add(
             (*path, "resources", "limits", "memory"),
-            f"{limit} is not more than maxInflightBytes ({router.max_inflight_bytes}); raise it, or the router dies",
+            f"{limit} is less than the {-(-needed // _MIB)}Mi that a router with maxInflightBytes"
+            f" {router.max_inflight_bytes} may need; raise it, or the router dies",
         )

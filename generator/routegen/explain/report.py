@@ -18,7 +18,6 @@ from routegen.emit.router_config import router_config
 from routegen.explain.knowledge import BackendKnowledge, Knowledge
 from routegen.plan import Plan
 from routegen_router import config as contract
-from routegen_router.admission import Admission
 from routegen_router.config import Config
 from routegen_router.decide import Step
 from routegen_router.request import FieldPath
@@ -132,7 +131,7 @@ def checked_config(plan: Plan) -> Config:
 
 def _run(config: Config, knowledge: Knowledge, request: Request, draw: Draw, trace: list[Step]) -> Routed | Answer:
     """Drive the router's own stream, as a gateway in BUFFERED mode does."""
-    stream = Stream(Policy(config), lambda: knowledge.view, draw, Admission(config.max_inflight_bytes))
+    stream = Stream(Policy(config), lambda: knowledge.view, draw)
     own = [(":method", request.method), (":path", request.path)]
     if request.body and not any(name == "content-length" for name, _ in request.headers):
         own.append(("content-length", str(len(request.body))))

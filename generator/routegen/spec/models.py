@@ -135,7 +135,8 @@ class RouterSpec(Model):
         description="Where Envoy finds the router (target `envoy`): `host:port` or `unix:/path`, one a worker process.",
     )
     max_inflight_bytes: Size = Field(
-        "256Mi", description="Sum of the request bodies that one router process holds; more is 503."
+        "256Mi",
+        description="Sum of the bodies that one router process decides at once; more wait up to 2 s, then 503.",
     )
     failure: FailureSpec = Field(
         FailureSpec.model_construct(backend=None),
