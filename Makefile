@@ -1,6 +1,7 @@
 # What a user calls: make demo, make up, make test, make check. Needs Python 3.11+, make and the package index.
 PYTHON ?= python3
 OLDEST_ENVOY := 1.38.3
+ENVOY_GATEWAYS ?= 1.9 1.8
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -13,7 +14,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up bench-demo benchmark benchmark-peers test check format lint types contracts proto clean
+.PHONY: help setup demo up bench-demo benchmark benchmark-peers test test-cluster check format lint types contracts proto clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -47,6 +48,9 @@ benchmark-peers: $(READY) ## The same beside whatever else routes by the body: B
 
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+test-cluster: $(READY) ## Let a real API server and Envoy Gateway judge what is rendered; Go builds them the first time
+	@PYTHONPATH=tests $(BIN)/python -m support.cluster.run $(ENVOY_GATEWAYS) $(ARGS)
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests
 

@@ -9,6 +9,7 @@ import pytest
 from support.envoy import VERSIONS
 from support.fake_router import fake_router
 from support.gateway import Gateway, gateway
+from support.spoofed import FORMS
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -26,19 +27,6 @@ spec:
     - split: {vllm: 1}
 """
 MODELS = {"vllm": ["both"], "sglang": ["both", "only-sglang"]}
-
-FORMS = {
-    "lower": [("x-inference-server", "sglang")],
-    "upper": [("X-INFERENCE-SERVER", "sglang")],
-    "mixed": [("X-Inference-Server", "sglang")],
-    "twice": [("x-inference-server", "sglang"), ("X-Inference-Server", "vllm")],
-    "joined": [("x-inference-server", "vllm, sglang")],
-    "empty": [("x-inference-server", "")],
-    "underscored": [("x_inference_server", "sglang"), ("X_INFERENCE-SERVER", "sglang")],
-    "unknown": [("x-inference-server", "gold")],
-    "waiting": [("x-inference-server", "waiting")],
-    "hop-by-hop": [("connection", "x-inference-server"), ("x-inference-server", "sglang")],
-}
 
 REQUESTS: dict[str, tuple[str, str, bytes | None]] = {
     "chooses nothing": ("POST", "/v1/chat/completions", b'{"model":"both"}'),

@@ -55,6 +55,34 @@ class Reply:
         return str(error["code"])
 
 
+def exchange(
+    host: str,
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | Iterable[bytes] | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Reply:
+    """Send one HTTP/1.1 request, headers exactly as given; a body of pieces is sent chunked."""
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    try:
+        hosted = any(name.lower() == "host" for name, _ in headers)
+        connection.putrequest(method, path, skip_host=hosted, skip_accept_encoding=True)
+        for name, value in headers:
+            connection.putheader(name, value)
+        if isinstance(body, bytes):
+            connection.putheader("content-length", str(len(body)))
+        elif body is not None:
+            connection.putheader("transfer-encoding", "chunked")
+        with suppress(BrokenPipeError, ConnectionResetError):  # a refusal may come before the end of the body
+            connection.endheaders(body, encode_chunked=body is not None and not isinstance(body, bytes))
+        response = connection.getresponse()
+        pairs = tuple((name.lower(), value) for name, value in response.getheaders())
+        return Reply(response.status, pairs, response.read())
+    finally:
+        connection.close()
+
+
 @dataclass
 class Gateway:
     """What a test talks to."""
@@ -74,23 +102,7 @@ class Gateway:
         headers: Sequence[tuple[str, str]] = (),
     ) -> Reply:
         """Send one HTTP/1.1 request, headers exactly as given; a body of pieces is sent chunked."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            hosted = any(name.lower() == "host" for name, _ in headers)
-            connection.putrequest(method, path, skip_host=hosted, skip_accept_encoding=True)
-            for name, value in headers:
-                connection.putheader(name, value)
-            if isinstance(body, bytes):
-                connection.putheader("content-length", str(len(body)))
-            elif body is not None:
-                connection.putheader("transfer-encoding", "chunked")
-            with suppress(BrokenPipeError, ConnectionResetError):  # a refusal may come before the end of the body
-                connection.endheaders(body, encode_chunked=body is not None and not isinstance(body, bytes))
-            response = connection.getresponse()
-            pairs = tuple((name.lower(), value) for name, value in response.getheaders())
-            return Reply(response.status, pairs, response.read())
-        finally:
-            connection.close()
+        return exchange("127.0.0.1", self.port, method, path, body, headers)
 
     def post(
         self,

@@ -1,0 +1,34 @@
+"""The API server takes every object that routegen renders, and the controller accepts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.cluster.cluster import Cluster
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = sorted(folder for folder in (ROOT / "tests/golden").glob("*/envoy-gateway") if list(folder.glob("*.yaml")))
+MANIFESTS = sorted((ROOT / "manifests/envoy-gateway").glob("*.yaml"))
+
+
+def taken(cluster: Cluster, documents: str) -> None:
+    """A server-side dry run of all of them: schema, defaults, CEL rules, admission."""
+    for document in yaml.safe_load_all(documents):
+        cluster.namespace(document["metadata"]["namespace"])
+    done = cluster.api.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", documents=documents)
+    assert (done.code, done.err) == (0, "")
+    done = cluster.api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", documents=documents)
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.parent.name)
+def test_every_golden_document_is_taken(cluster: Cluster, folder: Path) -> None:
+    taken(cluster, "---\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))))
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)
+def test_every_manifest_is_taken(cluster: Cluster, file: Path) -> None:
+    taken(cluster, file.read_text(encoding="utf-8"))
