@@ -14,7 +14,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up bench-demo benchmark benchmark-peers test test-cluster check format lint types contracts proto clean
+.PHONY: help setup demo up bench-demo benchmark benchmark-peers test test-cluster check format lint types contracts proto engine-options clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -68,6 +68,9 @@ contracts: $(READY)
 
 proto: $(READY) ## Generate the router's protobuf stubs from proto/
 	$(BIN)/python proto/generate.py
+
+engine-options: $(READY) ## Read the engines' options and defaults from their newest wheels (1 GB), for the audit
+	$(BIN)/python scripts/engine_options.py vllm vllm==0.26.0 sglang sglang==0.5.17
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -94,7 +94,7 @@ def test_an_unquoted_variable_behind_an_unknown_flag_may_hold_more_options() -> 
     assert "$EXTRA is not set" in unset.option("dtype").note
     rank = {"name": "RANK", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     one_word = _engine({"command": ["sh", "-c", "vllm serve m --node-rank $RANK"], "env": [rank]})
-    assert not one_word.line.rest_unknown
+    assert not one_word.line.told.rest_unknown
 
 
 def test_a_given_option_is_known_even_where_others_are_not() -> None:
@@ -142,6 +142,112 @@ def test_sglangs_spellings() -> None:
     values = [engine.option(name).value for name in ("model", "tensor_parallel", "prefix_caching", "prefill_chunk")]
     assert values == ["m", 2, False, -1]
     assert engine.option("port").value == 30000
+
+
+TODAY = {"vllm": "vllm/vllm-openai:v0.33.0", "sglang": "lmsysorg/sglang:v0.5.23"}
+START = {"vllm": ["vllm", "serve", "m"], "sglang": ["python3", "-m", "sglang.launch_server", "--model-path", "m"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("vllm", ["--enforce-eager"]),
+        ("vllm", ["-O0"]),
+        ("vllm", ["-O=0"]),
+        ("vllm", ["-O", "0"]),
+        ("vllm", ["--optimization-level=0"]),
+        ("vllm", ["--optimization_level", "0"]),
+        ("vllm", ["-cc.cudagraph_mode=NONE"]),
+        ("vllm", ["-cc.cudagraph_mode", "none"]),
+        ("vllm", ["--compilation-config.cudagraph_mode", "NONE"]),
+        ("vllm", ["--compilation-config", '{"cudagraph_mode": "NONE", "mode": 3}']),
+        ("vllm", ['-cc={"cudagraph_mode": "NONE"}']),
+        ("sglang", ["--disable-cuda-graph"]),
+        ("sglang", ["--disable-decode-cuda-graph"]),
+        ("sglang", ["--cuda-graph-backend-decode=disabled"]),
+        ("sglang", ["--cuda-graph-backend-decode", "disabled"]),
+        ("sglang", ["--cuda-graph-config", '{"decode": {"backend": "disabled"}}']),
+    ],
+)
+def test_cuda_graphs_are_switched_off_in_many_words(kind: str, args: list[str]) -> None:
+    assert _engine({"image": TODAY[kind], "command": START[kind], "args": args}).option("cuda_graphs").value is False
+    assert _engine({"image": TODAY[kind], "command": START[kind]}).option("cuda_graphs").value is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "left"),
+    [
+        ("vllm", ["-O2"], {"--optimization-level": "2"}),
+        ("vllm", ["-O3"], {"--optimization-level": "3"}),
+        ("vllm", ["-cc.cudagraph_mode=PIECEWISE"], {"--compilation-config.cudagraph_mode": "PIECEWISE"}),
+        ("sglang", ["--disable-prefill-cuda-graph"], {"--disable-prefill-cuda-graph": True}),
+        ("sglang", ["--cuda-graph-backend-decode=full"], {"--cuda-graph-backend-decode": "full"}),
+    ],
+)
+def test_what_only_shapes_cuda_graphs_is_kept_and_switches_nothing_off(
+    kind: str, args: list[str], left: dict[str, Any]
+) -> None:
+    engine = _engine({"image": TODAY[kind], "command": START[kind], "args": args})
+    assert engine.option("cuda_graphs").value is True
+    assert {name: given.value for name, given in engine.line.told.other.items()} == left
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("vllm", ["--spec-method", "ngram"]),
+        ("vllm", ["--spec-model=org/draft"]),
+        ("vllm", ["--spec-tokens", "5"]),
+        ("vllm", ["-sc", '{"method": "ngram"}']),
+        ("vllm", ["-sc.method=ngram"]),
+        ("vllm", ["--speculative-config.method", "ngram"]),
+        ("vllm", ["--speculative_config", '{"method": "ngram", "num_speculative_tokens": 3}']),
+        ("sglang", ["--speculative-algorithm", "EAGLE3"]),
+        ("sglang", ["--speculative-algo=EAGLE3"]),
+    ],
+)
+def test_speculation_is_switched_on_in_many_words(kind: str, args: list[str]) -> None:
+    assert _engine({"image": TODAY[kind], "command": START[kind], "args": args}).option("speculative").value is True
+    assert _engine({"image": TODAY[kind], "command": START[kind]}).option("speculative").value is False
+
+
+def test_a_default_that_is_written_out_is_still_a_default() -> None:
+    command = [*START["sglang"], "--disaggregation-mode", "null"]
+    assert _engine({"image": TODAY["sglang"], "command": command}).option("kv_offloading").value is False
+
+
+def _sglang(version: str, *args: str) -> Engine:
+    return _engine({"image": f"lmsysorg/sglang:{version}", "command": START["sglang"], "args": [*args]})
+
+
+def test_an_abbreviation_is_what_the_versions_own_parser_makes_of_it() -> None:
+    assert [_sglang("v0.5.23", "--tp", "2").option("tensor_parallel").value] == [2]
+    assert _sglang("v0.4.10.post2", "--pp", "2").option("pipeline_parallel").value == 2  # it had one --pp… only
+    refused = _sglang("v0.5.23", "--pp", "2")
+    [fact] = refused.refused()
+    assert fact.value == "--pp"
+    assert "short for several options (--pp-async-batch-depth, --pp-max-micro-batch-size, --pp-size)" in fact.note
+    assert not refused.option("pipeline_parallel").known
+    unsure = _sglang("v0.5.3", "--pp", "2")
+    assert not list(unsure.refused())
+    assert "write it out" in unsure.option("pipeline_parallel").note
+
+
+def test_a_flag_with_several_values_doesnt_lose_the_model_and_a_switch_doesnt_take_it() -> None:
+    command = ["vllm", "serve", "--enable-expert-parallel", "m", "--lora-modules", "a=x", "b=y", "--port", "1"]
+    engine = _engine({"image": TODAY["vllm"], "command": command})
+    assert (engine.option("model").value, engine.option("port").value) == ("m", 1)
+    assert {name: given.value for name, given in engine.line.told.other.items()} == {
+        "--enable-expert-parallel": True,
+        "--lora-modules": "a=x b=y",
+    }
+
+
+def test_two_spellings_of_one_option_are_one_option() -> None:
+    first = _engine({"image": TODAY["vllm"], "args": ["--no-async-scheduling"]}).line.told.other
+    second = _engine({"image": TODAY["vllm"], "args": ["--async_scheduling=false"]}).line.told.other
+    assert {name: given.value for name, given in first.items()} == {"--async-scheduling": False}
+    assert {name: given.value for name, given in second.items()} == {"--async-scheduling": False}
 
 
 @pytest.mark.parametrize(

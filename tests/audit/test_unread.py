@@ -87,6 +87,42 @@ def test_a_variable_that_is_not_understood_is_not_compared(name: str, tmp_path: 
     assert (result.exit_code, _messages(result)) == (1, [f"not compared: {name} (a: not set; b: 1)"])
 
 
+@pytest.mark.parametrize(
+    ("args", "variables"),
+    [
+        (["--optimization-level=2"], {}),
+        (["--no-enable-expert-parallel"], {}),
+        (["--scheduling-policy", "fcfs", "--enable-chunked-prefill"], {}),
+        (["--disable-chunked-mm-input=false"], {}),
+        ([], {"VLLM_DISABLE_PYNCCL": "0", "VLLM_MAX_N_SEQUENCES": "16384"}),
+    ],
+)
+def test_a_default_that_is_written_out_is_no_difference(
+    args: list[str], variables: dict[str, str], tmp_path: Path
+) -> None:
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    result = _audit(tmp_path, _deployment("a", args=[]), _deployment("b", args=args, env=env))
+    assert (result.exit_code, _messages(result)) == (0, [])
+
+
+def test_details_of_what_only_one_engine_does_are_said_with_it(tmp_path: Path) -> None:
+    one = ["--spec-method=ngram", "--spec-tokens=3", "-sc.prompt_lookup_max=4"]
+    result = _audit(tmp_path, _deployment("a", args=[]), _deployment("b", args=one))
+    assert [finding["rule"] for finding in json.loads(result.stdout)["findings"]] == ["FAIR067"]
+    both = _audit(
+        tmp_path, _deployment("a", args=["--spec-method=ngram", "--spec-tokens=5"]), _deployment("b", args=one)
+    )
+    assert {message.split(" (")[0] for message in _messages(both)} == {
+        "not compared: --spec-tokens",
+        "not compared: --speculative-config.prompt_lookup_max",
+    }
+
+
+def test_a_version_whose_options_are_known_says_that_it_has_no_such_one(tmp_path: Path) -> None:
+    [message] = _messages(_audit(tmp_path, _deployment("a", args=[]), _deployment("b", args=["--new=1"])))
+    assert message.endswith("b: 1 (vLLM 0.26.0 has no such option))")
+
+
 @pytest.mark.parametrize("pod", [{"overhead": {"cpu": "1"}}, {"securityContext": {"sysctls": [{"name": "a"}]}}])
 def test_a_field_of_the_pod_that_is_not_understood_is_not_compared(pod: dict[str, Any], tmp_path: Path) -> None:
     result = _audit(tmp_path, _deployment("a", args=[]), _deployment("b", args=[], pod=pod))

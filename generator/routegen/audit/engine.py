@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from routegen.audit.arguments import CommandLine, Given
+from routegen.audit.arguments import CommandLine
 from routegen.audit.engines import EngineKind, Version, parse_version
 from routegen.audit.environment import Environment
 from routegen.audit.facts import Fact, Place
+from routegen.audit.options import Given
 from routegen.audit.reading import Manifest, items, mapping
 from routegen.common.positions import Path
 
@@ -121,9 +122,9 @@ class Engine:
     def version(self) -> Version | None:
         """The engine's version by the image's tag."""
         image = self.get("image")
-        if self.line.kind is None or not isinstance(image, str) or not is_image_of(self.line.kind, image):
+        if self.line.kind is None:
             return None
-        return parse_version(split_image(image)[1])
+        return image_version(self.line.kind, image)
 
     def option(self, name: str) -> Fact:
         """What the engine is told about ``name`` (an option of its .toml), its default where it is told nothing."""
@@ -131,7 +132,7 @@ class Engine:
         place = self.place("args")
         if kind is None:
             return Fact("unknown", None, place, "the engine's command can't be read", whole=True)
-        given = self.line.given.get(name)
+        given = self.line.told.given.get(name)
         if given is not None:
             place = self._place_of(given)
             if given.unknown:
@@ -143,9 +144,9 @@ class Engine:
         option = kind.options.get(name)
         if option is None:
             return Fact("default", None, place, f"{kind.title} has no such option")
-        if self.line.rest_unknown:
-            return Fact("unknown", None, place, self.line.rest_unknown, whole=True)
-        default = option.default(self.version)
+        if self.line.told.rest_unknown:
+            return Fact("unknown", None, place, self.line.told.rest_unknown, whole=True)
+        default = kind.default(name, self.version)
         if default is None:
             note = f"{kind.title}'s default for {option.spelling} differs by version, and the image tells none"
             return Fact("unknown", None, place, note, token=f"{kind.name}: version")
@@ -156,14 +157,27 @@ class Engine:
         return Fact("default", default.value, place, f"{kind.title}'s default")
 
     def other_option(self, flag: str) -> Fact:
-        """What the engine is told by a flag that isn't known here, in its own spelling."""
-        given = self.line.other.get(flag)
+        """What the engine is told by a flag that no rule reads, in its parser's spelling."""
+        given = self.line.told.other.get(flag)
         if given is not None:
             place = self._place_of(given)
-            return self._unknown(place, given.unknown) if given.unknown else Fact("set", given.value, place)
-        if self.line.rest_unknown:
-            return Fact("unknown", None, self.place("args"), self.line.rest_unknown, whole=True)
+            note = self._stranger(flag)
+            return self._unknown(place, given.unknown) if given.unknown else Fact("set", given.value, place, note)
+        if self.line.told.rest_unknown:
+            return Fact("unknown", None, self.place("args"), self.line.told.rest_unknown, whole=True)
         return Fact("default", None, self.place("args"))
+
+    def _stranger(self, flag: str) -> str:
+        """That the engine's parser has no such flag, where that is known."""
+        kind = self.line.kind
+        if kind is None or not kind.table.has(self.version) or flag.lstrip("-").partition(".")[0] in kind.by_flag:
+            return ""
+        return f"{kind.title} {'.'.join(map(str, self.version or ()))} has no such option"
+
+    def refused(self) -> Iterator[Fact]:
+        """The arguments with which the engine doesn't start, each with the reason."""
+        for given in self.line.told.refused:
+            yield Fact("set", given.value, self._place_of(given), given.unknown)
 
     def variable(self, name: str) -> Fact:
         """An environment variable; ``None`` where nothing sets it."""
@@ -215,6 +229,13 @@ def split_image(image: str) -> tuple[str, str, str]:
     head, _, last = rest.rpartition("/")
     name, _, tag = last.partition(":")
     return (f"{head}/{name}" if head else name), tag, digest
+
+
+def image_version(kind: EngineKind, image: object) -> Version | None:
+    """The engine's version by the image's tag, where the image's name is the engine's own."""
+    if not isinstance(image, str) or not is_image_of(kind, image):
+        return None
+    return parse_version(split_image(image)[1])
 
 
 def is_image_of(kind: EngineKind, image: str) -> bool:

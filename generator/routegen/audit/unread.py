@@ -20,7 +20,7 @@ _OURS: Final = ("VLLM_", "SGLANG_", "SGL_", "LMCACHE_", "NCCL_", "CUDA_", "TORCH
 """Variables that engines and their libraries read, even where the start script reads them too."""
 
 
-Where = Literal["option", "variable", "container", "pod", "spec"]
+Where = Literal["option", "known", "variable", "container", "pod", "spec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,15 @@ class Setting:
 
     where: Where
     path: Path
-    """Of an option or a variable its name; else where it stands below the container, the pod or ``spec``."""
+    """Of a flag or a variable its name, of a known option its name and flag; else where it stands below the container,
+    the pod or ``spec``."""
 
     @property
     def name(self) -> str:
         """For people."""
         match self.where:
-            case "option" | "variable":
-                return str(self.path[0])
+            case "option" | "known" | "variable":
+                return str(self.path[-1])
             case "spec":
                 return render_path(("spec", *self.path)).removeprefix("$.")
         return f"{render_path(self.path).removeprefix('$.')} of the {self.where}"
@@ -46,6 +47,8 @@ class Setting:
         match self.where:
             case "option":
                 fact = engine.other_option(str(self.path[0]))
+            case "known":
+                fact = engine.option(str(self.path[0]))
             case "variable":
                 fact = engine.variable(str(self.path[0]))
             case "container":
@@ -60,9 +63,17 @@ class Setting:
         text = public(str(self.path[-1]), text)
         return replace(fact, text=text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
+    def part_of(self, *engines: Engine) -> Iterator[str]:
+        """The options that it is a detail of."""
+        for engine in engines if self.where == "option" else ():
+            given = engine.line.told.other.get(str(self.path[0]))
+            if given is not None:
+                yield given.part_of
 
-def unread(engine: Engine) -> Iterator[Setting]:
-    """The settings that ``engine`` has and that aren't understood."""
+
+def unread(engine: Engine, other: Engine) -> Iterator[Setting]:
+    """The settings that ``engine`` has and that aren't understood, beside ``other``."""
+    yield from _partly(engine, other)
     yield from (Setting("option", (name,)) for name in _options(engine))
     yield from (Setting("variable", (name,)) for name in _variables(engine))
     yield from _fields("container", engine.get(), "container")
@@ -74,19 +85,37 @@ def unread(engine: Engine) -> Iterator[Setting]:
         yield from _fields("spec", engine.manifest.get("spec"), "llminferenceservice")
 
 
+def _partly(engine: Engine, other: Engine) -> Iterator[Setting]:
+    """What rules read without looking whether it differs."""
+    kind = engine.line.kind
+    for name in engine.line.told.given if kind is not None else ():
+        option = kind.options[name] if kind is not None else None
+        if option is not None and option.partly and (option.partly == "any" or kind is other.line.kind):
+            yield Setting("known", (name, option.spelling))
+
+
 def _fields(where: Where, value: object, kind: Kind, *above: str) -> Iterator[Setting]:
     return (Setting(where, (*above, str(name))) for name in mapping(value) if not understood(kind, str(name)))
 
 
 def _options(engine: Engine) -> Iterator[str]:
-    irrelevant = engine.line.kind.irrelevant if engine.line.kind else ()
-    return (name for name in engine.line.other if name.lstrip("-") not in irrelevant)
+    """What is no default and may matter."""
+    kind = engine.line.kind
+    for name, given in engine.line.told.other.items():
+        plain = name.lstrip("-")
+        flag = kind.by_flag.get(plain) if kind is not None else None
+        usual = kind is not None and flag is not None and kind.is_default(flag, given.value, engine.version)
+        if not usual and not (kind is not None and kind.is_irrelevant(plain)):
+            yield name
 
 
 def _variables(engine: Engine) -> Iterator[str]:
     texts = [str(text) for name in ("command", "args") for text in items(engine.get(name))]
     script = "\n".join(texts)
-    for name in {**engine.environment.words, **engine.line.variables}:
+    kind = engine.line.kind
+    for name, word in {**engine.environment.words, **engine.line.variables}.items():
+        if kind is not None and not word.unknown and kind.is_usual(name, word.text, engine.version):
+            continue
         used = re.search(rf"\$[({{]?{re.escape(name)}\b", script)  # then the command's words say what comes of it
         if not understood("variables", name) and (not used or name.startswith(_OURS)):
             yield name

@@ -6,7 +6,7 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from routegen.audit.arguments import CommandLine, Given, find_engine, parse
+from routegen.audit.arguments import CommandLine, find_engine
 from routegen.audit.engine import (
     FROM_SPEC,
     FROM_VARIABLE,
@@ -14,12 +14,14 @@ from routegen.audit.engine import (
     KSERVE_MODEL_DIR,
     KSERVE_PORT,
     Engine,
+    image_version,
     is_image_of,
     kserve_labels,
     split_image,
 )
-from routegen.audit.engines import EngineKind, kinds
+from routegen.audit.engines import EngineKind, Version, kinds
 from routegen.audit.environment import Environment, expand, read_environment
+from routegen.audit.options import Given, Parsed, parse
 from routegen.audit.reading import Manifest, dig, items, mapping
 from routegen.audit.shell import Run, Word, commands
 from routegen.common.positions import Path
@@ -121,26 +123,26 @@ def _command_line(container: Mapping[str, Any], environment: Environment) -> Com
     starts = [(run, found) for run in runs if (found := find_engine(run.words)) is not None]
     if starts:
         run, (kind, first) = starts[0]
-        return _started(kind, run, first, certain=len(starts) == 1 and not run.conditional)
+        certain = len(starts) == 1 and not run.conditional
+        return _started(kind, run, first, image_version(kind, container.get("image")), certain=certain)
     image = str(container.get("image", ""))
     name = split_image(image)[0].rpartition("/")[2]
     for kind in kinds().values():
         if name in kind.entrypoint_images and not container.get("command"):
-            return _started(kind, Run(words, {}), 0, certain=True)
+            return _started(kind, Run(words, {}), 0, image_version(kind, image), certain=True)
         if is_image_of(kind, image):
-            return CommandLine(kind, rest_unknown="the command that starts the engine can't be read")
+            return CommandLine(kind, Parsed(rest_unknown="the command that starts the engine can't be read"))
     return CommandLine(None)
 
 
-def _started(kind: EngineKind, run: Run, first: int, *, certain: bool) -> CommandLine:
-    parsed = parse(kind, run.words[first:])
-    given, unknown = parsed.given, parsed.rest_unknown
+def _started(kind: EngineKind, run: Run, first: int, version: Version | None, *, certain: bool) -> CommandLine:
+    told = parse(kind, run.words[first:], version)
     if not certain:
-        return CommandLine(kind, rest_unknown="the start script decides between commands when it runs")
-    if "config_file" in given:
-        unknown = unknown or f"--config reads more options from {given['config_file'].value}"
-    front = tuple(word.text for word in run.words[:first])
-    return CommandLine(kind, given, parsed.other, unknown, front, run.variables)
+        return CommandLine(kind, Parsed(rest_unknown="the start script decides between commands when it runs"))
+    if "config_file" in told.given:
+        note = f"--config reads more options from {told.given['config_file'].value}"
+        told = replace(told, rest_unknown=told.rest_unknown or note)
+    return CommandLine(kind, told, tuple(word.text for word in run.words[:first]), run.variables)
 
 
 def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
@@ -157,20 +159,20 @@ def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
     extra = engine.environment.words.get("VLLM_ADDITIONAL_ARGS", Word(""))
     words = _additional(extra, engine.environment) if not extra.unknown else (extra,)
     own = [expand(str(text), i, engine.environment.words) for i, text in enumerate(items(engine.get("args")))]
-    parsed = parse(kind, (*words, *own))
-    given, unknown = parsed.given, parsed.rest_unknown
+    told = parse(kind, (*words, *own), image_version(kind, engine.get("image")))
+    given = dict(told.given)
     stated = {"tensor_parallel": "tensor", "pipeline_parallel": "pipeline", "data_parallel": "data"}
     for option, key in stated.items():
         degree = dig(manifest.value, ("spec", "parallelism", key))
         if isinstance(degree, int):
             given.setdefault(option, Given(degree, FROM_SPEC))
-    unknown = unknown or (f"{engine.bases} may set more (spec.baseRefs)" if engine.bases else "")
+    unknown = told.rest_unknown or (f"{engine.bases} may set more (spec.baseRefs)" if engine.bases else "")
     given.setdefault("model", Given(KSERVE_MODEL_DIR, FROM_SPEC))
     given.setdefault("port", Given(KSERVE_PORT, FROM_SPEC))
     given.setdefault("host", Given("0.0.0.0", FROM_SPEC))  # noqa: S104 - what the preset says, nothing is bound here
     served = manifest.get("spec", "model", "name") or manifest.name
     given.setdefault("served_model_name", Given(str(served), FROM_SPEC))
-    yield replace(engine, line=CommandLine(kind, given, parsed.other, unknown))
+    yield replace(engine, line=CommandLine(kind, replace(told, given=given, rest_unknown=unknown)))
 
 
 def _additional(extra: Word, environment: Environment) -> tuple[Word, ...]:
