@@ -19,8 +19,9 @@ import msgspec
 
 from .config import Reads
 from .levels import Level, Seen
+from .measures import Measurer
 from .refusals import BodyError, invalid_json, invalid_request_body
-from .request import MODEL, FieldPath
+from .request import MODEL, FieldPath, Measure
 from .unicode import (
     FIRST,
     SECOND,
@@ -36,6 +37,8 @@ _OBJECT: Final = re.compile(rb"[ \t\n\r]*\{")
 _PLACE: Final = re.compile(r"\(byte (\d+)\)$")
 """Where the parser stopped, in its message."""
 _TOO_DEEP: Final = "it is nested too deeply"
+SHORT: Final = 16 * 1024
+"""Bytes of a body that is always read where it is; longer ones only where one pass tells."""
 _LEAST_RESPELLED: Final = "\ub000"
 """A key with this character or a later one could be spelled with an escape that :func:`respelled` changes."""
 _decode_anything: Final = msgspec.json.Decoder(msgspec.Raw).decode
@@ -48,6 +51,8 @@ class Fields(msgspec.Struct, frozen=True):
     values: Mapping[FieldPath, str]
     """Absent fields (JSON ``null`` too) are missing here. ``true``, ``false`` and numbers that only conditions read
     stand here as their JSON text."""
+    sizes: Mapping[Measure, int] = msgspec.field(default_factory=dict)
+    """What conditions measure."""
 
 
 class BodyReader:
@@ -59,6 +64,7 @@ class BodyReader:
         self._top = Level((), sorted(read.fields), read.chosen, self._seen)
         self._plain_names = all(max(key, default="") < _LEAST_RESPELLED for path in read.fields for key in path)
         self._strict = msgspec.json.Decoder(self._top.strict)
+        self._measurer = Measurer(read.measured) if read.measured else None
 
     def read(self, raw: bytes | memoryview) -> Fields:
         """Find the fields that rules read.
@@ -69,14 +75,20 @@ class BodyReader:
         :raises BodyError: ``invalid_json``, ``invalid_request_body`` (not an object), ``duplicate_field``, or
             ``invalid_type`` (something other than a string or ``null`` where a rule's value should be).
         """
-        fields = self.read_at_once(raw)
+        fields = self._read_at_once(raw)
         return fields if fields is not None else self.read_carefully(bytes(raw))
 
     def read_at_once(self, raw: bytes | memoryview) -> Fields | None:
         """Like :meth:`read`, but gives up (``None``) where one pass doesn't tell.
 
-        Nearly all bodies need one pass only. It takes at most four milliseconds a megabyte, whatever the body.
+        Nearly all bodies need one pass only. It takes at most four milliseconds a megabyte, whatever the body. What
+        has to be measured and isn't short is given up at once.
         """
+        if self._measurer is not None and len(raw) > SHORT:
+            return None
+        return self._read_at_once(raw)
+
+    def _read_at_once(self, raw: bytes | memoryview) -> Fields | None:
         position = first_invalid_byte(raw)
         if position is not None:
             raise BodyError(invalid_json(f"it is not UTF-8 (byte {position})"))
@@ -93,21 +105,23 @@ class BodyReader:
         values = self._seen.strings
         if self._conditions:
             values.update(self._top.booleans(top))
-        return Fields(values.get(MODEL), values)
+        if self._measurer is None:
+            return Fields(values.get(MODEL), values)
+        return Fields(values.get(MODEL), values, self._measurer.measure(raw))
 
     def read_carefully(self, raw: bytes) -> Fields:
         """Read a body of which :meth:`read_at_once` didn't tell; errors as :meth:`read`'s."""
         try:
-            values = self._read_respelled(raw)
+            values, sizes = self._read_respelled(raw)
         except msgspec.DecodeError as error:
             raise BodyError(invalid_json(_reason(error))) from None
         except RecursionError:
             raise BodyError(invalid_json(_TOO_DEEP)) from None
         except UnicodeDecodeError:
             raise BodyError(invalid_json("a field that the gateway reads holds half a surrogate pair")) from None
-        return Fields(values.get(MODEL), values)
+        return Fields(values.get(MODEL), values, sizes)
 
-    def _read_respelled(self, raw: bytes) -> dict[FieldPath, str]:
+    def _read_respelled(self, raw: bytes) -> tuple[dict[FieldPath, str], dict[Measure, int]]:
         """Read a body with whatever lone surrogates it has.
 
         :raises msgspec.DecodeError: it isn't JSON.
@@ -129,10 +143,14 @@ class BodyReader:
                 if another == copy:
                     raise
                 copy = another
+        sizes = self._sizes(copy)
         if not any(map(maybe_respelled, values.values())):
-            return values
+            return values, sizes
         second = self._values(self._respelled(raw, SECOND, spans), checked=True)
-        return {path: restored(text, second[path]) for path, text in values.items()}
+        return {path: restored(text, second[path]) for path, text in values.items()}, sizes
+
+    def _sizes(self, raw: bytes | memoryview) -> dict[Measure, int]:
+        return self._measurer.measure(raw) if self._measurer is not None else {}
 
     def _values(self, raw: bytes, *, checked: bool = False) -> dict[FieldPath, str]:
         if _OBJECT.match(raw):

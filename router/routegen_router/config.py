@@ -14,15 +14,18 @@ from operator import or_
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from .backend import Backend, Key, Poll
 from .plugins import PluginError
-from .request import MODEL, FieldPath
+from .request import MODEL, FieldPath, Measure
 from .rules import BUILT_IN, Rule
 from .rules.table import needed
 
 __all__ = ["VERSION", "Backend", "Config", "ConfigError", "Key", "Models", "Poll", "Reads", "dump", "load", "reads"]
 
+_TESTS: Final = 3
+"""Kinds of test that a condition can be."""
 VERSION: Final = "routegen.router/v1"
 
 
@@ -55,7 +58,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     backends: tuple[Backend, ...]
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
-    requires: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    requires: tuple[str, ...] | msgspec.UnsetType = UNSET
     """The distributions that bring rules of this file which aren't built in; a router without one refuses the file."""
 
 
@@ -68,23 +71,34 @@ class Reads(msgspec.Struct, frozen=True):
     """Fields of the body that rules choose by, and :data:`~routegen_router.request.MODEL`; each must be text."""
     compared: frozenset[FieldPath]
     """Fields that only conditions read; they may be of any kind."""
+    measured: frozenset[Measure] = frozenset()
+    """What conditions measure in the body."""
 
     @property
     def fields(self) -> frozenset[FieldPath]:
-        """All fields of the body that are read."""
+        """All fields of the body whose values are read."""
         return self.chosen | self.compared
+
+    @property
+    def named(self) -> frozenset[FieldPath]:
+        """All fields of the body that rules speak of."""
+        return self.fields | {field for field, _ in self.measured}
 
 
 def reads(rules: Iterable[Rule]) -> Reads:
     """Find out what ``rules`` read: the one place that does."""
     rules = tuple(rules)
     chosen = [source for rule in rules for source in rule.sources()]
-    compared = [test.source for rule in rules for test in rule.when if test.source is not None]
+    tests = [test for rule in rules for test in rule.when]
+    measured = {test.measured for test in tests if test.measured is not None}
+    measured |= {measure for rule in rules for measure in rule.measures()}
+    compared = [test.source for test in tests if test.source is not None and test.measured is None]
     fields = frozenset({MODEL, *(source.body for source in chosen if source.body)})
     return Reads(
         frozenset(source.header for source in (*chosen, *compared) if source.header),
         fields,
         frozenset(source.body for source in compared if source.body) - fields,
+        frozenset(measured),
     )
 
 
@@ -155,7 +169,10 @@ def _problems(config: Config) -> list[str]:
         tested = (test.source for test in rule.when if test.source is not None)
         if any(bool(source.body) == bool(source.header) for source in (*rule.sources(), *tested)):
             problems.append(f"rule {rule.name!r}: a source needs either a body field or a header")
-    problems += _field_problems(reads(config.rules).fields)
+    problems += _field_problems(reads(config.rules))
+    for rule in config.rules:
+        if any((test.pattern, test.bounds, test.present).count(UNSET) != _TESTS - 1 for test in rule.when):
+            problems.append(f"rule {rule.name!r}: a condition needs exactly one of pattern, bounds and present")
     if config.max_inflight_bytes < config.max_body_bytes:
         problems.append(
             f"max_inflight_bytes is below max_body_bytes ({config.max_body_bytes}): no such body could pass"
@@ -163,13 +180,16 @@ def _problems(config: Config) -> list[str]:
     return problems
 
 
-def _field_problems(fields: frozenset[FieldPath]) -> list[str]:
+def _field_problems(read: Reads) -> list[str]:
     """What the reader of bodies can't do."""
     problems = []
-    for path in sorted(fields):
+    fields = read.fields
+    for path in sorted(read.named):
         name = ".".join(path)
         if any(not key.isprintable() or '"' in key or "\\" in key for key in path):
             problems.append(f"body field {name!r} holds a quote, a backslash or a control character")
-        deeper = sorted(other for other in fields if len(other) > len(path) and other[: len(path)] == path)
+        deeper = sorted(
+            other for other in fields if path in fields and len(other) > len(path) and other[: len(path)] == path
+        )
         problems += [f"body field {name!r} can't be text and also hold {'.'.join(other)!r}" for other in deeper]
     return problems

@@ -24,14 +24,14 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from .body import BodyReader, Fields
+from .body import SHORT, BodyReader, Fields
 from .config import Reads
 from .refusals import BodyError, Reject
-from .request import MODEL, FieldPath
+from .request import MODEL, FieldPath, Measure
 
 AT_ONCE: Final = 1024 * 1024
 """Longer bodies are read by a reader process."""
-CAREFULLY: Final = 16 * 1024
+CAREFULLY: Final = SHORT
 """Of shorter bodies, those up to this length are read on the event loop even where one pass doesn't tell."""
 READERS: Final = 2
 """Processes: more would only hold more bodies in memory."""
@@ -48,6 +48,7 @@ class _Found(msgspec.Struct, frozen=True):
     """A reader's answer."""
 
     values: tuple[tuple[FieldPath, str], ...] = ()
+    sizes: tuple[tuple[Measure, int], ...] = ()
     reject: Reject | None = None
 
 
@@ -85,7 +86,7 @@ class Readers:
             await asyncio.wait([work])  # what it holds in memory stays counted; a reader isn't left half asked
             raise
         values = dict(found.values)
-        return found.reject or Fields(values.get(MODEL), values)
+        return found.reject or Fields(values.get(MODEL), values, dict(found.sizes))
 
     async def _read_elsewhere(self, reads: bytes, raw: bytes | memoryview) -> _Found:
         async with self._free:
@@ -157,7 +158,8 @@ def _requests(source: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 def _answer(reads: bytes, raw: bytes) -> _Found:
     try:
-        return _Found(tuple(_reader(reads).read(raw).values.items()))
+        fields = _reader(reads).read(raw)
+        return _Found(tuple(fields.values.items()), tuple(fields.sizes.items()))
     except BodyError as error:
         return _Found(reject=error.reject)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,10 @@ FieldPath = tuple[str, ...]
 
 MODEL: Final[FieldPath] = ("model",)
 """The field that names the request's model."""
+
+
+Measure = tuple[FieldPath, Literal["present", "items", "characters"]]
+"""Something about a field, whatever it holds: that it is there (1), its number of items or members, its characters."""
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +44,10 @@ class Facts(msgspec.Struct, frozen=True):
     """Values of the body's fields that rules name; absent ones (JSON ``null`` too) are missing here."""
     headers: Mapping[str, str]
     """Names in lower case."""
+    size: int = 0
+    """The body's length in bytes."""
+    sizes: Mapping[Measure, int] = msgspec.field(default_factory=dict)
+    """What conditions have measured; what is absent has no measures."""
 
     def read(self, source: Source) -> str | None:
         """The value there; ``None`` where it is absent."""

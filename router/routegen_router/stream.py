@@ -192,7 +192,7 @@ class Stream:
         """What the body that was taken says, or why it can't be read: decide."""
         if isinstance(found, Reject):
             return rejection(found)
-        facts = Facts(self.path, found.model, found.values, self._headers)
+        facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes)
         decision = decide(facts, self._policy.config, self._view(), self._draw, trace)
         return Routed(decision.backend, decision.rule) if isinstance(decision, Route) else rejection(decision)
 

@@ -17,7 +17,7 @@ import msgspec
 from .backend import Backend
 from .decide import ERRORS
 from .models import Known, Snapshot
-from .request import MODEL, Facts, FieldPath, Source
+from .request import MODEL, Facts, FieldPath, Measure, Source
 from .rules import Rule
 from .rules.describe import Form, forms, names
 from .standing import Decide, Narrow, Outcome, Pass, Refuse, Standing
@@ -38,6 +38,8 @@ def standing(
     model: str | None = None,
     fields: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    size: int = 0,
+    sizes: Mapping[Measure, int] | None = None,
     path: str = _PATH,
     dead: Iterable[str] = (),
     candidates: Iterable[str] | None = None,
@@ -47,6 +49,8 @@ def standing(
 
     :param fields: dotted field of the body -> its value.
     :param headers: names in lower case.
+    :param size: the body's length in bytes.
+    :param sizes: what the rule's ``measures()`` would find.
     :param dead: the backends whose engines have stopped answering.
     :param candidates: default: the backends that serve ``model``, or all.
     :param draw: what every random number is, in [0, 1).
@@ -56,7 +60,7 @@ def standing(
         body[MODEL] = model
     dead = set(dead)
     view = Snapshot(Known(backend, alive=backend.name not in dead) for backend in given)
-    made = Standing(Facts(path, model, body, headers or {}), view, lambda: draw)
+    made = Standing(Facts(path, model, body, headers or {}, size, sizes or {}), view, lambda: draw)
     if candidates is not None:
         made.candidates = tuple(candidates)
     elif model is not None:

@@ -137,3 +137,14 @@ async def test_no_reader_outlives_its_router(tmp_path: Path, number: signal.Sign
         [reader] = children(router.process.pid)
         router.process.send_signal(number)
         wait_for(lambda: not Path(f"/proc/{reader}").exists(), "the reader's end")
+
+
+async def test_measures_come_back_from_a_reader_process(several: Readers) -> None:
+    measured = Reads(
+        READS.headers, READS.chosen, READS.compared, frozenset({(("x",), "characters"), (("x",), "items")})
+    )
+    long = PLAIN.replace(b'"x":"' + b"a" * 10, b'"x":["a' + b"a" * 9).replace(b'"}', b'"]}')
+    found = await several.read(measured, BodyReader(measured), long)
+    assert isinstance(found, Fields)
+    assert found.sizes == {(("x",), "characters"): AT_ONCE, (("x",), "items"): 1}
+    assert found.model == "m"

@@ -84,7 +84,9 @@ def _plain(entry: Schema) -> str:
         return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in values)
     if "minimum" in entry and "maximum" in entry:
         return f"{'number' if entry['type'] == 'number' else 'whole number'}, {entry['minimum']} to {entry['maximum']}"
-    return str(entry.get("title") or {"boolean": "`true`, `false`", "string": "text"}[entry["type"]])
+    return str(
+        entry.get("title") or {"boolean": "`true`, `false`", "string": "text", "number": "number"}[entry["type"]]
+    )
 
 
 def _default(entry: Schema) -> str:

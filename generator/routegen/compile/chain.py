@@ -8,10 +8,12 @@ from fnmatch import fnmatchcase
 from routegen.common.positions import Path
 from routegen.compile import values
 from routegen.compile.names import Findings
+from routegen.compile.units import size
 from routegen.spec.models import Spec
 from routegen.spec.rules import RuleSpec
 from routegen_router.rules import Rule
 from routegen_router.rules.describe import names
+from routegen_router.when import Bounds
 
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -58,8 +60,20 @@ def _check_headers(rule: RuleSpec, path: Path, spec: Spec, findings: Findings) -
 def _check_when(rule: RuleSpec, path: Path, spec: Spec, findings: Findings) -> None:
     if rule.when is None:
         return
-    if not (rule.when.header or rule.when.body or rule.when.model is not None or rule.when.path is not None):
-        findings.add((*path, "when"), "holds no test; add header, body, model or path, or remove it")
-    pattern = rule.when.path
+    when, pattern = rule.when, rule.when.path
+    if not (when.header or when.body) and when.model is None and when.path is None and when.size is None:
+        findings.add((*path, "when"), "holds no test; add header, body, model, path or size, or remove it")
+    if when.size is not None:
+        _check_size(values.size_bounds(when.size), (*path, "when", "size"), size(spec.max_body_bytes), findings)
     if pattern is not None and not any(fnmatchcase(served, pattern) for served in spec.paths):
         findings.add((*path, "when", "path"), f'"{pattern}" matches none of the paths: {", ".join(spec.paths)}')
+
+
+def _check_size(bounds: Bounds, path: Path, most: int, findings: Findings) -> None:
+    """A body's size is at least 2 (``{}``) and at most ``most``."""
+    if bounds == Bounds():
+        findings.add(path, "holds no bound; add above, below, atLeast or atMost")
+    elif bounds.empty():
+        findings.add(path, f"no size is {bounds}")
+    elif (bounds.above is not None and bounds.above >= most) or (bounds.at_least or 0) > most:
+        findings.add(path, f"no body that is accepted is {bounds} bytes long: maxBodyBytes is {most}")

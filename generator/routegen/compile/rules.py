@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from routegen.compile.chain import check_chain
 from routegen.compile.fields import check_fields
 from routegen.compile.names import Findings
-from routegen.compile.values import fields, resolved, source
+from routegen.compile.values import fields, resolved, size_bounds, source
 from routegen.spec.models import Spec
 from routegen.spec.rules import RuleSpec, SourceSpec, WhenSpec
+from routegen.spec.tests import FieldTestSpec, HeaderTestSpec
 from routegen_router.request import Source
 from routegen_router.rules import Lookup, Rule, Split
-from routegen_router.when import Condition
+from routegen_router.when import Bounds, Condition
 
 
 def compile_rules(spec: Spec, findings: Findings) -> tuple[Rule, ...]:
@@ -48,14 +49,31 @@ def _conditions(when: WhenSpec | None) -> tuple[Condition, ...]:
     if when is None:
         return ()
     tests = [
-        *(Condition(pattern=pattern, source=source(SourceSpec(header=name))) for name, pattern in when.header.items()),
-        *(Condition(pattern=pattern, source=source(SourceSpec(body=path))) for path, pattern in when.body.items()),
+        *(test for name, spec in when.header.items() for test in _tests(spec, source(SourceSpec(header=name)))),
+        *(test for path, spec in when.body.items() for test in _tests(spec, source(SourceSpec(body=path)))),
     ]
+    if when.size is not None:
+        tests.append(Condition(bounds=size_bounds(when.size), attribute="size"))
     if when.model is not None:
         tests.append(Condition(pattern=when.model, attribute="model"))
     if when.path is not None:
         tests.append(Condition(pattern=when.path, attribute="path"))
     return tuple(tests)
+
+
+def _tests(spec: HeaderTestSpec | FieldTestSpec, where: Source) -> Iterator[Condition]:
+    """What one value must be."""
+    if spec.pattern is not None:
+        yield Condition(pattern=spec.pattern, source=where)
+    if spec.present is not None:
+        yield Condition(present=spec.present, source=where)
+    if spec.bounds != Bounds():
+        yield Condition(bounds=spec.bounds, source=where)
+    if isinstance(spec, FieldTestSpec):
+        if spec.items is not None:
+            yield Condition(measure="items", bounds=spec.items.bounds, source=where)
+        if spec.characters is not None:
+            yield Condition(measure="characters", bounds=spec.characters.bounds, source=where)
 
 
 def _named(rules: Sequence[Rule]) -> tuple[Rule, ...]:

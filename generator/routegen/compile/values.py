@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from routegen.common.positions import Path
-from routegen.compile.units import field_path
+from routegen.compile.units import field_path, size
 from routegen.spec.rules import RuleSpec, SourceSpec
+from routegen.spec.tests import SizeSpec
 from routegen_router.request import Source
 from routegen_router.rules.describe import Field
+from routegen_router.when import Bounds
 
 
 def fields(rule: RuleSpec) -> Iterator[tuple[Field, Any]]:
@@ -53,3 +55,9 @@ def _sources(given: Any, path: Path) -> Iterator[tuple[Path, SourceSpec]]:
     entries = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
     for key, value in entries:
         yield from _sources(value, (*path, key))
+
+
+def size_bounds(spec: SizeSpec) -> Bounds:
+    """The bounds in bytes."""
+    given = {"above": spec.above, "below": spec.below, "at_least": spec.at_least, "at_most": spec.at_most}
+    return Bounds(**{bound: float(size(text)) for bound, text in given.items() if text is not None})

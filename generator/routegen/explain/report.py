@@ -186,7 +186,7 @@ def _misspelt(config: Config, request: Request) -> Iterator[str]:
         document = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
         return
-    yield from _misspelt_fields(document, (), contract.reads(config.rules).fields)
+    yield from _misspelt_fields(document, (), contract.reads(config.rules).named)
 
 
 def _misspelt_fields(document: Any, above: FieldPath, fields: Collection[FieldPath]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag, create_model
 
 from routegen.spec.base import Model, OneOf
 from routegen.spec.scalars import BodyPath, HeaderName, Pattern, RuleName, Text
+from routegen.spec.tests import FieldTestSpec, HeaderTestSpec, SizeSpec
 from routegen_router.plugins import PluginError
 from routegen_router.request import Source
 from routegen_router.rules import describe as rules
@@ -29,10 +30,11 @@ class SourceSpec(OneOf):
 
 
 class WhenSpec(Model):
-    """Tests that must all hold for the rule to apply; each is exact text or a glob (`*`, `?`, `[…]`)."""
+    """Tests that must all hold for the rule to apply; text is exact or a glob (`*`, `?`, `[…]`)."""
 
-    header: dict[HeaderName, Pattern] = Field({}, description="Header name -> text or glob.")
-    body: dict[BodyPath, Pattern] = Field({}, description="Field of the body -> text or glob.")
+    header: dict[HeaderName, HeaderTestSpec] = Field({}, description="Header name -> text or glob, or a test of it.")
+    body: dict[BodyPath, FieldTestSpec] = Field({}, description="Field of the body -> text or glob, or a test of it.")
+    size: SizeSpec | None = Field(None, description="What the body's size must be.")
     model: Pattern | None = Field(None, description="Text or glob that the request's `model` must match.")
     path: Pattern | None = Field(None, description="Text or glob that the request's path must match.")
 

@@ -233,4 +233,6 @@ RouterAddress = Annotated[str, AfterValidator(_router_address), _seen_as("addres
 URL = Annotated[str, AfterValidator(_url), _seen_as("URL", pattern="^https?://")]
 Port = Annotated[int, Field(ge=1, le=_LAST_PORT)]
 Weight = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Pattern = Annotated[str, BeforeValidator(_number_as_text), _seen_as("text or glob", ["string", "number", "boolean"])]
+PATTERN_TYPES: Final = ["string", "number", "boolean"]
+"""JSON's types of a text or glob: numbers and booleans are compared as JSON writes them."""
+Pattern = Annotated[str, BeforeValidator(_number_as_text), _seen_as("text or glob", PATTERN_TYPES)]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from routegen_router.request import Source
+from routegen_router.request import Measure, Source
 from routegen_router.standing import Outcome, Standing
 from routegen_router.when import Condition
 
@@ -77,6 +77,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def sources(self) -> tuple[Source, ...]:
         """Every place of a request that :meth:`choose` may read: all that its fields hold."""
         return tuple(_sources([getattr(self, field) for field in self.__struct_fields__ if field != "when"]))
+
+    def measures(self) -> tuple[Measure, ...]:
+        """What :meth:`choose` may ask of ``facts.sizes``: none, unless a subclass says so."""
+        return ()
 
 
 def _sources(value: Any) -> Iterator[Source]:
