@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterable
@@ -102,7 +103,7 @@ async def test_a_request_that_is_given_up_leaves_the_reader_in_step(several: Rea
         work = asyncio.create_task(several.read(READS, READER, PLAIN.replace(b'"m"', b'"given up"')))
         await asyncio.sleep(0.001)
         work.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError):  # on a busy machine it may have been done in time
             await work
         assert await several.read(READS, READER, PLAIN) == here(PLAIN)
     assert len(several._idle) == 1
