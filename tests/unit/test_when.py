@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from routegen_router.admission import Admission
 from routegen_router.decide import ONLY_CANDIDATE, Route
 from routegen_router.request import Facts, Source
 from routegen_router.rules import NoRoute, Prefer, Split
@@ -91,7 +90,7 @@ NO_HEADER = Condition(present=False, source=Source(header="x-engine"))
 )
 def test_a_request_passes_where_its_body_is_so(test: Condition, body: object, holds: bool) -> None:
     made = config(BACKENDS, (Prefer(name="p", names=("sglang",), when=(test,)), NoRoute(name="none", message="No.")))
-    stream = Stream(Policy(made), lambda: view(made), lambda: 0.0, Admission(1 << 20))
+    stream = Stream(Policy(made), lambda: view(made), lambda: 0.0)
     data = json.dumps(body, ensure_ascii=False).encode()
     head = ((":method", "POST"), (":path", PATH), ("content-length", str(len(data))))
     stream.on_headers(Headers(head, end_of_stream=False))
