@@ -67,6 +67,11 @@ class Metrics:
             "Streams that ended without a decision because of an error in the router or a confused gateway.",
             registry=self._registry,
         )
+        self._abandoned = Counter(
+            "routegen_streams_abandoned",
+            "Streams that the gateway ended before a decision: the client left, or its body was too large.",
+            registry=self._registry,
+        )
         self._reloads = Counter(
             "routegen_config_reloads",
             "Changed configuration files, by what became of them: loaded or refused.",
@@ -99,6 +104,10 @@ class Metrics:
     def failed(self) -> None:
         """Count a stream that ended in an error."""
         self._failures.inc()
+
+    def abandoned(self) -> None:
+        """Count a stream that the gateway ended before a decision."""
+        self._abandoned.inc()
 
     def reloaded(self, *, good: bool) -> None:
         """Count a changed configuration file."""

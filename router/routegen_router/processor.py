@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import time
@@ -15,6 +16,7 @@ import grpc
 from . import refusals, wire
 from .admission import Admission
 from .journal import Journal
+from .metrics import Metrics
 from .poller import Registry
 from .readers import Readers
 from .stream import (
@@ -51,14 +53,8 @@ class Active:
 class Processor:
     """Decides requests. Lives on one event loop."""
 
-    def __init__(
-        self, current: Callable[[], Active], admission: Admission, journal: Journal, failed: Callable[[], None]
-    ) -> None:
-        """Prepare.
-
-        :param failed: called when a stream ends with an error.
-        """
-        self._current, self._admission, self._journal, self._failed = current, admission, journal, failed
+    def __init__(self, current: Callable[[], Active], admission: Admission, journal: Journal, metrics: Metrics) -> None:
+        self._current, self._admission, self._journal, self._metrics = current, admission, journal, metrics
         self._readers = Readers()
 
     def close(self) -> None:
@@ -88,13 +84,19 @@ class Processor:
                 decision = await self._decide(stream, active, context, held)
             if decision is not None:
                 return decision
-            problem = "the stream ended before a decision"
+            count, problem = self._metrics.abandoned, "the stream ended before a decision"
+        except asyncio.CancelledError:
+            self._metrics.abandoned()
+            raise
         except wire.WireError as error:
-            problem = str(error)
-        except Exception:  # noqa: BLE001 - however a decision fails, Envoy must not take it for "let it pass"
-            _log.exception("stream failed")
-            problem = "internal error; the router's log says more"
-        self._failed()
+            count, problem = self._metrics.failed, str(error)
+        except Exception as error:  # noqa: BLE001 - however a decision fails, Envoy must not take it for "let it pass"
+            count, problem = self._metrics.failed, "internal error; the router's log says more"
+            if context.cancelled():  # writing to a stream that has just been reset fails too
+                count = self._metrics.abandoned
+            else:
+                _log.error("stream failed", exc_info=error)
+        count()
         await context.abort(grpc.StatusCode.INTERNAL, problem)
         raise AssertionError("abort() raises")
 

@@ -74,7 +74,7 @@ async def _serve(options: Options, lines: logs.LineHandler) -> None:
         raise StartError(str(error)) from error
     metrics.look_up(lambda: live.current.registry, lambda: live.admission.in_flight, lambda: health.serving)
     journal = Journal(metrics, lines.write_all)
-    processor = Processor(lambda: live.current, live.admission, journal, metrics.failed)
+    processor = Processor(lambda: live.current, live.admission, journal, metrics)
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _on_signals(stopping, hurry, live)
 

@@ -46,7 +46,7 @@ class Router:
         self.admission = Admission(config.max_inflight_bytes)
         metrics = Metrics()
         journal = Journal(metrics, lambda *_line: None)
-        self._processor = Processor(lambda: active, self.admission, journal, metrics.failed)
+        self._processor = Processor(lambda: active, self.admission, journal, metrics)
         self.run(self._start())
 
     async def _start(self) -> None:

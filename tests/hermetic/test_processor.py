@@ -29,7 +29,7 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
     admission, metrics = Admission(settings.max_inflight_bytes), Metrics()
     journal = Journal(metrics, lambda *_line: None)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Processor(lambda: active, admission, journal, metrics.failed).handler(),))
+    server.add_generic_rpc_handlers((Processor(lambda: active, admission, journal, metrics).handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -20,6 +20,7 @@ from support.router import (
     headers,
     router_config,
     running,
+    streaming,
     talk,
     wait_for,
 )
@@ -47,6 +48,35 @@ def metrics(router: RouterProcess, decided: int = 0) -> dict[str, float]:
 
 def say(router: RouterProcess, sent: bytes | dict[str, Any], more: dict[str, str] | None = None) -> None:
     asyncio.run(talk(router.address, headers(more=more), body(sent)))
+
+
+def test_streams_that_the_gateway_gives_up_are_counted_apart_from_failures(tmp_path: Path) -> None:
+    async def give_up(address: str, *, half_close: bool) -> None:
+        async with streaming(address) as open_stream:
+            call = open_stream()
+            await call.write(headers().SerializeToString())
+            await call.read()
+            if half_close:
+                await call.done_writing()
+                assert await call.code() is grpc.StatusCode.INTERNAL
+            else:
+                call.cancel()
+
+    async def confuse(address: str) -> None:
+        async with streaming(address) as open_stream:
+            call = open_stream()
+            await call.write(b"\xff\xff")
+            assert await call.code() is grpc.StatusCode.INTERNAL
+
+    with running(tmp_path, router_config()) as router:
+        asyncio.run(give_up(router.address, half_close=True))
+        asyncio.run(give_up(router.address, half_close=False))
+        wait_for(lambda: metrics(router)["routegen_streams_abandoned_total"] == 2, "both to be counted")
+        assert metrics(router)["routegen_stream_failures_total"] == 0
+        asyncio.run(confuse(router.address))
+        wait_for(lambda: metrics(router)["routegen_stream_failures_total"] == 1, "the failure to be counted")
+        assert metrics(router)["routegen_streams_abandoned_total"] == 2
+        assert not router.logged("stream failed")
 
 
 def test_decisions_are_counted_by_rule_backend_and_outcome(tmp_path: Path) -> None:

@@ -1,19 +1,27 @@
 """The access log: one JSON object a request on standard output, with the decision and what it cost.
 
-It holds no query string, no body, no credential. docs/targets/envoy.md explains each field.
+It holds no query string, no body, no credential, no model's name, and what else a client may send is cut.
+docs/targets/envoy.md explains each field.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.access_loggers.stream import v3 as stream
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
-from routegen.plan import Plan
+from routegen.plan import MODELS_PATH, Plan
 
 from . import names
 from .messages import packed
+
+LONGEST: Final = 128
+"""Characters of a path, a method or a request id."""
 
 
 def fields(plan: Plan) -> dict[str, str]:
@@ -24,9 +32,9 @@ def fields(plan: Plan) -> dict[str, str]:
     """
     return {
         "time": "%START_TIME%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ:PATH)%",
+        "request_id": f"%REQ(X-REQUEST-ID):{LONGEST}%",
+        "method": f"%REQ(:METHOD):{LONGEST}%",
+        "path": f"%PATH(NQ:PATH):{LONGEST}%",
         "protocol": "%PROTOCOL%",
         "status": "%RESPONSE_CODE%",
         "route": "%ROUTE_NAME%",
@@ -46,9 +54,26 @@ def fields(plan: Plan) -> dict[str, str]:
     }
 
 
-def access_log(plan: Plan) -> accesslog.AccessLog:
-    """Make the logger."""
-    log_format = core.SubstitutionFormatString(json_format=Struct.from_dict(fields(plan)))
+def access_logs(plan: Plan) -> list[accesslog.AccessLog]:
+    """Make the loggers: each request is told by one of them.
+
+    Below ``/v1/models/`` the path is a client's text, which nobody has to have meant for a log.
+    """
+    below = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH)))
+    others = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH, but=True)))
+    told = fields(plan)
+    return [_logger(told, others), _logger(told | {"path": f"{MODELS_PATH}/{{id}}"}, below)]
+
+
+def _path_below(path: str, *, but: bool = False) -> route.HeaderMatcher:
+    prefix = matcher.StringMatcher(prefix=f"{path}/")
+    return route.HeaderMatcher(name=":path", string_match=prefix, invert_match=but)
+
+
+def _logger(told: dict[str, str], which: accesslog.AccessLogFilter) -> accesslog.AccessLog:
+    log_format = core.SubstitutionFormatString(json_format=Struct.from_dict(told))
     return accesslog.AccessLog(
-        name="envoy.access_loggers.stdout", typed_config=packed(stream.StdoutAccessLog(log_format=log_format))
+        name="envoy.access_loggers.stdout",
+        filter=which,
+        typed_config=packed(stream.StdoutAccessLog(log_format=log_format)),
     )

@@ -17,7 +17,7 @@ from routegen.emit import limits
 from routegen.plan import Listener, Plan
 
 from . import names
-from .access_log import access_log
+from .access_log import access_logs
 from .buffer_filter import buffer_filter
 from .messages import packed, seconds, socket_address
 from .replies import local_replies
@@ -78,7 +78,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         upgrade_configs=_upgrades(plan),
         early_header_mutation_extensions=[_remove_early(plan)],
         local_reply_config=local_replies(plan),
-        access_log=[access_log(plan)],
+        access_log=access_logs(plan),
         http_filters=[
             buffer_filter(plan),
             router_filter(plan),

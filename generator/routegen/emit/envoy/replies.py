@@ -30,6 +30,8 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     undecided = _without_header(plan.routing_header)
     nowhere = _flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
     failed = _flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
+    gone = "The chosen engine can't be reached, or closed the connection before it answered."
+    broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
     refusing = Reject(400, "bad_request", "The gateway refused the request.")
     return hcm.LocalReplyConfig(
@@ -40,8 +42,9 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
             _mapper(NOT_FOUND),
             _mapper(Reject(504, "gateway_timeout", "The router or the engine took too long to answer.")),
             _mapper(ROUTE_NOT_SET, undecided, nowhere),
-            _mapper(Reject(503, "engine_unavailable", "The chosen engine can't be reached."), failed),
+            _mapper(Reject(503, "engine_unavailable", gone), failed),
             _mapper(Reject(503, "router_unavailable", "The gateway's router can't be reached or failed.")),
+            _mapper(Reject(502, "engine_failed", broken)),
             _mapper(failing, op=_AT_LEAST),
             _mapper(refusing, op=_AT_LEAST),
         ]
