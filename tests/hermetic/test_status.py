@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from routegen_router.config import Backend, Models, Poll
 from support.engines import engine, serving
 from support.router import (
