@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -121,6 +122,17 @@ def test_a_body_of_exactly_the_limit_passes_byte_for_byte(gateway: Gateway) -> N
 
 def test_one_byte_more_is_413(gateway: Gateway) -> None:
     assert gateway.post(b'"' + b"x" * (8 * MIB - 1) + b'"').status == 413
+
+
+def test_an_upload_that_never_comes_is_unknown_to_the_router(gateway: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        head = "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n{"
+        client.sendall(head.encode())
+        wait_for(lambda: gateway.envoy.stat("http.http.downstream_rq_active"), "the upload to wait")
+        assert gateway.request("POST", "/v1/chat/completions", iter([b"{", b"}"])).status == 200
+        [received] = gateway.engines["vllm"].recorder.generations()[-1:]
+        assert (received.body, received.header("content-length")) == (b"{}", ("2",))
+        assert gateway.envoy.stat("cluster.router.upstream_rq_active") == 0
 
 
 def test_the_router_answers_for_models_slashes_included(gateway: Gateway) -> None:

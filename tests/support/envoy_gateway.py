@@ -14,6 +14,7 @@ from typing import Any
 Document = Mapping[str, Any]
 _TYPES = "type.googleapis.com/envoy"
 _FILTER = "envoy.filters.http.ext_proc"
+_BUFFER = "envoy.filters.http.buffer"
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
@@ -75,7 +76,11 @@ def _listener(objects: Mapping[tuple[str, str], Document]) -> dict[str, Any]:
                 clients.get("headers", {}).get("withUnderscoresAction", ""), "REJECT_REQUEST"
             )
         },
-        "http_filters": [*_processors(objects), _named("envoy.filters.http.router", "filters.http.router.v3.Router")],
+        "http_filters": [
+            *_buffers(objects),
+            *_processors(objects),
+            _named("envoy.filters.http.router", "filters.http.router.v3.Router"),
+        ],
         "route_config": {
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes(objects)}],
         },
@@ -105,6 +110,13 @@ def _named(name: str, message: str, **fields: Any) -> dict[str, Any]:
 def _bytes(quantity: str) -> int:
     unit = quantity[-2:]
     return int(quantity[:-2]) * _UNITS[unit] if unit in _UNITS else int(quantity)
+
+
+def _buffers(objects: Mapping[tuple[str, str], Document]) -> list[dict[str, Any]]:
+    """``requestBuffer`` is the buffer filter, in front of external processing (filter order 12 and 100)."""
+    used = any("requestBuffer" in document["spec"] for document in objects.values() if "spec" in document)
+    buffer = _named(_BUFFER, "filters.http.buffer.v3.Buffer", max_request_bytes=1)
+    return [{**buffer, "disabled": True}] if used else []
 
 
 def _processors(objects: Mapping[tuple[str, str], Document]) -> list[dict[str, Any]]:
@@ -179,8 +191,19 @@ def _route(
     for entry in rule.get("filters", []):
         _apply(entry, route, objects)
     enabled = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
-    if chosen := _choosing(document, objects):
-        route["typed_per_filter_config"] = {f"{_FILTER}/{name}": enabled for name in chosen}
+    per_filter: dict[str, Any] = {
+        f"{_FILTER}/{name}": enabled for name in _choosing("EnvoyExtensionPolicy", document, objects)
+    }
+    for name in _choosing("BackendTrafficPolicy", document, objects):
+        settings = objects["BackendTrafficPolicy", name]["spec"]
+        if "requestBuffer" in settings:
+            limit = {"max_request_bytes": _bytes(settings["requestBuffer"]["limit"])}
+            buffer = {"@type": f"{_TYPES}.extensions.filters.http.buffer.v3.BufferPerRoute", "buffer": limit}
+            per_filter[_BUFFER] = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": buffer}
+        if "route" in route:
+            route["route"]["idle_timeout"] = settings["timeout"]["http"]["streamIdleTimeout"]
+    if per_filter:
+        route["typed_per_filter_config"] = per_filter
     return route
 
 
@@ -206,13 +229,13 @@ def _apply(entry: Mapping[str, Any], route: dict[str, Any], objects: Mapping[tup
             ]
 
 
-def _choosing(route: Document, objects: Mapping[tuple[str, str], Document]) -> list[str]:
-    """The policies that select the route."""
+def _choosing(wanted: str, route: Document, objects: Mapping[tuple[str, str], Document]) -> list[str]:
+    """The policies of one kind that select the route."""
     labels = route["metadata"]["labels"].items()
     return [
         name
         for (kind, name), policy in objects.items()
-        if kind == "EnvoyExtensionPolicy"
+        if kind == wanted
         for selector in policy["spec"]["targetSelectors"]
         if selector["matchLabels"].items() <= labels
     ]

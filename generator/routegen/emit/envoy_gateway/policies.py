@@ -108,13 +108,37 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
 
 
 def backend_traffic_policies(plan: Plan) -> list[Document]:
-    """How engines are spoken to: patiently, and never asked twice for what they may have begun."""
-    groups: list[tuple[str, tuple[str, ...]]] = [("engines", (INFERENCE_ROUTE, WAITING_ROUTE))]
+    """How engines are spoken to, and how requests wait for a decision."""
+    made = [
+        _backend_traffic_policy(plan, "engines", INFERENCE_ROUTE, _engine_traffic()),
+        _backend_traffic_policy(plan, "waiting", WAITING_ROUTE, _waiting_traffic(plan)),
+    ]
     if plan.passthrough:
-        groups.append(("passthrough", (PASSTHROUGH_ROUTE,)))
-    settings: dict[str, Any] = {
-        # With the Gateway's own policy, where it has one: rate limits belong there.
-        "mergeType": "StrategicMerge",
+        made.append(_backend_traffic_policy(plan, "passthrough", PASSTHROUGH_ROUTE, _engine_traffic()))
+    return made
+
+
+def _backend_traffic_policy(plan: Plan, suffix: str, component: str, settings: dict[str, Any]) -> Document:
+    # Merged with the Gateway's own policy, where it has one: rate limits belong there.
+    spec = {"targetSelectors": [_routes(plan, component)], "mergeType": "StrategicMerge", **settings}
+    return document(plan, API, "BackendTrafficPolicy", child_name(plan.name, suffix), "engines", spec)
+
+
+def _waiting_traffic(plan: Plan) -> dict[str, Any]:
+    """The router is asked when a body is complete, so an upload that is slow or never comes costs it nothing.
+
+    An upload without a byte for some seconds is given up; not so with a failure backend, whose answers come on this
+    route too.
+    """
+    whole = {"requestBuffer": {"limit": quantity(plan.max_body_bytes)}}
+    if plan.router.failure_backend is not None:
+        return _engine_traffic() | whole
+    return whole | {"timeout": {"http": {"requestTimeout": "0s", "streamIdleTimeout": _seconds(limits.IDLE_UPLOAD)}}}
+
+
+def _engine_traffic() -> dict[str, Any]:
+    """Patiently, and never asked twice for what they may have begun."""
+    return {
         "circuitBreaker": _circuit_breaker(),
         # Only failed connections count: an engine's 5xx (0: never) may be the request's fault. At most half of the
         # instances are thrown out, so a lone one never is.
@@ -139,17 +163,6 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
             },
         },
     }
-    return [
-        document(
-            plan,
-            API,
-            "BackendTrafficPolicy",
-            child_name(plan.name, suffix),
-            "engines",
-            {"targetSelectors": [_routes(plan, component) for component in components], **settings},
-        )
-        for suffix, components in groups
-    ]
 
 
 def _routes(plan: Plan, component: str) -> dict[str, Any]:
