@@ -15,10 +15,12 @@ from routegen_router.standing import Decide, Name, Narrow, Pass, Refuse
 """
 
 
-def distribution(folder: Path, name: str, verbs: dict[str, str], code: str = "") -> Path:
+def distribution(
+    folder: Path, name: str, entries: dict[str, str], code: str = "", group: str = "routegen.rules"
+) -> Path:
     """Put a distribution into ``folder``, which then belongs on ``sys.path``.
 
-    :param verbs: its entry points in ``routegen.rules``: verb -> ``module:object``.
+    :param entries: its entry points in ``group``: verb or target -> ``module:object``.
     :param code: the text of its module, which is called as the distribution, with ``_`` for ``-``.
     """
     module = name.replace("-", "_")
@@ -27,8 +29,8 @@ def distribution(folder: Path, name: str, verbs: dict[str, str], code: str = "")
     info = folder / f"{module}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = "".join(f"{verb} = {reference}\n" for verb, reference in verbs.items())
-    (info / "entry_points.txt").write_text(f"[routegen.rules]\n{lines}")
+    lines = "".join(f"{verb} = {reference}\n" for verb, reference in entries.items())
+    (info / "entry_points.txt").write_text(f"[{group}]\n{lines}")
     return folder
 
 

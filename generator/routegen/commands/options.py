@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from routegen.targets import TARGETS
+from routegen.targets import TARGETS, known
 
 routes_file: Final = click.option(
     "-f",
@@ -20,7 +20,18 @@ routes_file: Final = click.option(
 )
 """``-f FILE``, handed on as ``source``; :func:`routegen.pipeline.read_plan` takes it."""
 
-target: Final = click.option(
-    "--target", type=click.Choice(list(TARGETS)), help="The gateway; default: spec.gateway.target."
-)
+
+class _TargetName(click.Choice[str]):
+    """A built-in target, or another distribution's, which is looked for only where it is named."""
+
+    def __init__(self) -> None:
+        super().__init__(list(TARGETS))
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in TARGETS:
+            self.choices = known()
+        return super().convert(value, param, ctx)
+
+
+target: Final = click.option("--target", type=_TargetName(), help="The gateway; default: spec.gateway.target.")
 """``--target NAME``: compile for this target in place of the file's own."""

@@ -19,7 +19,8 @@ from routegen.compile.unused import note_unused
 from routegen.plan import Plan
 from routegen.spec import read
 from routegen.spec.models import GatewaySpec
-from routegen.targets import TARGETS, Target, find
+from routegen.targets import Target, find, known
+from routegen_router.plugins import PluginError
 
 
 def compile_text(
@@ -69,7 +70,11 @@ def compile_text(
 
 def _target(name: str, findings: Findings) -> Target:
     """The target called ``name``; where there is none, the default one, so that the rest is checked all the same."""
-    if name in TARGETS:
+    try:
         return find(name)
-    findings.add(("spec", "gateway", "target"), f'there is no target "{name}"; known: {", ".join(TARGETS)}')
+    except KeyError:
+        problem = f'there is no target "{name}"; known: {", ".join(known())}'
+    except PluginError as error:
+        problem = str(error)
+    findings.add(("spec", "gateway", "target"), problem)
     return find(GatewaySpec().target)

@@ -67,6 +67,11 @@ class Target(ABC):
     """As in ``spec.gateway.target`` and ``--target``."""
     capabilities: ClassVar[Capabilities]
 
+    @property
+    def sentence(self) -> str:
+        """What it is, for ``routegen plugins``: the first line of its docstring."""
+        return (type(self).__doc__ or "").strip().partition("\n")[0]
+
     def examine(self, plan: Plan) -> Iterable[Remark]:  # noqa: ARG002 - most gateways have something to say
         """Say what this target can't make of ``plan`` (``refused``), and what the person who renders has to know.
 
