@@ -40,6 +40,10 @@ up: $(READY) ## Run the guide's example with mock engines until Ctrl-C
 bench-demo: $(READY) ## Measure mock engines of known latencies through a real Envoy; takes about four minutes
 	@$(BIN)/python benchmarks/bench_accuracy.py
 
+.PHONY: bench-accuracy
+bench-accuracy: $(READY) ## Simulate how often the bench's verdict is wrong; some minutes of one core
+	@nice -n 19 $(BIN)/python benchmarks/bench_verdicts.py
+
 benchmark: $(READY) ## Measure what a request costs in the router, beside a bare floor; needs Go
 	@$(BIN)/python benchmarks/router_cost.py $(ARGS)
 

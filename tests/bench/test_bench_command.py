@@ -90,6 +90,15 @@ def engines() -> Iterator[dict[str, str]]:
         (["--url", "a=http://127.0.0.1:1", "--url", "a=http://127.0.0.1:2"], '--url names "a" twice'),
         (["--url", "a=http://127.0.0.1:1", "--way", "both"], "--way both needs a gateway"),
         (["--resume", "RUN", "--blocks", "1"], "20 blocks are measured already"),
+        (
+            ["--resume", "RUN", "--blocks", "40"],
+            "has been given, on 20 blocks; blocks added after looking find a difference",
+        ),
+        (["--resume", "RUN", "--until-decided"], "has been given, on 20 blocks"),
+        (["--max-blocks", "40"], "--max-blocks goes with --until-decided"),
+        (["--until-decided", "--blocks", "40"], "--max-blocks says where it ends"),
+        (["--until-decided", "--plan"], "--max-blocks says where it ends"),
+        (["--until-decided", "--max-blocks", "12"], "--max-blocks 12: a verdict needs 20"),
         (["--resume", "RUN", "--concurrency", "4"], "--concurrency does not go with --resume"),
         (["--resume", "RUN", "--seed", "1"], "--seed does not go with --resume"),
     ],
@@ -155,6 +164,24 @@ def test_a_run_measures_every_block_and_reports_it(engines: dict[str, str], tmp_
     again = bench("--resume", str(tmp_path / "run"), "--blocks", "8")
     assert "block 8 of 8: vllm" in again.stderr
     assert len(records.read(tmp_path / "run").done) == 8
+
+
+def test_a_plan_says_what_a_run_can_tell_and_goes_on_as_one(tmp_path: Path) -> None:
+    with engines_with("--ttft", "0.04") as one, engines_with("--ttft", "0.1") as two:
+        planned = bench("--url", f"a={one}", "--url", f"b={two}", *SMALL, "--plan", "-o", str(tmp_path))
+        assert "b beside a, with this load: 6 blocks (" in planned.stderr
+        assert "b better" not in planned.stdout
+        if planned.exit_code == 0:  # a busy machine may fail the client's check, and then nothing is said
+            assert "6 blocks are too few: a verdict needs 20" in planned.stdout
+            assert "b beside a, with this load: 6 blocks (" in planned.stdout
+        found = bench("--resume", str(tmp_path), "--until-decided", "--max-blocks", "100")
+    recorded = records.read(tmp_path)
+    assert recorded.run.design.looks == (20, 28, 40, 57, 80, 100)
+    if found.exit_code == 0:
+        assert "a better: b beside a" in found.stdout
+    assert len(recorded.done) < 100, "so large a difference is plain before the end"
+    again = bench("--resume", str(tmp_path))
+    assert f"{tmp_path} is decided; measure a new run" in again.stderr.replace("\n", " ")
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

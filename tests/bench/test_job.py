@@ -145,7 +145,7 @@ def test_no_value_breaks_out_of_its_place() -> None:
         ([*URLS, "--context", "c"], "--context does not go with --render-job"),
         (["-f", "-", "--gateway", "http://g"], "-f - does not go with --render-job"),
         ([*URLS, "--api-key-env", "KEY"], "--api-key-env and --api-key-secret go together"),
-        ([*URLS, "--concurrency", "64"], "--requests 32 a block can't keep 64 in flight"),
+        ([*URLS, "--concurrency", "64", "--requests", "32"], "--requests 32 a block can't keep 64 in flight"),
     ],
 )
 def test_what_a_job_can_not_do_is_refused_before_anything_is_printed(arguments: list[str], message: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from routegen.bench import records, wording
-from routegen.bench.analysis import Compared
+from routegen.bench.comparisons import Compared
 from routegen.bench.design import Arm, Comparison
 from routegen.bench.records import Recorded, Request, Sample
 from routegen.bench.report import as_json

@@ -52,7 +52,7 @@ def pairs(factor: float, spread: float = 0.02, count: int = 20) -> list[Pair]:
 
 
 def effect(factor: float, spread: float = 0.02, control: Effect | None = None) -> Effect:
-    return compare(E2E, pairs(factor, spread), confidence=0.95, margin=0.03, seed=1, control=control)
+    return compare(E2E, pairs(factor, spread), level=0.05, margin=0.03, control=control)
 
 
 def test_a_clear_difference_is_found_and_its_size_is_right() -> None:
@@ -61,35 +61,35 @@ def test_a_clear_difference_is_found_and_its_size_is_right() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.low < 0.1 < found.high
-    assert found.blocks_more is None
+    assert found.blocks_needed is None
 
 
 def test_swapping_the_arms_swaps_the_verdict() -> None:
     turned = [Pair(pair.block, pair.other, pair.base) for pair in pairs(1.1)]
-    assert compare(E2E, turned, confidence=0.95, margin=0.03, seed=1).outcome == "other better"
+    assert compare(E2E, turned, level=0.05, margin=0.03).outcome == "other better"
 
 
 def test_noise_is_inconclusive_and_says_how_many_blocks_would_settle_it() -> None:
     found = effect(1.0, spread=0.2)
     assert found.outcome == "inconclusive"
-    assert found.blocks_more is not None
-    assert found.blocks_more > 20
+    assert found.blocks_needed is not None
+    assert found.blocks_needed > 20
 
 
 def test_a_noisy_control_raises_the_floor_and_says_where_it_comes_from() -> None:
     control = effect(1.0, spread=0.3)
     found = effect(1.05, control=control)
     assert (found.floor_from, found.outcome) == ("control", "inconclusive")
-    assert effect(1.05).floor_from == "signs"
+    assert effect(1.05).floor_from == "interval"
 
 
 def test_blocks_without_a_value_above_zero_are_left_out() -> None:
     odd = [*pairs(1.1), Pair(20, 0.0, 1.0), Pair(21, 1.0, 0.0)]
-    assert len(compare(E2E, odd, confidence=0.95, margin=0.03, seed=1).pairs) == 20
+    assert len(compare(E2E, odd, level=0.05, margin=0.03).pairs) == 20
 
 
 def test_too_few_blocks_say_nothing() -> None:
-    found = compare(E2E, pairs(1.5, count=5), confidence=0.95, margin=0.03, seed=1)
+    found = compare(E2E, pairs(1.5, count=5), level=0.05, margin=0.03)
     assert (found.difference, found.outcome) == (None, "inconclusive")
 
 
@@ -98,12 +98,12 @@ def made(p: float | None, outcome: Outcome = "base better") -> Effect:
 
 
 def test_a_family_of_metrics_raises_the_bar_for_each() -> None:
-    alone = adjust([made(0.04)], 0.95)
+    alone = adjust([made(0.04)], 0.05)
     assert [found.outcome for found in alone] == ["base better"]
-    together = adjust([made(0.04), made(0.04), made(None, "inconclusive"), made(0.9, "equivalent")], 0.95)
+    together = adjust([made(0.04), made(0.04), made(None, "inconclusive"), made(0.9, "equivalent")], 0.05)
     assert [found.outcome for found in together] == ["inconclusive", "inconclusive", "inconclusive", "equivalent"]
     assert [found.p_adjusted for found in together] == [pytest.approx(0.12), pytest.approx(0.12), None, 0.9]
-    assert [found.blocks_more for found in together] == [8, 8, None, None], "20 (2.394 / 2.054)^2 is 27.2"
+    assert [found.blocks_needed for found in together] == [28, 28, None, None], "20 (2.394 / 2.054)^2 is 27.2"
 
 
 def test_an_effect_can_be_written_and_read_as_json() -> None:

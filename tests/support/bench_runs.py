@@ -26,7 +26,7 @@ DESIGN = Design(
     timeout=60,
     primary="e2e",
     margin=0.03,
-    confidence=0.95,
+    confidence=0.96,
     slo=Slo(ttft=0.2),
 )
 

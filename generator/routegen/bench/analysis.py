@@ -5,19 +5,19 @@ Reports (terminal, JSON, HTML) read an :class:`Analysis` and compute nothing the
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from .checks import LEAST_BLOCKS, Check, run_checks
-from .design import Arm, Comparison, Run
-from .metrics import BY_KEY, COMPARED, METRICS, Cell, Metric, steady_needs
+from .checks import Check, run_checks
+from .comparisons import Compared, compare_all
+from .design import Arm, Run
+from .metrics import METRICS, Cell, Metric, steady_needs
 from .records import Recorded, Request
 from .stats import median, needed, quantile
-from .verdict import Effect, Outcome, Pair, adjust, compare, withhold
+from .verdict import withhold
 
 PERCENTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
@@ -71,20 +71,6 @@ class ArmResult(msgspec.Struct, frozen=True, kw_only=True):
         return next((figure for figure in self.figures if figure.metric == key), None)
 
 
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to one comparison."""
-
-    comparison: Comparison
-    primary: Effect
-    """In the metric that was declared before the run."""
-    others: tuple[Effect, ...]
-
-    @property
-    def effects(self) -> tuple[Effect, ...]:
-        """All of them, the primary first."""
-        return (self.primary, *self.others)
-
-
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a report shows."""
 
@@ -100,15 +86,21 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
         """Whether no check failed."""
         return all(check.level != "fail" for check in self.checks)
 
+    @property
+    def decided(self) -> bool:
+        """Whether more blocks could tell nothing new: no comparison of engines is open, or none can be trusted."""
+        engines = [one for one in self.compared if one.comparison.question == "engines"] or list(self.compared)
+        return not self.valid or all(one.primary.outcome != "inconclusive" for one in engines)
+
 
 def analyse(recorded: Recorded) -> Analysis:
     """Everything that can be said about ``recorded``."""
     cells = cells_of(recorded)
     flat = [cell for blocks in cells.values() for cell in blocks.values()]
-    compared = tuple(_compared(recorded.run, cells))
+    compared = tuple(compare_all(recorded, cells))
     checks = (*run_checks(recorded, flat), *_control(compared))
     if any(check.level == "fail" for check in checks):
-        compared = tuple(map(_withheld, compared))
+        compared = tuple(one.each(withhold) for one in compared)
     return Analysis(
         run=recorded.run,
         blocks=len(recorded.done),
@@ -174,89 +166,6 @@ def _figure(metric: Metric, cells: Sequence[Cell]) -> Figure:
             for share in PERCENTILES
             if metric.each is not None
         ),
-    )
-
-
-def _compared(run: Run, cells: Mapping[str, Mapping[int, Cell]]) -> list[Compared]:
-    """Every comparison; Holm runs over the primary metric's engine comparisons, and over each one's other metrics."""
-    primary = BY_KEY[run.design.primary]
-    keys = [primary.key, *(key for key in COMPARED if key != primary.key)]
-    controls: dict[str, dict[str, Effect]] = {}
-    rows: list[tuple[Comparison, list[Effect]]] = []
-    for comparison in sorted(run.comparisons, key=lambda item: item.question != "control"):
-        control = controls.get(comparison.base, {})
-        effects = [_effect(run, BY_KEY[key], comparison, cells, control.get(key)) for key in keys]
-        if comparison.question == "control":
-            controls[comparison.base] = {effect.metric: effect for effect in effects}
-        rows.append((comparison, [effect for effect in effects if effect.pairs or effect.metric == primary.key]))
-    rows.sort(key=lambda row: run.comparisons.index(row[0]))
-    engines = [index for index, (comparison, _) in enumerate(rows) if comparison.question == "engines"]
-    firsts = [effects[0] for _, effects in rows]
-    for index, effect in zip(engines, adjust([firsts[index] for index in engines], run.design.confidence), strict=True):
-        firsts[index] = effect
-    return [
-        _failing_less(
-            Compared(comparison=comparison, primary=first, others=tuple(adjust(effects[1:], run.design.confidence))),
-            cells,
-        )
-        for first, (comparison, effects) in zip(firsts, rows, strict=True)
-    ]
-
-
-def _failing_less(compared: Compared, cells: Mapping[str, Mapping[int, Cell]]) -> Compared:
-    """Nobody is better whose requests failed more often, in whatever metric: an error is quickly given."""
-    failed, share = {}, {}
-    for arm in (compared.comparison.base, compared.comparison.other):
-        sent = [request for cell in cells.get(arm, {}).values() for request in cell.requests]
-        failed[arm] = sum(request.error is not None for request in sent)
-        share[arm] = failed[arm] / max(len(sent), 1)
-    base, other = compared.comparison.base, compared.comparison.other
-    if share[base] == share[other]:
-        return compared
-    worse, less = (base, other) if share[base] > share[other] else (other, base)
-    winning: Outcome = "base better" if worse == base else "other better"
-    reason = (
-        f"{worse} would be better, but more of its requests failed: {failed[worse]} beside {failed[less]} of {less}"
-    )
-
-    def held(effect: Effect) -> Effect:
-        if effect.outcome != winning:
-            return effect
-        return msgspec.structs.replace(effect, outcome="inconclusive", blocks_more=None, reason=reason)
-
-    return Compared(
-        comparison=compared.comparison, primary=held(compared.primary), others=tuple(map(held, compared.others))
-    )
-
-
-def _effect(
-    run: Run,
-    metric: Metric,
-    comparison: Comparison,
-    cells: Mapping[str, Mapping[int, Cell]],
-    control: Effect | None,
-) -> Effect:
-    base, other = cells.get(comparison.base, {}), cells.get(comparison.other, {})
-    pairs = []
-    for block in sorted(base.keys() & other.keys()):
-        one, two = metric.block(base[block]), metric.block(other[block])
-        if one is not None and two is not None:
-            pairs.append(Pair(block, one, two))
-    design = run.design
-    seed = zlib.crc32(f"{design.seed} {metric.key} {comparison.base} {comparison.other}".encode())
-    found = compare(metric, pairs, confidence=design.confidence, margin=design.margin, seed=seed, control=control)
-    missing = LEAST_BLOCKS - len(found.pairs)
-    if missing > 0:
-        return msgspec.structs.replace(found, outcome="inconclusive", blocks_more=max(missing, found.blocks_more or 0))
-    return found
-
-
-def _withheld(compared: Compared) -> Compared:
-    """Without a verdict in any metric: what isn't trusted isn't said."""
-    return Compared(
-        comparison=compared.comparison,
-        primary=withhold(compared.primary),
-        others=tuple(map(withhold, compared.others)),
     )
 
 

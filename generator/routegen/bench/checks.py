@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from .design import Comparison
+from .looks import LEAST_BLOCKS
 from .metrics import Cell
 from .records import Recorded, Request
 from .stats import quantile
@@ -37,8 +38,6 @@ PER_ANSWER: Final = frozenset({"e2e", "request_rate", "goodput"})
 
 LATE: Final = 0.005
 """Seconds that a request may leave late: the timer's millisecond, and its turn among those due at the same time."""
-
-LEAST_BLOCKS: Final = 20
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +79,8 @@ def _blocks(recorded: Recorded) -> Iterator[Check]:
             "there is no verdict.",
         )
     if recorded.sessions > 1:
-        yield Check(
-            id="sessions",
-            level="note",
-            message=f"Measured in {recorded.sessions} sessions. Adding blocks after looking at a result, again and "
-            "again, finds a difference in the end where there is none; decide on the number before.",
-        )
+        message = f"Measured in {recorded.sessions} sessions; the engines were warmed up again at the start of each."
+        yield Check(id="sessions", level="note", message=message)
 
 
 def _waiting(by_arm: dict[str, dict[tuple[int, int], Request]]) -> Iterator[Check]:

@@ -19,7 +19,7 @@ from routegen.common.problems import UserError
 from . import records
 from .design import Design, Finding, Run
 from .layout import Layout
-from .progress import Event, decode
+from .progress import ENOUGH, GO_ON, Event, Looking, decode
 
 
 def new_run(
@@ -53,10 +53,12 @@ def conduct(
     folder: Path,
     show: Callable[[Event], None],
     beside: Callable[[int], AbstractContextManager[object]] = nullcontext,
+    decided: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Measure what ``folder`` still lacks, in a process of its own; whether it ran to its end.
 
     :param beside: what goes on beside that process, whose id it is given.
+    :param decided: asked at each planned look: whether that is the end.
 
     Ctrl-C stops it at once: the block at hand is lost, every complete one is on disk.
 
@@ -69,12 +71,17 @@ def conduct(
         stderr=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C comes here first
     )
+    assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
     try:
         with beside(child.pid):
             for line in child.stdout:
-                show(decode(line))
+                event = decode(line)
+                show(event)
+                if isinstance(event, Looking):
+                    child.stdin.write(ENOUGH if decided() else GO_ON)
+                    child.stdin.flush()
         code, complaint = child.wait(), child.stderr.read().decode(errors="replace").strip()
     except KeyboardInterrupt:
         return False

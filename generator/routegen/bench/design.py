@@ -34,6 +34,7 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     """Of prompts, arrival times, order and the bootstrap."""
     blocks: int
+    """How many are measured, at most."""
     requests: int
     """Per arm and block."""
     load: Load
@@ -56,7 +57,11 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     """Differences inside ± this share are equivalent in practice; 0.03 is 3 %."""
     confidence: float
+    """Of the intervals; the rest is the share of runs that may call equal engines different, all looks together."""
     slo: Slo = Slo()
+    looks: tuple[int, ...] = ()
+    """The numbers of blocks after which the result is looked at, and measuring ends if it is decided; empty: once, at
+    the end."""
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):

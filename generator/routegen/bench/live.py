@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -16,9 +17,9 @@ from rich.text import Text
 
 from . import wording
 from .metrics import BY_KEY
-from .progress import Answered, Event, Finished, Started, Warming
+from .progress import Answered, Event, Finished, Looking, Started, Warming
 from .records import Recorded
-from .stats import median
+from .stats import FEWEST, median
 
 _RECENT = 64
 """Requests that the current figures are about."""
@@ -37,8 +38,12 @@ class _Current:
 class Display:
     """Shows events as they come. A context manager; call it with each event."""
 
-    def __init__(self, recorded: Recorded, console: Console | None = None) -> None:
+    def __init__(
+        self, recorded: Recorded, console: Console | None = None, outlook: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        # outlook: what can be said of the whole run, once there are enough blocks for a guess
         run = recorded.run
+        self._outlook = outlook
         self._design = run.design
         self._done = len(recorded.done)
         self._current = {arm.name: _Current() for arm in run.arms}
@@ -73,6 +78,11 @@ class Display:
             case Finished():
                 self._done += 1
                 self._say(f"block {self._done} of {self._design.blocks}: {self._figures()}; {self._left()}")
+                if self._done == FEWEST:
+                    for sentence in self._outlook():
+                        self._console.print(sentence, soft_wrap=True)
+            case Looking():
+                self._say(f"looking at {event.blocks} blocks")
 
     def _answered(self, event: Answered) -> None:
         current = self._current[event.arm]

@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from routegen.common.problems import UserError
 
 from .client import Client, Job, body
 from .design import Run
-from .progress import Answered, Event, Finished, Started, Warming, encode
+from .progress import GO_ON, Answered, Event, Finished, Looking, Started, Warming, encode
 from .prompts import prompt
 from .records import WARMUP, Block, Clock, Part, Recorded, Request, append, read
 from .schedule import Slot, arrivals, order
@@ -29,9 +29,19 @@ from .schedule import Slot, arrivals, order
 Emit = Callable[[Event], None]
 
 
-async def measure(folder: Path, emit: Emit, environment: Mapping[str, str] = os.environ) -> None:
+async def _always() -> bool:
+    return True
+
+
+async def measure(
+    folder: Path,
+    emit: Emit,
+    environment: Mapping[str, str] = os.environ,
+    go_on: Callable[[], Awaitable[bool]] = _always,
+) -> None:
     """Measure every block that ``folder`` still lacks.
 
+    :param go_on: whether to, asked at each planned look but the last.
     :raises UserError: the API key's variable is empty, or an arm answers nothing.
     """
     recorded = read(folder)
@@ -49,6 +59,10 @@ async def measure(folder: Path, emit: Emit, environment: Mapping[str, str] = os.
                 parts.append(await session.part(block, slot))
             append(folder, [Block(session=session.number, block=block, parts=tuple(parts))])
             emit(Finished(block))
+            if block + 1 in recorded.run.design.looks[:-1]:
+                emit(Looking(block + 1))
+                if not await go_on():
+                    return
 
 
 @asynccontextmanager
@@ -186,15 +200,23 @@ def _credentials(run: Run, environment: Mapping[str, str]) -> dict[str, str]:
 async def _until_abandoned(folder: Path) -> None:
     """Measure, and stop at once when the parent goes."""
     loop = asyncio.get_running_loop()
-    work = asyncio.ensure_future(measure(folder, _print))
+    told = asyncio.Queue[bytes]()
+
+    async def go_on() -> bool:
+        return await told.get() == GO_ON
+
+    work = asyncio.ensure_future(measure(folder, _print, go_on=go_on))
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is the parent's to handle
     loop.add_signal_handler(signal.SIGTERM, work.cancel)
 
-    def abandoned() -> None:
-        loop.remove_reader(sys.stdin.fileno())
-        work.cancel()
+    def heard() -> None:
+        if words := os.read(sys.stdin.fileno(), 64):
+            told.put_nowait(words)
+        else:  # closed: whoever started this has gone
+            loop.remove_reader(sys.stdin.fileno())
+            work.cancel()
 
-    loop.add_reader(sys.stdin.fileno(), abandoned)
+    loop.add_reader(sys.stdin.fileno(), heard)
     await work
 
 

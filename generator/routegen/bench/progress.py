@@ -40,7 +40,16 @@ class Finished(msgspec.Struct, frozen=True, tag=True):
     block: int
 
 
-Event = Warming | Started | Answered | Finished
+class Looking(msgspec.Struct, frozen=True, tag=True):
+    """A planned look: the measuring process waits to hear whether to go on (:data:`GO_ON`, :data:`ENOUGH`)."""
+
+    blocks: int
+
+
+GO_ON: Final = b"go on\n"
+ENOUGH: Final = b"enough\n"
+
+Event = Warming | Started | Answered | Finished | Looking
 
 encode: Final = msgspec.json.Encoder().encode
 decode: Final = msgspec.json.Decoder(Event).decode

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from secrets import randbelow
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,18 +17,26 @@ import msgspec
 from routegen.common.problems import UserError
 
 from . import records
+from .analysis import analyse
 from .arms import Way, from_plan, from_urls
-from .checks import LEAST_BLOCKS
 from .client import FIELDS
 from .conduct import new_run
 from .design import Arm, Design, Finding, Load, Slo
 from .layout import lay_out
+from .looks import LEAST_BLOCKS, reached, spaced
 from .metrics import COMPARED, STEADY, steady_needs
 from .preflight import find_max_lengths, find_models
+from .stats import FEWEST
 
-CONFIDENCE = 0.95
-CONCURRENCY = 8
-LEAST_WARMUP = 16
+CONFIDENCE: Final = 0.96
+"""Not 0.95: a reserve, so that one run in twenty is the most that is wrong where an assumption holds only nearly."""
+CONCURRENCY: Final = 8
+BLOCKS: Final = 40
+MAX_BLOCKS: Final = 400
+ROUNDS: Final = 2
+"""Requests a worker sends in a block: short blocks, and many, lose least to a machine that drifts."""
+LEAST_REQUESTS: Final = 16
+LEAST_WARMUP: Final = 16
 
 
 class UsageError(Exception):
@@ -78,18 +87,43 @@ def routes_file(options: Mapping[str, Any]) -> str | None:
     return str(options["source"] or "routes.yaml")
 
 
-def resume(folder: Path, blocks: int | None) -> Path:
-    """Prepare a run to be continued, to ``blocks`` blocks in all where that is given.
+def resume(folder: Path, options: Mapping[str, Any]) -> Path:
+    """Prepare a run to be continued: to more blocks, or until it is decided, where its result is still open.
 
-    :raises UsageError: fewer blocks are asked for than are measured.
+    :raises UsageError: fewer blocks are asked for than are measured, or its verdict has been given.
     """
     recorded = records.read(folder)
-    if blocks is not None:
-        if blocks < len(recorded.done):
-            raise UsageError(f"{len(recorded.done)} blocks are measured already; --blocks {blocks} would drop some")
-        design = msgspec.structs.replace(recorded.run.design, blocks=blocks)
-        records.rewrite(folder, msgspec.structs.replace(recorded.run, design=design))
+    design, done = recorded.run.design, recorded.done
+    asked = _blocks(options) if options["blocks"] or options["until_decided"] else None
+    if asked is None:
+        if design.looks and reached(design, done) and analyse(recorded).decided:
+            raise UsageError(f"{folder} is decided; measure a new run")
+        return folder
+    blocks, looks = asked
+    if blocks < len(done):
+        raise UsageError(f"{len(done)} blocks are measured already; --blocks {blocks} would drop some")
+    if look := reached(design, done):
+        raise UsageError(
+            f"the verdict of {folder} has been given, on {look.blocks} blocks; blocks added after looking find a "
+            "difference in the end where there is none. Measure a new run, of more --blocks or --until-decided"
+        )
+    design = msgspec.structs.replace(design, blocks=blocks, looks=looks)
+    records.rewrite(folder, msgspec.structs.replace(recorded.run, design=design))
     return folder
+
+
+def _blocks(options: Mapping[str, Any]) -> tuple[int, tuple[int, ...]]:
+    """How many blocks at most, and the looks on the way."""
+    if not options["until_decided"]:
+        if options["max_blocks"] is not None:
+            raise UsageError("--max-blocks goes with --until-decided")
+        return options["blocks"] or (FEWEST if options["plan"] else BLOCKS), ()
+    if options["blocks"] is not None or options["plan"]:
+        raise UsageError("--until-decided looks after numbers of blocks of its own; --max-blocks says where it ends")
+    most = options["max_blocks"] or MAX_BLOCKS
+    if most < LEAST_BLOCKS:
+        raise UsageError(f"--max-blocks {most}: a verdict needs {LEAST_BLOCKS}")
+    return most, spaced(most)
 
 
 def design_of(options: Mapping[str, Any]) -> Design:
@@ -103,19 +137,21 @@ def design_of(options: Mapping[str, Any]) -> Design:
     for name in ("ramp", "rate", "timeout"):
         if not math.isfinite(options[name] or 0):
             raise UsageError(f"--{name} {options[name]} is no number of its own")
+    blocks, looks = _blocks(options)
+    seed = randbelow(2**31) if options["seed"] is None else options["seed"]
     load = _load(options)
+    requests = options["requests"] or max(LEAST_REQUESTS, ROUNDS * (load.concurrency or 0))
     slo = _slo(options["slo"])
     if primary == "goodput" and slo == Slo():
         raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")
-    requests = options["requests"]
     if primary == "steady_token_rate" and requests < steady_needs(load):
         raise UsageError(f"--primary {primary} needs --requests {steady_needs(load)}: {STEADY} for each one at once")
     warmup = options["warmup"] or max(2 * (load.concurrency or 0), LEAST_WARMUP)
     if load.concurrency is not None and warmup < load.concurrency:
         raise UsageError(f"--warmup {warmup} can't warm up {load.concurrency} requests at once")
     return Design(
-        seed=options["seed"],
-        blocks=options["blocks"] or LEAST_BLOCKS,
+        seed=seed,
+        blocks=blocks,
         requests=requests,
         load=load,
         warmup=max(warmup, requests) if options["cache"] == "warm" else warmup,
@@ -124,19 +160,20 @@ def design_of(options: Mapping[str, Any]) -> Design:
         output_tokens=options["output_tokens"],
         cache=options["cache"],
         ignore_eos=not options["stop_at_eos"],
-        sampling={"temperature": 0, "seed": options["seed"], **_sampling(options["sampling"])},
+        sampling={"temperature": 0, "seed": seed, **_sampling(options["sampling"])},
         timeout=options["timeout"],
         primary=primary,
         margin=options["margin"],
         confidence=CONFIDENCE,
         slo=slo,
+        looks=looks,
     )
 
 
 def _load(options: Mapping[str, Any]) -> Load:
     if options["rate"] is None:
         concurrency = options["concurrency"] or CONCURRENCY
-        if options["requests"] < concurrency:
+        if options["requests"] is not None and options["requests"] < concurrency:
             raise UsageError(f"--requests {options['requests']} a block can't keep {concurrency} in flight")
         return Load(kind="closed", concurrency=concurrency, ramp=options["ramp"])
     if options["concurrency"] is not None or options["ramp"]:

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 from typing import Final
 
-from .checks import LEAST_BLOCKS
 from .metrics import BY_KEY
 from .schedule import order
 from .stats import median
 from .verdict import Pair, compare
 
 COMPARISONS: Final = 200
-REQUESTS: Final = 32
-"""Per arm and block, the default size."""
+BLOCKS: Final = 40
+REQUESTS: Final = 16
+"""Per arm and block, as the number of blocks: the default size."""
+LEVEL: Final = 0.04
 _E2E: Final = BY_KEY["e2e"]
 
 
@@ -61,21 +62,20 @@ def interleaved(machine: Machine, difference: float, seed: int) -> str:
     parts = machine.parts(random.Random(f"interleaved {seed}"))  # noqa: S311 - repeatable on purpose
     slowness = {"base": 1.0, "other": 1.0 + difference}
     pairs = []
-    for block in range(LEAST_BLOCKS):
+    for block in range(BLOCKS):
         found = {
             arm: median(parts.next(REQUESTS, slowness[arm]))
             for (arm,) in order([("base",), ("other",)], seed=seed, block=block)
         }
         pairs.append(Pair(block, found["base"], found["other"]))
-    return compare(_E2E, pairs, confidence=0.95, margin=0.03, seed=seed).outcome
+    return compare(_E2E, pairs, level=LEVEL, margin=0.03).outcome
 
 
 def sequential(machine: Machine, difference: float, seed: int) -> str:
     """The usual design's verdict on as many requests: one engine, then the other; Welch's test over the requests."""
     parts = machine.parts(random.Random(f"sequential {seed}"))  # noqa: S311 - repeatable on purpose
     base, other = (
-        [value for _ in range(LEAST_BLOCKS) for value in parts.next(REQUESTS, factor)]
-        for factor in (1.0, 1.0 + difference)
+        [value for _ in range(BLOCKS) for value in parts.next(REQUESTS, factor)] for factor in (1.0, 1.0 + difference)
     )
     error = math.sqrt(variance(base) / len(base) + variance(other) / len(other))
     distance = (fmean(other) - fmean(base)) / error
@@ -86,7 +86,7 @@ def sequential(machine: Machine, difference: float, seed: int) -> str:
 
 def main() -> None:
     """Print the share of each verdict."""
-    print(f"{COMPARISONS} simulated comparisons a line, {LEAST_BLOCKS} blocks of {REQUESTS} requests an engine")
+    print(f"{COMPARISONS} simulated comparisons a line, {BLOCKS} blocks of {REQUESTS} requests an engine")
     print(f"{'machine':<34}{'truth':<14}{'design':<14}{'base':>7}{'other':>7}{'equivalent':>12}{'inconclusive':>14}")
     machines = {
         "steady": Machine(step=0.0),

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from .metrics import Metric
-from .stats import Interval, blocks_to_reach, blocks_to_settle, holm, interval, noise_floor
+from .stats import Interval, blocks_to_reach, blocks_to_settle, holm, interval
 
 Outcome = Literal["base better", "other better", "equivalent", "inconclusive", "no verdict"]
 """``no verdict``: a check failed, so the figures mean nothing."""
@@ -30,7 +30,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
     """The blocks in which both arms have a value above zero."""
     difference: float | None = None
-    """``other / base - 1``, from the trimmed mean of the blocks' log-ratios; ``None`` below six, as the next."""
+    """``other / base - 1``, from the centre of the blocks' log-ratios; ``None`` below six, as the next."""
     low: float | None = None
     high: float | None = None
     p: float | None = None
@@ -38,34 +38,33 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """Holm's, over the family that this effect belongs to."""
     floor: float | None = None
     """The noise floor: what identical arms would show by chance."""
-    floor_from: Literal["signs", "control"] = "signs"
-    """Estimated by random sign flips of these blocks, or measured by an arm that repeats the base."""
+    floor_from: Literal["interval", "control"] = "interval"
+    """Half of this effect's own interval, or measured by an arm that repeats the base."""
     outcome: Outcome = "inconclusive"
-    blocks_more: int | None = None
-    """About how many blocks more would settle an inconclusive outcome; ``None`` where that can't be told."""
+    blocks_needed: int | None = None
+    """About how many blocks in all would settle an inconclusive outcome; ``None``: so many that nobody should wait, or
+    there is a ``reason``."""
     reason: str | None = None
     """Why an outcome is inconclusive, where not for the noise."""
 
 
 def compare(
-    metric: Metric, pairs: Sequence[Pair], *, confidence: float, margin: float, seed: int, control: Effect | None = None
+    metric: Metric, pairs: Sequence[Pair], *, level: float, margin: float, control: Effect | None = None
 ) -> Effect:
     """The effect in ``metric``, its p value not yet adjusted for others.
 
+    :param level: the share of intervals that may miss.
     :param control: the same metric's effect between an arm and its repetition, which measures the noise floor.
     """
     usable = tuple(pair for pair in pairs if pair.base > 0 and pair.other > 0)
-    ratios = [math.log(pair.other / pair.base) for pair in usable]
-    found = interval(ratios, confidence, seed)
-    floor = noise_floor(ratios, confidence, seed)
-    if found is None or floor is None:
+    found = interval([math.log(pair.other / pair.base) for pair in usable], level)
+    if found is None:
         return Effect(metric=metric.key, pairs=usable)
     measured = _measured(control)
-    floor = floor if measured is None else measured
-    outcome = decide(metric, found, floor=floor, margin=margin)
-    more = None
+    outcome = decide(metric, found, floor=measured or 0.0, margin=margin)
+    needed = None
     if outcome == "inconclusive":
-        more = blocks_to_settle(found, len(usable), margin=math.log1p(margin), floor=floor)
+        needed = blocks_to_settle(found, len(usable), margin=math.log1p(margin), floor=measured or 0.0)
     return Effect(
         metric=metric.key,
         pairs=usable,
@@ -74,10 +73,10 @@ def compare(
         high=math.expm1(found.high),
         p=found.p,
         p_adjusted=found.p,
-        floor=math.expm1(floor),
-        floor_from="signs" if measured is None else "control",
+        floor=math.expm1(found.half if measured is None else measured),
+        floor_from="interval" if measured is None else "control",
         outcome=outcome,
-        blocks_more=more,
+        blocks_needed=needed,
     )
 
 
@@ -93,7 +92,7 @@ def decide(metric: Metric, found: Interval, *, floor: float, margin: float) -> O
     """The rule, in this order.
 
     1. Equivalent: the whole interval lies within the margin, so whatever difference there is does not matter.
-    2. Better: the interval leaves zero out, and the estimate lies outside the margin and above the noise floor.
+    2. Better: the interval leaves zero out, and the estimate lies outside the margin and above a measured noise floor.
     3. Inconclusive.
     """
     bound = math.log1p(margin)
@@ -106,16 +105,21 @@ def decide(metric: Metric, found: Interval, *, floor: float, margin: float) -> O
 
 def withhold(effect: Effect) -> Effect:
     """The figures without a verdict."""
-    return msgspec.structs.replace(effect, outcome="no verdict", blocks_more=None)
+    return msgspec.structs.replace(effect, outcome="no verdict", blocks_needed=None, reason=None)
 
 
-def adjust(effects: Sequence[Effect], confidence: float) -> list[Effect]:
+def hold(effect: Effect, reason: str, needed: int | None = None) -> Effect:
+    """Inconclusive, for another reason than the noise."""
+    return msgspec.structs.replace(effect, outcome="inconclusive", blocks_needed=needed, reason=reason)
+
+
+def adjust(effects: Sequence[Effect], level: float) -> list[Effect]:
     """Holm over a family of effects: a "better" that the family's size doesn't allow becomes inconclusive."""
     known = [(index, effect.p) for index, effect in enumerate(effects) if effect.p is not None]
     found = list(effects)
     for (index, p), adjusted in zip(known, holm([p for _, p in known]), strict=True):
         effect = found[index] = msgspec.structs.replace(effects[index], p_adjusted=adjusted)
-        if adjusted > 1 - confidence and effect.outcome.endswith("better"):
-            more = blocks_to_reach(1 - confidence, p=p, adjusted=adjusted, blocks=len(effect.pairs))
-            found[index] = msgspec.structs.replace(effect, outcome="inconclusive", blocks_more=more)
+        if adjusted > level and effect.outcome.endswith("better"):
+            needed = blocks_to_reach(level, p=p, adjusted=adjusted, blocks=len(effect.pairs))
+            found[index] = msgspec.structs.replace(effect, outcome="inconclusive", blocks_needed=needed)
     return found

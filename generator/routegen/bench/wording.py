@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from .analysis import Analysis, Compared, Figure, Percentile
+from .analysis import Analysis, Figure, Percentile
+from .comparisons import Compared
 from .design import Load
 from .metrics import BY_KEY, Metric
+from .stats import MOST
 from .verdict import Effect
 
 _ENDLESS: Final = 10.0
@@ -62,7 +64,41 @@ def outcome(compared: Compared, effect: Effect) -> str:
         case "no verdict":
             return "no verdict"
         case "inconclusive":
-            return f"inconclusive (+{effect.blocks_more} blocks)" if effect.blocks_more else "inconclusive"
+            return f"inconclusive ({settling(effect)})" if settling(effect) else "inconclusive"
+
+
+def settling(effect: Effect) -> str:
+    """What it would take to have a verdict: a new run, for blocks that are added to this one decide nothing."""
+    if effect.reason or effect.difference is None:
+        return ""
+    if effect.blocks_needed is None:
+        return f"will not settle within {MOST} blocks"
+    return f"might settle in a run of {effect.blocks_needed} blocks"
+
+
+def outlook(analysis: Analysis, compared: Compared) -> str:
+    """What a run of this size can tell, and what the declared margin would take."""
+    found, design = compared.outlook, analysis.run.design
+    if found is None:
+        return ""
+    whole = duration(found.seconds * design.blocks)
+    told = f"{design.blocks} blocks ({whole}) tell equal arms apart from ±{100 * found.margin:.1f} %"
+    if found.blocks <= design.blocks:
+        return f"{compared.comparison.other} beside {compared.comparison.base}, with this load: {told}."
+    needs = (
+        f"about {found.blocks} blocks ({duration(found.seconds * found.blocks)})"
+        if found.blocks <= MOST
+        else "more than is reasonable"
+    )
+    return (
+        f"{compared.comparison.other} beside {compared.comparison.base}, with this load: {told}; "
+        f"±{100 * design.margin:g} % needs {needs}."
+    )
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``."""
+    return f"{max(seconds, 1):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - a minute and a half
 
 
 def load(how: Load) -> str:
@@ -131,8 +167,8 @@ def headline(analysis: Analysis, compared: Compared) -> str:
             return f"A/A control, {comparison.other} beside {comparison.base}: {figures}."
         case "engines":
             more = f" {effect.reason[0].upper()}{effect.reason[1:]}." if effect.reason else ""
-            if effect.outcome == "inconclusive" and effect.blocks_more:
-                more = f" About {effect.blocks_more} blocks more would settle it."
+            if effect.outcome == "inconclusive" and not effect.reason:
+                more = f" It {settling(effect)}."
             return f"{outcome(compared, effect)}: {comparison.other} beside {comparison.base}, {figures}.{more}"
 
 

@@ -32,7 +32,7 @@ WORSE: Final = 4
 """Exit code with ``--fail-if-worse``: an engine is worse than the first."""
 INTERRUPTED: Final = 130
 """Exit code: Ctrl-C; what was complete is reported."""
-_WITH_RESUME: Final = frozenset({"resume", "blocks", "pods", "context", "fail_if_worse"})
+_WITH_RESUME: Final = frozenset({"resume", "blocks", "until_decided", "max_blocks", "pods", "context", "fail_if_worse"})
 
 
 class _Assignments(click.ParamType[tuple[str, str]]):
@@ -95,8 +95,13 @@ _manifests = click.option(
 @click.option("--ramp", type=click.FloatRange(0), default=0.0, help="Seconds over which its first requests are spread.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Open loop: requests a second.")
 @click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
-@click.option("--blocks", type=click.IntRange(1), help="Default: 20, the least that gets a verdict.")
-@click.option("--requests", type=click.IntRange(1), default=32, show_default=True, help="Per engine and block.")
+@click.option("--blocks", type=click.IntRange(1), help="Default: 40; a verdict needs 20.")
+@click.option("--plan", is_flag=True, help="Measure six blocks and say what a run can tell; --resume goes on.")
+@click.option("--until-decided", is_flag=True, help="Look on the way, and end when it is decided.")
+@click.option("--max-blocks", type=click.IntRange(1), help="With --until-decided: where it ends. Default: 400.")
+@click.option(
+    "--requests", type=click.IntRange(1), help="Per engine and block. Default: twice the concurrency, 16 at least."
+)
 @click.option(
     "--warmup", type=click.IntRange(1), help="Requests per engine. Default: twice the concurrency, 16 at least."
 )
@@ -114,7 +119,7 @@ _manifests = click.option(
 )
 @click.option("--margin", type=_Share(), default="3%", show_default=True, help="Differences inside don't matter.")
 @click.option("--slo", type=_Assignments(), multiple=True, help="Limit in seconds for goodput: ttft=0.2, tpot, e2e.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, help="Of order, prompts and arrivals. Default: drawn, and recorded.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
 @_manifests
@@ -138,6 +143,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     Examples:
       routegen bench --url vllm=http://127.0.0.1:8001 --url sglang=http://127.0.0.1:8002
       routegen bench -f routes.yaml --gateway http://127.0.0.1:8080 --way both --control
+      routegen bench --url a=http://127.0.0.1:8001 --url b=http://127.0.0.1:8002 --until-decided
       routegen bench --resume bench-2026-01-02 --blocks 40
       routegen bench report bench-2026-01-02
       routegen bench -f routes.yaml --gateway http://GATEWAY --pods inference --render-job | kubectl apply -f -
@@ -159,7 +165,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     try:
         if options["resume"] is not None:
             _only_what_resumes(ctx)
-            folder = setup.resume(options["resume"], options["blocks"])
+            folder = setup.resume(options["resume"], options)
         else:
             folder = setup.start(options, _audit(options["manifests"]) if options["manifests"] else None)
     except setup.UsageError as error:
@@ -215,7 +221,7 @@ def _only_what_resumes(ctx: click.Context) -> None:
         name = param.name or ""
         if name not in _WITH_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = max(param.opts, key=len)
-            raise click.UsageError(f"{option} does not go with --resume: the run's design is fixed, but for --blocks")
+            raise click.UsageError(f"{option} does not go with --resume: the run's design is fixed, but for its size")
 
 
 def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
@@ -223,16 +229,26 @@ def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
 
     :raises UserError: something stood in the way; what was complete by then is reported all the same.
     """
-    from routegen.bench import conduct, live, records  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import conduct, live, records, wording  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.analysis import analyse  # noqa: PLC0415
     from routegen.bench.resources import sources  # noqa: PLC0415
 
     recorded = records.read(folder)
+
+    def outlook() -> Iterator[str]:
+        found = analyse(records.read(folder))
+        return (wording.outlook(found, one) for one in found.compared if one.comparison.question != "control")
+
+    def decided() -> bool:
+        return analyse(records.read(folder)).decided
+
     stopped: UserError | None = None
     complete = False
     try:
         try:
-            with _terminated_as_interrupted(), live.Display(recorded) as display:
-                complete = conduct.conduct(folder, display, sources.sampling(folder, recorded.run, pods))
+            with _terminated_as_interrupted(), live.Display(recorded, outlook=outlook) as display:
+                beside = sources.sampling(folder, recorded.run, pods)
+                complete = conduct.conduct(folder, display, beside, decided)
         except UserError as error:
             if not records.read(folder).done:
                 raise

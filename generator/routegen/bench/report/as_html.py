@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from routegen.bench import wording
-from routegen.bench.analysis import Compared
+from routegen.bench.comparisons import Compared
 from routegen.bench.metrics import BY_KEY
 
 from . import charts, figures

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from routegen.bench import wording
-from routegen.bench.analysis import ArmResult, Compared
+from routegen.bench.analysis import ArmResult
 from routegen.bench.checks import Check
+from routegen.bench.comparisons import Compared
 from routegen.bench.metrics import BY_KEY
 
 from . import figures
@@ -59,6 +60,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield ""
     for answer in report.answers:
         yield Text(answer.detail, style="bold")
+        if answer.outlook:
+            yield Text(f"  {answer.outlook}")
     if not report.trustworthy:
         yield Text("A check failed: these figures can't be trusted.", style="bold red")
     for compared in report.compared:

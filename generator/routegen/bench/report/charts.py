@@ -8,7 +8,7 @@ from typing import Final
 from markupsafe import Markup
 
 from routegen.bench import wording
-from routegen.bench.analysis import Compared
+from routegen.bench.comparisons import Compared
 from routegen.bench.metrics import BY_KEY, Metric
 from routegen.bench.verdict import Outcome
 

@@ -45,6 +45,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for everybody."""
     detail: str
     """The figures behind it."""
+    outlook: str = ""
+    """What more blocks would tell, where there is no verdict yet."""
 
 
 class Report(Analysis, frozen=True, kw_only=True):
@@ -71,7 +73,11 @@ def build(recorded: Recorded) -> Report:
         schema_version=SCHEMA_VERSION,
         trustworthy=analysis.valid,
         answers=tuple(
-            Answer(plain=wording.plain(analysis, compared), detail=wording.headline(analysis, compared))
+            Answer(
+                plain=wording.plain(analysis, compared),
+                detail=wording.headline(analysis, compared),
+                outlook=wording.outlook(analysis, compared) if compared.primary.outcome == "inconclusive" else "",
+            )
             for compared in analysis.compared
         ),
         distributions=tuple(distributions(recorded.run, cells)),
