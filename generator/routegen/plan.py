@@ -120,8 +120,8 @@ class Backend:
     models: tuple[str, ...] = ()
     tls: UpstreamTLS | None = None
     api_key: ApiKey | None = None
-    poll_url: str | None = None
-    """Where the registry asks for its models; ``None``: it isn't asked."""
+    poll_urls: tuple[str, ...] = ()
+    """Where the registry asks for its models, the next where one doesn't answer; empty: it isn't asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,20 @@
-"""One question to one engine: ``GET /v1/models``, read strictly and within a deadline."""
+"""The two questions that an engine is asked: which models it serves, and once after its start whether it is warm.
+
+``GET /v1/models`` is answered from memory by vLLM and SGLang. ``GET /health`` is not for every day: a warm SGLang
+generates a token for it (``health_generate`` in its ``http_server.py``). While it warms up it lists its models already,
+and answers 503 there, at no cost.
+"""
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
-from http.client import HTTPConnection, HTTPException
-from threading import Timer
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from .config import Key, Poll
+from .fetch import PollError, get
 from .keys import KeyUnreadableError, bearer, read
 from .models import Answer
 
@@ -25,28 +27,7 @@ MAX_ID: Final = 1024
 MAX_CREATED: Final = 1 << 53
 """A later time than this (in Unix seconds) is none; larger integers aren't the same in every JSON reader."""
 
-
-KINDS: Final = {
-    "timeout": "no whole answer in time",
-    "connect": "no connection",
-    "tls": "no TLS",
-    "http": "its answer is not HTTP",
-    "redirect": "it answers with a redirect",
-    "status": "it answers with an error",
-    "key": "its key can't be read",
-    "too_large": "its list of models is too long",
-    "not_a_list": "its answer is not a list of models",
-}
-"""Kinds of failed polls, as ``/registry`` names them -> what people are told."""
-
-
-class PollError(Exception):
-    """An engine gave no usable answer."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        self.kind = kind
-        """One of :data:`KINDS`."""
-        super().__init__(detail)
+_PATH: Final = "/v1/models"
 
 
 class _Entry(msgspec.Struct):
@@ -65,59 +46,40 @@ _decode_list: Final = msgspec.json.Decoder(_List).decode
 """Made once: msgspec finds out about a type when it first meets it, and threads that do so at once end the process."""
 
 
-def ask(poll: Poll, timeout: float, key: Key | None = None) -> Answer:
-    """Ask one engine; blocks for at most ``timeout`` seconds, apart from the resolution of a DNS name.
+def ask(url: str, poll: Poll, key: Key | None, *, connect: float, patience: float) -> Answer | PollError:
+    """Ask one engine for its models, and show it ``key``; blocks.
 
-    Redirects are not followed: an engine's own list is wanted, not what a gateway in between makes of it.
-
-    :raises PollError: no good answer came in time.
+    :param connect: seconds that the connection may take, apart from the resolution of a DNS name.
+    :param patience: seconds that all of it may take.
     """
-    ends = time.monotonic() + timeout
     try:
-        with _connect(poll, timeout) as sock:
-            # A socket's own timeout starts anew with each byte: an engine that drips could hold a thread for hours.
-            timer = Timer(max(ends - time.monotonic(), 0), _cut, [sock])
-            timer.daemon = True
-            timer.start()
-            try:
-                return _talk(sock, poll, key)
-            finally:
-                timer.cancel()
-    except Exception as error:  # whatever an engine says, polling must go on; a depth bomb is a RecursionError
-        raise _explained(error, late=time.monotonic() >= ends, timeout=timeout) from error
-
-
-def _connect(poll: Poll, timeout: float) -> socket.socket:
-    """Open a connection; the TLS handshake is still to come."""
-    host, port = _address(poll.url)
-    sock = socket.create_connection((host, port), timeout)
-    if not poll.url.startswith("https:"):
-        return sock
-    try:
-        name = poll.server_name or host
-        return _context(poll).wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _talk(sock: socket.socket, poll: Poll, key: Key | None) -> Answer:
-    if isinstance(sock, ssl.SSLSocket):
-        sock.do_handshake()
-    connection = HTTPConnection(*_address(poll.url))
-    connection.sock = sock
-    url = urlsplit(poll.url)
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    shown = {} if key is None else {"authorization": bearer(read(key))}
-    connection.request("GET", target, headers={"accept": "application/json", "connection": "close", **shown})
-    with connection.getresponse() as response:
+        response = get(url, poll, _shown(key), connect=connect, patience=patience, limit=MAX_BYTES)
         if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-            kind = "redirect" if 300 <= response.status < 400 else "status"  # noqa: PLR2004 - HTTP's redirections
-            raise PollError(kind, f"answered {response.status}, not 200")
-        body = response.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise PollError("too_large", f"the list of models is longer than {MAX_BYTES} bytes")
-    return read_list(body)
+            return _refusal(response.status)
+        if len(response.body) > MAX_BYTES:
+            return PollError("too_large", f"the list of models is longer than {MAX_BYTES} bytes")
+        return read_list(response.body)
+    except PollError as error:
+        return error
+    except KeyUnreadableError as error:
+        return PollError("no_key", str(error))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # a depth bomb is a RecursionError
+        return PollError("not_a_list", f"the answer is not OpenAI's list of models: {error}")
+
+
+def is_warming(url: str, poll: Poll, key: Key | None, timeout: float) -> bool:
+    """Whether the engine whose list of models is at ``url`` says that it can't answer yet; blocks.
+
+    Only a 503 says so. An engine without ``/health``, or one that takes its time, is as warm as it will be.
+    """
+    base, found, _ = url.partition(_PATH)
+    if not found or urlsplit(url).path != urlsplit(base).path + _PATH:
+        return False
+    try:
+        response = get(f"{base}/health", poll, _shown(key), connect=timeout, patience=timeout, limit=0)
+    except (PollError, KeyUnreadableError):
+        return False
+    return response.status == 503  # noqa: PLR2004 - HTTP's Service Unavailable
 
 
 def read_list(body: bytes) -> Answer:
@@ -131,47 +93,25 @@ def read_list(body: bytes) -> Answer:
     return Answer(created, owner if isinstance(owner, str) and 0 < len(owner) <= MAX_ID else None, time.time())
 
 
+def _shown(key: Key | None) -> dict[str, str]:
+    """The header that shows it.
+
+    :raises KeyUnreadableError: it can't be had.
+    """
+    return {} if key is None else {"authorization": bearer(read(key))}
+
+
+def _refusal(status: int) -> PollError:
+    """What another status than 200 means: below 500 it comes from an engine that lives."""
+    detail = f"answered {status}, not 200"
+    if status in {401, 403}:
+        return PollError("key", detail)
+    if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirections
+        return PollError("redirect", detail)
+    return PollError("status", detail, answers=status < 500)  # noqa: PLR2004 - HTTP's server errors
+
+
 def _created(entry: _Entry) -> int:
     """When the model was made, in Unix seconds; 0 where the engine tells no time."""
     told = entry.created
     return int(told) if isinstance(told, int | float) and 0 <= told <= MAX_CREATED else 0
-
-
-def _explained(error: Exception, *, late: bool, timeout: float) -> PollError:
-    """Whatever went wrong, as a kind and a sentence."""
-    if late or isinstance(error, TimeoutError):
-        return PollError("timeout", f"no whole answer within {timeout:g} s")
-    if isinstance(error, PollError):
-        return error
-    if isinstance(error, KeyUnreadableError):
-        return PollError("key", str(error))
-    if isinstance(error, msgspec.MsgspecError | UnicodeDecodeError | RecursionError):
-        return PollError("not_a_list", f"the answer is not OpenAI's list of models: {error}")
-    if isinstance(error, ssl.SSLError):
-        return PollError("tls", getattr(error, "verify_message", None) or error.reason or "the handshake failed")
-    kind = "http" if isinstance(error, HTTPException | ConnectionResetError | BrokenPipeError) else "connect"
-    return PollError(kind, getattr(error, "strerror", None) or type(error).__name__)
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _context(poll: Poll) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=poll.ca_file)
-    except OSError as error:
-        raise PollError("tls", f"{poll.ca_file} is no readable PEM file of certificates") from error
-    if not poll.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _cut(sock: socket.socket) -> None:
-    """Wake whoever reads from the socket; closing it would not."""
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's, which pulls the TLS state from under a read
-    except OSError:
-        return  # it is closed already

@@ -8,8 +8,8 @@ import msgspec
 class Poll(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How to ask one engine which models it serves."""
 
-    url: str
-    """The engine's own model list, such as ``http://10.0.0.7:8000/v1/models``."""
+    urls: tuple[str, ...]
+    """The engine's own model list at each of its addresses, such as ``http://10.0.0.7:8000/v1/models``."""
     server_name: str | None = None
     """TLS server name to verify, where it differs from the URL's host."""
     ca_file: str | None = None

@@ -159,6 +159,11 @@ def _problems(config: Config) -> list[str]:
     names = [backend.name for backend in config.backends]
     if not names:
         problems.append("no backends")
+    problems += [
+        f"backend {backend.name!r}: poll has no url"
+        for backend in config.backends
+        if backend.poll is not None and not backend.poll.urls
+    ]
     problems += [f"backend {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     for backend in config.backends:
         if backend.key is not None and bool(backend.key.env) == bool(backend.key.file):

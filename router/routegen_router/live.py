@@ -25,6 +25,8 @@ from .stream import Policy
 
 INTERVAL: Final = 1.0
 """Seconds between two looks at the file."""
+SLACK: Final = 1.0
+"""Seconds beyond the polls' own timeout that a new configuration waits for its engines."""
 
 _log = logging.getLogger("routegen.config")
 
@@ -35,7 +37,7 @@ class Live:
     def __init__(self, path: Path, metrics: Metrics, changed: Callable[[], None]) -> None:
         """Load the file.
 
-        :param changed: called after each poll of an engine.
+        :param changed: called whenever something was learned of an engine.
         :raises ConfigError: it can't be read or used.
         """
         self._path, self._metrics, self._changed = path, metrics, changed
@@ -92,7 +94,7 @@ class Live:
             return
         after.registry.start()
         # What is known of a changed backend is void; without this wait its requests would fail until it has answered.
-        await after.registry.heard(config.models.timeout)
+        await after.registry.wait_until_asked(config.models.timeout + SLACK)
         self.current = after
         self._loaded = data
         self.admission.limit = config.max_inflight_bytes

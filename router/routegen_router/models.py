@@ -37,13 +37,23 @@ class Known:
     backend: Backend
     answer: Answer | None = None
     """``None`` until a polled engine has answered once."""
+    asked: bool = True
+    """False until a polled engine has answered, failed to, or let its time go by."""
     alive: bool = True
-    """False once its engine has stopped answering its poll."""
+    """False while its engine takes no connection, is warming up, or has stopped answering."""
 
     @property
     def answered(self) -> bool:
-        """Whether its list of models is complete: it has answered, or isn't polled at all."""
-        return self.backend.poll is None or self.answer is not None
+        """Whether its list of models is known: it has told them, or isn't polled at all.
+
+        Where it was asked and told nothing, what the configuration lists counts as its list.
+        """
+        return self.backend.poll is None or self.answer is not None or (self.asked and bool(self.backend.models))
+
+    @property
+    def owner_known(self) -> bool:
+        """Whether nobody can turn out to be its owner who isn't yet."""
+        return self.backend.poll is None or self.answer is not None or self.backend.owner is not None
 
     @property
     def owner(self) -> str | None:
@@ -73,10 +83,10 @@ class Snapshot:
         self.names: tuple[str, ...] = tuple(self.known)
         """All backends, in the configured order."""
         self.complete: bool = all(entry.answered for entry in self.known.values())
-        """Whether every polled engine has told its models."""
+        """Whether the models of every backend are known, so that one which nobody serves is served nowhere."""
         self.alive: frozenset[str] = frozenset(name for name, entry in self.known.items() if entry.alive)
         """The backends whose engines answer, or aren't asked."""
-        self.owners_complete: bool = all(entry.answered or entry.backend.owner for entry in self.known.values())
+        self.owners_complete: bool = all(entry.owner_known for entry in self.known.values())
         """Whether every backend's owner is known, so that a name which nobody bears never will be borne."""
         self._bearing: dict[str, list[str]] = {name: [name] for name in self.known}
         for name, entry in self.known.items():

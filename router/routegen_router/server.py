@@ -31,6 +31,9 @@ HEADROOM: Final = 1024 * 1024
 GRACE: Final = 5.0
 """Seconds that streams under way get at the end; they take milliseconds."""
 
+HEARING: Final = 5.0
+"""Seconds that an engine which takes its time holds up a router that doesn't know its models yet."""
+
 _log = logging.getLogger("routegen.server")
 
 
@@ -116,16 +119,25 @@ async def _serve(options: Options, lines: logs.LineHandler) -> None:
 async def _become_ready(
     live: Live, registry_changed: asyncio.Event, health: Health, ready_file: Path | None, where: dict[str, object]
 ) -> None:
-    """Serve once every polled engine has told its models.
+    """Serve once every polled engine was asked: one that is down must not keep the others from being served.
 
     And then go on serving: a backend that a reload adds must not take the others' requests away, and a model that is
-    unknown while an engine is still silent is refused with ``registry_incomplete``, not guessed.
+    unknown while an engine has told nothing is refused with ``registry_incomplete``, not guessed. An engine that only
+    takes its time gets some more of it first, since older routers may know its models.
     """
-    while not live.current.registry.view().complete:
-        await registry_changed.wait()
-        registry_changed.clear()
+
+    async def until(holds: Callable[[], bool]) -> None:
+        while not holds():
+            await registry_changed.wait()
+            registry_changed.clear()
+
+    await until(lambda: live.current.registry.asked)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(until(lambda: not live.current.registry.hopeful), HEARING)
     health.set(serving=True)
-    _log.info("ready")
+    backends = live.current.registry.backends
+    trouble = {name: entry.trouble for name, entry in backends.items() if entry.trouble is not None}
+    _log.info("ready", extra={"fields": {"trouble": trouble} if trouble else {}})
     if ready_file is not None:
         scratch = ready_file.with_name(ready_file.name + ".new")
         scratch.write_bytes(msgspec.json.encode({"pid": os.getpid(), **where}))

@@ -12,8 +12,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from .condition import Polled
 from .metrics import Metrics
-from .poller import Polled, Registry
+from .poller import Registry
 
 TIMEOUT: Final = 10.0
 """Seconds that a client may take for its request."""
@@ -35,11 +36,14 @@ class BackendStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The one that counts: configured, else polled."""
     source: Literal["polled", "static", "none"]
     """Where the knowledge comes from; ``none``: its engine is polled and has never answered."""
+    asked: bool
+    """Whether its engine has answered, failed to, or let its time go by; true where it isn't polled."""
     alive: bool
+    """Whether it gets requests that nobody sent to it by name."""
     age_seconds: float | None
     """Since the engine last told its models; ``null`` where it never has."""
     error: str | None
-    """What the last poll failed of, as a kind; ``null`` after a good one."""
+    """What is wrong with its engine, as a kind; ``null`` where nothing is."""
     configured: tuple[str, ...]
     """Ids and globs from the configuration."""
     polled: PolledModels | None
@@ -48,8 +52,10 @@ class BackendStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RegistryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The document that ``GET /registry`` answers with."""
 
+    asked: bool
+    """Whether every polled engine was asked once."""
     complete: bool
-    """Whether every polled engine has answered once."""
+    """Whether the models of every backend are known."""
     backends: tuple[BackendStatus, ...]
     """In the order of routes.yaml."""
 
@@ -65,7 +71,7 @@ def registry_status(registry: Registry) -> RegistryStatus:
     """What the router knows of all backends now."""
     now = time.time()
     backends = tuple(_backend(entry, now) for entry in registry.backends.values())
-    return RegistryStatus(complete=registry.view().complete, backends=backends)
+    return RegistryStatus(asked=registry.asked, complete=registry.view().complete, backends=backends)
 
 
 class StatusServer:
@@ -149,9 +155,10 @@ def _backend(entry: Polled, now: float) -> BackendStatus:
         name=backend.name,
         owner=entry.known.owner,
         source="static" if backend.poll is None else "polled" if answer is not None else "none",
+        asked=entry.known.asked,
         alive=entry.known.alive,
         age_seconds=round(now - answer.at, 3) if answer is not None else None,
-        error=entry.error.kind if entry.error is not None else None,
+        error=entry.trouble,
         configured=backend.models,
         polled=PolledModels(models=dict(answer.models), owner=answer.owner) if answer is not None else None,
     )

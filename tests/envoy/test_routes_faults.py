@@ -82,7 +82,7 @@ def test_one_dead_worker_of_two_costs_no_request() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_before_the_engines_have_told_their_models_an_unknown_one_is_503_and_not_a_guess(version: str) -> None:
     with refusing() as (host, port):
-        one_is_silent = first_backend(poll_url=f"http://{host}:{port}/v1/models")
+        one_is_silent = first_backend(poll_urls=(f"http://{host}:{port}/v1/models",), models=())
         with gateway(ROUTES, MODELS, version=version, adjust=one_is_silent, complete=False) as gate:
             reply = gate.post({"model": "other"})
             assert seen(reply) == (503, "registry_incomplete", None)
@@ -153,14 +153,15 @@ def test_what_is_not_valid_http_gets_openais_shape_too(gate: Gateway, head: byte
     assert json.loads(content)["error"]["code"] == "bad_request"
 
 
-def test_an_engine_without_a_health_path_counts_as_alive() -> None:
-    with small_engine(lambda request: request.answer(404, b"what?")) as bare:
-        use_bare = first_backend(reach=Addresses((("127.0.0.1", bare.port),)), poll_url=None)
-        with gateway(ROUTES, MODELS, adjust=use_bare) as gate:
-            stat = "cluster.engine/vllm.health_check.success"
-            wait_for(lambda: gate.envoy.stat(stat), "a health check")
-            assert "/health" in bare.asked
+def test_envoys_health_check_asks_an_engine_nothing_and_finds_the_address_where_nobody_listens() -> None:
+    with small_engine(lambda request: request.answer(503, b"busy")) as bare, refusing() as nobody:
+        two_addresses = first_backend(reach=Addresses((("127.0.0.1", bare.port), nobody)), poll_urls=())
+        with gateway(ROUTES, MODELS, adjust=two_addresses) as gate:
+            stat = "cluster.engine/vllm.health_check"
+            wait_for(lambda: gate.envoy.stat(f"{stat}.success") >= 2, "two health checks")
+            wait_for(lambda: gate.envoy.stat(f"{stat}.failure") >= 2, "two of nobody")
             assert gate.envoy.stat("cluster.engine/vllm.membership_healthy") == 1
+            assert bare.asked == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)

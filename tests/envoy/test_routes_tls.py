@@ -103,7 +103,7 @@ def test_an_engine_must_show_a_trusted_certificate_with_the_right_name(
     _, stranger = certificate(tmp_path, "stranger.test")
     with small_engine(lambda request: request.answer(200, b"fine"), tls=context) as engine:
         tls = UpstreamTLS(server_name=named, ca_file=str(chain if trusts else stranger), verify=verify)
-        use_tls = first_backend(reach=Addresses((("127.0.0.1", engine.port),)), tls=tls, poll_url=None)
+        use_tls = first_backend(reach=Addresses((("127.0.0.1", engine.port),)), tls=tls, poll_urls=())
         with gateway(ROUTES, MODELS, version=version, adjust=use_tls) as gate:
             reply = gate.request("GET", "/info", headers=[("host", "api.test")])
             assert reply.status == status

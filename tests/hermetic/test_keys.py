@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from routegen_router.ask import PollError
 from routegen_router.config import Backend, Config, ConfigError, Key, Poll, dump, load
+from routegen_router.fetch import PollError
 from routegen_router.models import Answer
 from routegen_router.poller import poll_all
 from support.engines import Request, engine
@@ -26,7 +26,7 @@ def locked(request: Request) -> None:
 
 
 def keyed(url: str, key: Key | None) -> Config:
-    return router_config(backends=(Backend(name="a", poll=Poll(url=url), key=key),), rules=())
+    return router_config(backends=(Backend(name="a", poll=Poll(urls=(url,)), key=key),), rules=())
 
 
 def test_the_key_is_shown_when_an_engine_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_a_key_that_is_not_here_is_said_and_nobody_is_asked_with_it() -> None:
     with engine(locked) as running_engine:
         told = poll_all(keyed(running_engine.url, Key(env="NO_SUCH_KEY")))["a"]
     assert isinstance(told, PollError)
-    assert (told.kind, str(told)) == ("key", "the environment variable NO_SUCH_KEY is empty or not there")
+    assert (told.kind, str(told)) == ("no_key", "the environment variable NO_SUCH_KEY is empty or not there")
 
 
 def test_a_router_does_not_start_without_a_key_that_it_was_promised(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,9 +24,10 @@ from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.config import Backend, Models, Poll
 from routegen_router.rules import Split
 from support.command import ROUTEGEN
-from support.engines import engine, serving
+from support.engines import Request, engine, refusing, serving
 from support.router import (
     PATIENCE,
+    RULES,
     VLLM,
     RouterProcess,
     body,
@@ -40,10 +43,10 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def polling(url: str) -> config.Config:
-    """One engine that is asked every twentieth of a second."""
-    backend = Backend(name="one", poll=Poll(url=url))
-    return router_config(backends=(backend,), rules=(), models=Models(interval=0.05, timeout=1))
+def polling(**urls: str) -> config.Config:
+    """Engines that are asked every twentieth of a second."""
+    backends = tuple(Backend(name=name, poll=Poll(urls=(url,))) for name, url in urls.items())
+    return router_config(backends=backends, rules=RULES[:1], models=Models(interval=0.05, timeout=1))
 
 
 def only(backend: str) -> config.Config:
@@ -73,47 +76,120 @@ def reload(router: RouterProcess, data: bytes) -> None:
     router.process.send_signal(signal.SIGHUP)
 
 
+def answered(router: RouterProcess, sent: dict[str, str]) -> str | tuple[int, str]:
+    """The backend that a request goes to, or the refusal's status and code."""
+    [_, reply] = asyncio.run(talk(router.address, headers(), body(sent)))
+    if reply.WhichOneof("response") == "request_body":
+        [option] = reply.request_body.response.header_mutation.set_headers
+        return option.header.raw_value.decode()
+    document = json.loads(reply.immediate_response.body)
+    return reply.immediate_response.status.code, document["error"]["code"]
+
+
+def dead(router: RouterProcess) -> set[str]:
+    """The backends whose engines have stopped answering, by the log."""
+    return {entry["backend"] for entry in router.logged("engine stopped answering")}
+
+
 async def chosen(router: RouterProcess) -> str:
     """The rule that decides an empty body now."""
     *_, reply = await talk(router.address, headers(), body({}))
     return reply.dynamic_metadata["routegen"]["rule"]  # type: ignore[index, return-value]
 
 
-def test_it_is_not_ready_until_every_polled_engine_has_answered(tmp_path: Path) -> None:
+def hanging(request: Request) -> None:
+    """Takes the connection and says nothing for longer than anybody waits."""
+    time.sleep(30)
+
+
+def test_it_is_ready_once_every_engine_was_asked_whatever_came_of_it(tmp_path: Path) -> None:
     ready_file = tmp_path / "ready.json"
     with (
-        engine(lambda request: request.answer(500, b"")) as polled,
-        running(tmp_path, polling(polled.url), "--ready-file", str(ready_file)) as router,
+        engine(serving("m")) as good,
+        engine(lambda request: request.answer(500, b"")) as broken,
+        engine(lambda request: request.answer(401, b"")) as locked,
+        refusing() as (host, port),
     ):
-        wait_for(lambda: len(polled.asked) >= 3, "some polls")
-        assert asyncio.run(check(router.address)) == NOT_SERVING
+        urls = {
+            "good": good.url,
+            "broken": broken.url,
+            "locked": locked.url,
+            "gone": f"http://{host}:{port}/v1/models",
+        }
+        with running(tmp_path, polling(**urls), "--ready-file", str(ready_file)) as router:
+            wait_for(lambda: ready(router) == 200, "readiness")
+            assert asyncio.run(check(router.address)) == SERVING
+            wait_for(ready_file.exists, "the ready file")
+            told = json.loads(ready_file.read_text())
+            assert told == {"pid": router.process.pid, "listen": router.listen, "metrics": router.status}
+            [entry] = router.logged("ready")
+            assert entry["trouble"] == {"broken": "status", "locked": "key", "gone": "refused"}
+
+            assert answered(router, {"model": "m"}) == "good"
+            assert answered(router, {"model": "unheard-of"}) == (503, "registry_incomplete")
+            assert answered(router, {"model": "m", "inference_server": "gone"}) == (503, "registry_incomplete")
+
+            good.responds(lambda request: request.answer(500, b""))
+            wait_for(lambda: "good" in dead(router), "the engine's death")
+            assert ready(router) == 200, "a dead engine is the chain's business"
+            assert router.stop() == 0
+            assert not ready_file.exists()
+
+
+def test_what_is_listed_counts_as_known_where_an_engine_was_asked_in_vain(tmp_path: Path) -> None:
+    with engine(serving("m")) as good, refusing() as (host, port):
+        settings = polling(good=good.url, gone=f"http://{host}:{port}/v1/models")
+        one, gone = settings.backends
+        settings = msgspec.structs.replace(settings, backends=(one, msgspec.structs.replace(gone, models=("n", "n-*"))))
+        with running(tmp_path, settings) as router:
+            wait_for(lambda: ready(router) == 200, "readiness")
+            assert answered(router, {"model": "n"}) == "gone"
+            assert answered(router, {"model": "unheard-of"}) == (404, "model_not_found")
+            assert answered(router, {"model": "m", "inference_server": "gone"}) == (400, "engine_model_mismatch")
+
+
+def test_it_is_not_ready_before_an_engine_has_had_its_time_and_a_short_grace(tmp_path: Path) -> None:
+    """One that hangs: the configured second, and five more, since older routers may know its models."""
+    with (
+        engine(serving("m")) as good,
+        engine(hanging) as hung,
+        running(tmp_path, polling(good=good.url, hung=hung.url)) as router,
+    ):
+        listening = time.monotonic()
+        wait_for(lambda: bool(hung.asked), "the question")
         assert ready(router) == 503
-        assert not ready_file.exists()
-        [_, reply] = asyncio.run(talk(router.address, headers(), body({"model": "m"})))
-        assert reply.immediate_response.status.code == 503
-        assert b"registry_incomplete" in reply.immediate_response.body
-
-        polled.responds(serving("m"))
+        assert asyncio.run(check(router.address)) == NOT_SERVING
         wait_for(lambda: ready(router) == 200, "readiness")
-        assert asyncio.run(check(router.address)) == SERVING
-        wait_for(ready_file.exists, "the ready file")
-        told = json.loads(ready_file.read_text())
-        assert told == {"pid": router.process.pid, "listen": router.listen, "metrics": router.status}
+        assert time.monotonic() - listening > 4
+        assert answered(router, {"model": "m"}) == "good"
+        assert answered(router, {"model": "hung's"}) == (503, "registry_incomplete")
 
-        polled.responds(lambda request: request.answer(500, b""))
-        wait_for(lambda: router.logged("engine stopped answering"), "the engine's death")
-        assert ready(router) == 200, "a dead engine is the chain's business"
-        assert router.stop() == 0
-        assert not ready_file.exists()
+
+def test_an_engine_that_answers_late_but_within_the_grace_is_known_when_the_router_gets_ready(tmp_path: Path) -> None:
+    def slow(request: Request) -> None:
+        time.sleep(2)
+        serving("n")(request)
+
+    with engine(serving("m")) as good, engine(slow) as late:
+        settings = polling(good=good.url, late=late.url.replace("/v1/models", "/models"))
+        with running(tmp_path, settings) as router:
+            wait_for(lambda: ready(router) == 200, "readiness")
+            assert answered(router, {"model": "n"}) == "late"
 
 
 async def test_health_is_told_by_service_and_to_those_who_watch(tmp_path: Path) -> None:
-    with engine(lambda request: request.answer(500, b"")) as polled, running(tmp_path, polling(polled.url)) as router:
+    asked = threading.Event()
+
+    def late(request: Request) -> None:
+        asked.wait(30)
+        serving("m")(request)
+
+    with engine(late) as polled, running(tmp_path, polling(one=polled.url)) as router:
         async with grpc.aio.insecure_channel(router.address) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             watch = stub.Watch(health_pb2.HealthCheckRequest(service="envoy.service.ext_proc.v3.ExternalProcessor"))
             assert (await watch.read()).status == NOT_SERVING
-            polled.responds(serving("m"))
+            asked.set()
             assert (await watch.read()).status == SERVING
             assert await check(router.address, "envoy.service.ext_proc.v3.ExternalProcessor") == SERVING
 
@@ -207,11 +283,11 @@ async def test_a_stream_keeps_the_configuration_that_it_started_with(tmp_path: P
 
 def test_polled_knowledge_survives_a_reload_and_a_silent_newcomer_takes_nothing_away(tmp_path: Path) -> None:
     with engine(serving("m")) as known, engine(lambda request: request.answer(500, b"")) as silent:
-        settings = polling(known.url)
+        settings = polling(one=known.url)
         with running(tmp_path, settings) as router:
             wait_for(lambda: ready(router) == 200, "readiness")
             known.responds(lambda request: request.answer(500, b""))
-            newcomer = Backend(name="two", poll=Poll(url=silent.url))
+            newcomer = Backend(name="two", poll=Poll(urls=(silent.url,)))
             reload(router, config.dump(msgspec.structs.replace(settings, backends=(*settings.backends, newcomer))))
             wait_for(lambda: router.logged("configuration loaded"), "the reload")
             wait_for(lambda: len(silent.asked) >= 2, "polls of the newcomer")

@@ -1,63 +1,27 @@
-"""Asking engines for their models over real HTTP: good answers, every kind of bad one, and what is kept of them."""
+"""Asking engines again and again: what is kept of their answers, who counts as dead, and who is only slow."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from routegen_router.ask import KINDS, MAX_BYTES, MAX_ID, MAX_MODELS, PollError, ask
+from routegen_router import poller
 from routegen_router.config import Backend, Config, Models, Poll
+from routegen_router.fetch import PollError
 from routegen_router.models import Answer
 from routegen_router.poller import Registry, poll_all
-from support.engines import Request, Respond, certificate, engine, serving
+from support.engines import Request, Respond, engine, refusing, serving
 from support.router import router_config
 
 
 def registry_config(**urls: str) -> Config:
-    backends = tuple(Backend(name=name, poll=Poll(url=url)) for name, url in urls.items())
+    backends = tuple(Backend(name=name, poll=Poll(urls=(url,))) for name, url in urls.items())
     return router_config(backends=backends, rules=(), models=Models(interval=0.05, timeout=0.5))
-
-
-def test_a_good_answer_has_the_models_their_times_and_the_owner() -> None:
-    before = time.time()
-    with engine(serving("base", "adapter")) as running:
-        answer = ask(Poll(url=running.url), 5)
-    assert dict(answer.models) == {"base": 1700000000, "adapter": 1700000000}
-    assert answer.owner == "vllm"
-    assert before <= answer.at <= time.time()
-
-
-@pytest.mark.parametrize(
-    ("data", "models", "owner"),
-    [
-        ([], {}, None),
-        ([{"id": "m"}], {"m": 0}, None),
-        ([{"id": "m", "created": None, "owned_by": ""}], {"m": 0}, None),
-        ([{"id": "m", "created": "yesterday", "owned_by": 7}], {"m": 0}, None),
-        ([{"id": "m", "created": 10**400, "owned_by": "o" * (MAX_ID + 1)}], {"m": 0}, None),
-        ([{"id": "m", "created": -1}, {"id": "m", "created": 2}, {"id": "\0"}], {"m": 2, "\0": 0}, None),
-        ([{"id": "m", "created": 5.5, "owned_by": "a"}, {"id": "n", "owned_by": "b"}], {"m": 5, "n": 0}, "a"),
-    ],
-)
-def test_what_an_engine_leaves_out_is_left_out(
-    data: list[dict[str, object]], models: dict[str, int], owner: str | None
-) -> None:
-    document = json.dumps({"data": data}).encode()
-    with engine(lambda request: request.answer(200, document)) as running:
-        answer = ask(Poll(url=running.url), 5)
-    assert (dict(answer.models), answer.owner) == (models, owner)
-
-
-def test_the_query_and_the_path_are_asked_for_as_configured() -> None:
-    with engine(serving("m")) as running:
-        ask(Poll(url=running.url.replace("/v1/models", "/tenant/v1/models?limit=5")), 5)
-        assert running.asked == ["/tenant/v1/models?limit=5"]
 
 
 def silent(request: Request) -> None:
@@ -65,99 +29,15 @@ def silent(request: Request) -> None:
     request.answer(200, b"{}")
 
 
-def dripping(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-    for _ in range(100):
-        request.wfile.write(b" ")
-        time.sleep(0.02)
-
-
-def dripping_header(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\nx-long: ")
-    for _ in range(100):
-        request.wfile.write(b"x")
-        time.sleep(0.02)
-
-
-def other_protocol(request: Request) -> None:
-    request.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
-
-
-def hanging_up(request: Request) -> None:
-    request.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-le")
-
-
-BAD: list[tuple[str, Respond]] = [
-    ("timeout", silent),
-    ("timeout", dripping),
-    ("timeout", dripping_header),
-    ("status", lambda request: request.answer(500, b"")),
-    ("status", lambda request: request.answer(404, b"")),
-    ("status", lambda request: request.answer(204, b"")),
-    ("redirect", lambda request: request.answer(302, b"", location="/elsewhere")),
-    ("redirect", lambda request: request.answer(308, b"", location="http://127.0.0.1:1/")),
-    ("too_large", lambda request: request.answer(200, b'{"data":[]}' + b" " * MAX_BYTES)),
-    ("not_a_list", lambda request: request.answer(200, b"<html>")),
-    ("not_a_list", lambda request: request.answer(200, b"\xff\xfe")),
-    ("not_a_list", lambda request: request.answer(200, b"")),
-    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": 5}]}')),
-    ("not_a_list", lambda request: request.answer(200, b'{"data": {"id": "m"}}')),
-    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": "m", "created": ' + b"[" * 100_000)),
-    ("not_a_list", lambda request: request.answer(200, b'{"data": [' + b"[" * 100_000)),
-    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": "%b"}]}' % (b"m" * (MAX_ID + 1)))),
-    ("not_a_list", serving(*map(str, range(MAX_MODELS + 1)))),
-    ("not_a_list", lambda request: request.answer(200, b'{"data": [{"id": "\\ud800"}]}')),
-    ("http", lambda request: None),
-    ("http", other_protocol),
-]
-
-
-@pytest.mark.parametrize(("kind", "respond"), BAD)
-def test_a_bad_answer_is_an_error_of_its_kind(kind: str, respond: Respond) -> None:
-    with engine(respond) as running, pytest.raises(PollError) as caught:
-        ask(Poll(url=running.url), 0.3)
-    assert caught.value.kind == kind
-    assert kind in KINDS
-    assert len(running.asked) == 1
-
-
-def test_an_answer_that_is_cut_off_is_no_list() -> None:
-    with engine(hanging_up) as running, pytest.raises(PollError) as caught:
-        ask(Poll(url=running.url), 5)
-    assert caught.value.kind in {"http", "not_a_list"}
-
-
-def test_nobody_there_is_an_error_to_connect() -> None:
-    with engine(serving("m")) as running:
-        url = running.url
-    with pytest.raises(PollError) as caught:
-        ask(Poll(url=url), 5)
-    assert (caught.value.kind, str(caught.value)) == ("connect", "Connection refused")
-
-
-def test_tls_engines_are_verified_as_configured(tmp_path: Path) -> None:
-    context, authority = certificate(tmp_path, "engine.internal")
-    _, stranger = certificate(tmp_path, "stranger.internal")
-    with engine(serving("m"), context) as running:
-        trusted = Poll(url=running.url, server_name="engine.internal", ca_file=str(authority))
-        assert "m" in ask(trusted, 5).models
-        assert "m" in ask(Poll(url=running.url, verify=False), 5).models
-        wrong = [
-            Poll(url=running.url, server_name="engine.internal"),
-            Poll(url=running.url, server_name="engine.internal", ca_file=str(stranger)),
-            Poll(url=running.url, server_name="other.internal", ca_file=str(authority)),
-            Poll(url=running.url, ca_file=str(authority)),
-        ]
-        for poll in wrong:
-            with pytest.raises(PollError) as caught:
-                ask(poll, 5)
-            assert caught.value.kind == "tls"
-
-
-def test_a_ca_file_that_is_not_there_is_an_error_of_tls(tmp_path: Path) -> None:
-    with engine(serving("m")) as running, pytest.raises(PollError) as caught:
-        ask(Poll(url=running.url.replace("http:", "https:"), ca_file=str(tmp_path / "none.pem")), 5)
-    assert caught.value.kind == "tls"
+@contextlib.asynccontextmanager
+async def started(config: Config) -> AsyncIterator[Registry]:
+    """A registry that polls until the block ends."""
+    registry = Registry(config, None, lambda: None)
+    registry.start()
+    try:
+        yield registry
+    finally:
+        await registry.stop()
 
 
 def test_asking_all_once_tells_answers_and_errors_by_backend() -> None:
@@ -230,7 +110,7 @@ async def test_what_is_known_of_an_unchanged_backend_survives_a_new_configuratio
 
 async def test_an_owner_that_differs_from_the_configured_one_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with engine(serving("m", owner="sglang")) as running:
-        backend = Backend(name="one", owner="vllm", poll=Poll(url=running.url))
+        backend = Backend(name="one", owner="vllm", poll=Poll(urls=(running.url,)))
         settings = router_config(backends=(backend,), rules=(), models=Models(interval=0.02, timeout=1))
         registry = Registry(settings, None, lambda: None)
         with caplog.at_level(logging.INFO, "routegen.poller"):
@@ -239,3 +119,125 @@ async def test_an_owner_that_differs_from_the_configured_one_is_logged_once(capl
             await registry.stop()
     assert registry.backends["one"].known.owner == "vllm"
     assert len([record for record in caplog.records if "another owner" in record.message]) == 1
+
+
+async def test_a_backend_whose_first_address_is_dead_is_asked_at_its_second() -> None:
+    with refusing() as (host, port), engine(serving("m")) as second:
+        poll = Poll(urls=(f"http://{host}:{port}/v1/models", second.url))
+        config = router_config(backends=(Backend(name="one", poll=poll),), rules=(), models=Models(timeout=0.5))
+        async with started(config) as registry:
+            await until(registry, lambda: registry.view().complete)
+            assert registry.view().serving("m") == ("one",)
+            assert registry.view().alive == {"one"}
+        assert isinstance(poll_all(config)["one"], Answer)
+
+
+async def test_a_backend_whose_first_address_hangs_is_asked_at_its_second_too() -> None:
+    with engine(lambda request: time.sleep(3)) as hung, engine(serving("m")) as second:
+        poll = Poll(urls=(hung.url, second.url))
+        config = router_config(backends=(Backend(name="one", poll=poll),), rules=(), models=Models(timeout=0.1))
+        async with started(config) as registry:
+            await until(registry, lambda: registry.view().complete)
+            assert registry.view().serving("m") == ("one",)
+
+
+async def test_an_engine_that_takes_its_time_is_asked_alive_and_known_once_it_has_answered() -> None:
+    def slow(request: Request) -> None:
+        time.sleep(0.6)
+        serving("m")(request)
+
+    with engine(slow) as running:
+        config = router_config(
+            backends=(Backend(name="one", poll=Poll(urls=(running.url,))),),
+            rules=(),
+            models=Models(interval=0.05, timeout=0.1),
+        )
+        async with started(config) as registry:
+            await until(registry, lambda: registry.asked)
+            assert not registry.view().complete
+            assert registry.hopeful
+            assert registry.backends["one"].trouble == "timeout"
+            await until(registry, lambda: registry.view().complete)
+            for _ in range(20):
+                assert registry.view().alive == {"one"}
+                await asyncio.sleep(0.05)
+            assert len(running.asked) >= 3
+            assert registry.backends["one"].failures == 0
+
+
+async def test_an_engine_that_never_answers_counts_as_dead_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "PATIENCE", 0.2)
+    with engine(lambda request: time.sleep(2)) as running:
+        config = router_config(
+            backends=(Backend(name="one", poll=Poll(urls=(running.url,))),),
+            rules=(),
+            models=Models(interval=0.05, timeout=0.1),
+        )
+        async with started(config) as registry:
+            await until(registry, lambda: not registry.view().alive)
+            assert registry.backends["one"].trouble == "timeout"
+
+
+async def test_an_engine_that_wants_a_key_lives() -> None:
+    with engine(lambda request: request.answer(401, b"")) as running:
+        backend = Backend(name="one", models=("m",), poll=Poll(urls=(running.url,)))
+        config = router_config(backends=(backend,), rules=(), models=Models(interval=0.02, timeout=0.5))
+        async with started(config) as registry:
+            await until(registry, lambda: len(running.asked) >= 5)
+            assert registry.view().alive == {"one"}
+            assert registry.view().complete, "what the configuration lists counts as known"
+            assert registry.backends["one"].trouble == "key"
+
+
+async def test_refused_connections_are_known_long_before_the_next_poll_and_so_is_their_end() -> None:
+    """At the default interval of 15 s between two polls; the engine isn't asked for anything meanwhile."""
+    with refusing() as (_, port), engine(serving("m"), port=port) as running:
+        backend = Backend(name="one", poll=Poll(urls=(running.url,)))
+        async with started(router_config(backends=(backend,))) as registry:
+            await until(registry, lambda: registry.view().complete)
+            asked = len(running.asked)
+            await asyncio.sleep(1.5)
+            assert len(running.asked) == asked
+            running.server.socket.close()  # as after a kill: nobody listens any more
+            await until(registry, lambda: not registry.view().alive)
+            assert registry.backends["one"].trouble == "refused"
+            assert registry.view().serving("m") == ("one",), "the last good answer is kept"
+            with engine(serving("m", "new"), port=port):
+                await until(registry, lambda: bool(registry.view().alive))
+                await until(registry, lambda: registry.view().serving("new") == ("one",))
+
+
+async def test_an_engine_that_warms_up_gets_nothing_by_chance_until_it_can_answer() -> None:
+    warm = False
+
+    def respond(request: Request) -> None:
+        if request.path == "/health" and not warm:
+            request.answer(503, b"")
+        else:
+            serving("m", owner="sglang")(request)
+
+    with engine(respond) as running:
+        async with started(registry_config(one=running.url)) as registry:
+            await until(registry, lambda: registry.view().complete)
+            assert registry.view().alive == frozenset()
+            assert registry.view().serving("m") == ("one",)
+            assert registry.backends["one"].trouble == "warming"
+            await until(registry, lambda: running.asked.count("/health") >= 3)
+            assert registry.view().alive == frozenset()
+            warm = True
+            await until(registry, lambda: registry.view().alive == {"one"})
+            asked = running.asked.count("/health")
+            polled = len(running.asked)
+            await until(registry, lambda: len(running.asked) >= polled + 5)
+            assert running.asked.count("/health") == asked, "a warm engine generates a token for each of these"
+
+
+async def test_asked_is_every_engine_that_answered_failed_or_let_its_time_go_by() -> None:
+    with refusing() as (host, port), engine(silent) as slow, engine(serving("m")) as quick:
+        config = registry_config(gone=f"http://{host}:{port}/v1/models", slow=slow.url, quick=quick.url)
+        async with started(config) as registry:
+            assert not registry.asked
+            await registry.wait_until_asked(10)
+            assert registry.asked
+            assert not registry.view().complete
+            assert registry.view().alive == {"slow", "quick"}

@@ -121,9 +121,9 @@ def test_clients_make_no_labels(tmp_path: Path) -> None:
 def test_the_registry_tells_what_is_known_of_each_backend_and_since_when(tmp_path: Path) -> None:
     with engine(serving("base", "adapter")) as good, engine(lambda request: request.answer(500, b"")) as bad:
         backends = (
-            Backend(name="polled", models=("extra-*",), poll=Poll(url=good.url)),
+            Backend(name="polled", models=("extra-*",), poll=Poll(urls=(good.url,))),
             VLLM,
-            Backend(name="silent", owner="sglang", poll=Poll(url=bad.url)),
+            Backend(name="silent", owner="sglang", poll=Poll(urls=(bad.url,))),
         )
         settings = router_config(backends=backends, rules=(), models=Models(interval=0.1, timeout=1))
         with running(tmp_path, settings) as router:
@@ -135,12 +135,14 @@ def test_the_registry_tells_what_is_known_of_each_backend_and_since_when(tmp_pat
     assert status == 200
     assert 0 <= age < PATIENCE
     assert document == {
+        "asked": True,
         "complete": False,
         "backends": [
             {
                 "name": "polled",
                 "owner": "vllm",
                 "source": "polled",
+                "asked": True,
                 "alive": True,
                 "error": None,
                 "configured": ["extra-*"],
@@ -150,6 +152,7 @@ def test_the_registry_tells_what_is_known_of_each_backend_and_since_when(tmp_pat
                 "name": "vllm",
                 "owner": "vllm",
                 "source": "static",
+                "asked": True,
                 "alive": True,
                 "age_seconds": None,
                 "error": None,
@@ -160,6 +163,7 @@ def test_the_registry_tells_what_is_known_of_each_backend_and_since_when(tmp_pat
                 "name": "silent",
                 "owner": "sglang",
                 "source": "none",
+                "asked": True,
                 "alive": False,
                 "age_seconds": None,
                 "error": "status",

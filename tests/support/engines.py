@@ -37,6 +37,11 @@ class Request(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):  # the poller may have given up
             self.server.respond(self)
 
+    def do_POST(self) -> None:
+        """Read the body, then let the test's function answer."""
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.do_GET()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the inherited signature
         """Be quiet."""
 
@@ -45,6 +50,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     respond: Respond
     asked: list[str]
+    tls: ssl.SSLContext | None = None
+    """Speak TLS to those who begin so, and HTTP to the others."""
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, client = super().get_request()
+        if self.tls is not None and connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, client
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that leaves in the middle of a handshake is part of the tests."""
@@ -71,11 +84,15 @@ class Engine:
 
 
 @contextlib.contextmanager
-def engine(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[Engine]:
-    """Run an engine on a free port."""
-    server = _Server(("127.0.0.1", 0), Request)
+def engine(
+    respond: Respond, tls: ssl.SSLContext | None = None, *, plain_too: bool = False, port: int = 0
+) -> Iterator[Engine]:
+    """Run an engine, on a free port or on one from :func:`refusing`."""
+    server = _Server(("127.0.0.1", port), Request)
     server.respond, server.asked = respond, []
-    if tls is not None:
+    if plain_too:
+        server.tls = tls
+    elif tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -90,8 +107,12 @@ def engine(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[Engi
 
 @contextlib.contextmanager
 def refusing() -> Iterator[tuple[str, int]]:
-    """An address where connections are refused, and which nobody else gets meanwhile: bound, but not listened on."""
+    """An address where connections are refused, and which nobody else gets meanwhile: bound, but not listened on.
+
+    An :func:`engine` may listen there now and then.
+    """
     with socket.socket() as nobody:
+        nobody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         nobody.bind(("127.0.0.1", 0))
         yield "127.0.0.1", nobody.getsockname()[1]
 

@@ -161,7 +161,7 @@ def with_engines(plan: Plan, running: Mapping[str, MockEngine]) -> Plan:
             backend,
             reach=Addresses(((running[backend.name].host, running[backend.name].port),)),
             tls=None,
-            poll_url=f"{running[backend.name].url}/v1/models" if backend.poll_url else None,
+            poll_urls=(f"{running[backend.name].url}/v1/models",) if backend.poll_urls else (),
         )
         for backend in plan.backends
     )

@@ -18,7 +18,7 @@ HEADER = Source(header="x-engine")
 
 
 def backend(name: str, owner: str | None = None, models: Iterable[str] = (), *, polled: bool = False) -> Backend:
-    poll = Poll(url=f"http://{name}:8000/v1/models") if polled else None
+    poll = Poll(urls=(f"http://{name}:8000/v1/models",)) if polled else None
     return Backend(name=name, owner=owner, models=tuple(models), poll=poll)
 
 

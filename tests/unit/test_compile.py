@@ -66,7 +66,7 @@ def test_the_guides_two_engines_become_this_plan() -> None:
         max_body_bytes=33_554_432,
         models=Models(interval=15.0, timeout=2.0, unknown="reject"),
         backends=tuple(
-            Backend(engine, service, engine, poll_url=f"http://{service.host}:8000/v1/models")
+            Backend(engine, service, engine, poll_urls=(f"http://{service.host}:8000/v1/models",))
             for engine, service in zip(ENGINES, services, strict=True)
         ),
         rules=(
@@ -91,43 +91,43 @@ def test_a_file_without_rules_has_the_default_chain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reach", "poll_url"),
+    ("text", "reach", "poll_urls"),
     [
         (
             "{service: {name: s, port: 81}}",
             ServiceRef("s", "ns", 81),
-            "http://s.ns.svc.cluster.local:81/v1/models",
+            ("http://s.ns.svc.cluster.local:81/v1/models",),
         ),
         (
             "{service: {name: s, namespace: other, port: 81}, tls: {caConfigMap: ca}}",
             ServiceRef("s", "other", 81),
-            "https://s.other.svc.cluster.local:81/v1/models",
+            ("https://s.other.svc.cluster.local:81/v1/models",),
         ),
         (
             "{llmInferenceService: {name: m, namespace: other}}",
             ServiceRef("m-kserve-workload-svc", "other", 8000),
-            "http://m-kserve-workload-svc.other.svc.cluster.local:8000/v1/models",
+            ("http://m-kserve-workload-svc.other.svc.cluster.local:8000/v1/models",),
         ),
-        ("{inferencePool: {name: p}, models: [m]}", PoolRef("p", "ns"), None),
+        ("{inferencePool: {name: p}, models: [m]}", PoolRef("p", "ns"), ()),
         (
             "{inferencePool: {name: p, namespace: other}, poll: {url: 'http://engine:8000/v1/models'}}",
             PoolRef("p", "other"),
-            "http://engine:8000/v1/models",
+            ("http://engine:8000/v1/models",),
         ),
         (
             "{endpoints: [engine.example.com:8000, 10.0.0.1:80]}",
             Addresses((("engine.example.com", 8000), ("10.0.0.1", 80))),
-            "http://engine.example.com:8000/v1/models",
+            ("http://engine.example.com:8000/v1/models", "http://10.0.0.1:80/v1/models"),
         ),
-        ("{endpoints: ['[fd00::7]:80']}", Addresses((("fd00::7", 80),)), "http://[fd00::7]:80/v1/models"),
-        ("{endpoints: [10.0.0.1:80], models: [m], poll: {enabled: false}}", Addresses((("10.0.0.1", 80),)), None),
+        ("{endpoints: ['[fd00::7]:80']}", Addresses((("fd00::7", 80),)), ("http://[fd00::7]:80/v1/models",)),
+        ("{endpoints: [10.0.0.1:80], models: [m], poll: {enabled: false}}", Addresses((("10.0.0.1", 80),)), ()),
     ],
 )
 def test_a_backend_is_reached_and_polled_there(
-    text: str, reach: ServiceRef | PoolRef | Addresses, poll_url: str | None
+    text: str, reach: ServiceRef | PoolRef | Addresses, poll_urls: tuple[str, ...]
 ) -> None:
     found = backend(text)
-    assert (found.reach, found.poll_url) == (reach, poll_url)
+    assert (found.reach, found.poll_urls) == (reach, poll_urls)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_tls_to_an_engine_is_said_like_this(text: str, tls: UpstreamTLS) -> None
 
 
 def test_polling_can_be_switched_off_for_all_backends() -> None:
-    assert backend("{endpoints: [10.0.0.1:80], models: [m]}", "  models: {poll: {enabled: false}}\n").poll_url is None
+    assert backend("{endpoints: [10.0.0.1:80], models: [m]}", "  models: {poll: {enabled: false}}\n").poll_urls == ()
 
 
 def test_where_unknown_models_are_allowed_a_backend_needs_no_models() -> None:

@@ -18,7 +18,7 @@ from routegen.explain import knowledge
 from routegen.explain.knowledge import OTHERWISE
 from routegen.explain.report import PASSTHROUGH, Report, Request, checked_config, explain
 from routegen.explain.text import as_json, as_text
-from routegen_router.ask import PollError
+from routegen_router.fetch import PollError
 from routegen_router.models import Answer
 from routegen_router.request import Source
 from routegen_router.rules import Lookup
@@ -181,14 +181,21 @@ def test_headers_that_never_reach_the_router_are_pointed_out() -> None:
 
 
 def test_where_too_little_is_known_of_the_engines_the_way_out_is_told() -> None:
-    config = checked_config(PLAN)
-    unasked = explain(PLAN, knowledge.static(config), Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
+    plan = compile_text(ROUTES.replace(", models: [llama, qwen]", ""), "routes.yaml")
+    config = checked_config(plan)
+    unasked = explain(plan, knowledge.static(config), Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
     assert unasked.code == "registry_incomplete"
     assert unasked.warnings == (f"engines were not asked for their models: leave out --no-poll, or {OTHERWISE}",)
-    some = knowledge.polled(config, lambda _config: {**TOLD, "sglang": PollError("connect", "Connection refused")})
-    silent = explain(PLAN, some, Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
+    some = knowledge.polled(config, lambda _config: {**TOLD, "sglang": PollError("refused", "Connection refused")})
+    silent = explain(plan, some, Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
     assert "not every engine can be asked from here (no answer from sglang)" in silent.warnings[0]
     assert report('{"model":"new"}').warnings == ()
+
+
+def test_what_routes_yaml_lists_counts_as_known_where_nobody_is_asked() -> None:
+    known = knowledge.static(checked_config(PLAN))
+    assert explain(PLAN, known, Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0).code == "model_not_found"
+    assert explain(PLAN, known, Request("POST", PATH, (), b'{"model":"qwen"}'), lambda: 0.0).backend == "sglang"
 
 
 def test_headers_choose_as_they_do_in_the_router() -> None:

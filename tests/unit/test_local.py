@@ -65,7 +65,11 @@ def test_another_form_of_address_is_refused_with_what_it_looks_like(text: str, p
 
 def test_backends_go_where_they_are_placed_and_are_polled_there() -> None:
     one, two = place(plan(), {"one": "http://127.0.0.1:1", "two": "https://engine.example.com"}).backends
-    assert (one.reach, one.tls, one.poll_url) == (Addresses((("127.0.0.1", 1),)), None, "http://127.0.0.1:1/v1/models")
+    assert (one.reach, one.tls, one.poll_urls) == (
+        Addresses((("127.0.0.1", 1),)),
+        None,
+        ("http://127.0.0.1:1/v1/models",),
+    )
     assert (two.reach, two.tls) == (Addresses((("engine.example.com", 443),)), UpstreamTLS())
     assert two.models == ("m",)
 

@@ -76,6 +76,15 @@ def test_a_view_is_complete_once_every_polled_engine_has_answered() -> None:
     assert HEARD.complete
 
 
+def test_what_the_configuration_lists_counts_as_known_once_its_engine_was_asked_in_vain() -> None:
+    listed, unlisted = backend("a", "vllm", ["m"], polled=True), backend("b", models=["n"], polled=True)
+    asked = Snapshot([Known(listed), Known(unlisted)])
+    assert asked.complete
+    assert not asked.owners_complete, "b's owner is still to be told"
+    assert not Snapshot([Known(listed), Known(unlisted, asked=False)]).complete
+    assert not Snapshot([Known(backend("c", polled=True))]).complete
+
+
 def test_a_view_without_polled_engines_is_complete_at_once() -> None:
     given = config([backend("a"), backend("b", "vllm", ["m"])])
     assert view(given).complete

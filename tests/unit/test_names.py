@@ -113,7 +113,10 @@ def test_an_owner_in_a_split_does_not_add_to_a_backend_that_has_a_weight_there()
 
 async def test_the_log_says_when_an_engine_claims_another_backends_name(caplog: pytest.LogCaptureFixture) -> None:
     with engine(serving("m")) as one, engine(serving("m")) as two:
-        backends = (Backend(name="vllm", poll=Poll(url=one.url)), Backend(name="canary", poll=Poll(url=two.url)))
+        backends = (
+            Backend(name="vllm", poll=Poll(urls=(one.url,))),
+            Backend(name="canary", poll=Poll(urls=(two.url,))),
+        )
         settings = router_config(backends=backends, rules=(), models=Models(interval=0.02, timeout=5))
         registry = Registry(settings, None, lambda: None)
         with caplog.at_level(logging.WARNING, "routegen.poller"):

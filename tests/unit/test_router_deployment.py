@@ -34,7 +34,7 @@ def pod(deployment: Any) -> Any:
 def with_authority(namespace: str = "inference") -> ir.Plan:
     """Two engines, one of which is polled over TLS by an authority of its own."""
     tls = ir.UpstreamTLS(ca_config_map="engines-ca")
-    backend = replace(VLLM, reach=ir.ServiceRef("vllm-svc", namespace, 8443), tls=tls, poll_url=POLLED)
+    backend = replace(VLLM, reach=ir.ServiceRef("vllm-svc", namespace, 8443), tls=tls, poll_urls=(POLLED,))
     return replace(TWO_ENGINES, backends=(backend, SGLANG))
 
 

@@ -41,7 +41,7 @@ def _backend(name: str, entry: BackendSpec, namespace: str, *, polling: bool) ->
         models=tuple(entry.models),
         tls=_tls(entry),
         api_key=_api_key(entry),
-        poll_url=(entry.poll.url or _models_url(reach, tls=entry.tls is not None)) if polled else None,
+        poll_urls=_poll_urls(entry, reach) if polled else (),
     )
 
 
@@ -74,22 +74,25 @@ def _api_key(entry: BackendSpec) -> ApiKey | None:
     return ApiKey(given.secret_name, given.secret_key, given.env, given.file, given.send)
 
 
-def _models_url(reach: Reach, *, tls: bool) -> str | None:
-    """The engine's own model list, at its first address; a pool has none that could be asked."""
+def _poll_urls(entry: BackendSpec, reach: Reach) -> tuple[str, ...]:
+    """The engine's own model list, at each of its addresses; a pool has none that could be asked."""
+    if entry.poll.url is not None:
+        return (entry.poll.url,)
     match reach:
         case ServiceRef():
-            address = authority(reach.host, reach.port)
+            places: tuple[tuple[str, int], ...] = ((reach.host, reach.port),)
         case Addresses():
-            address = authority(*reach.endpoints[0])
+            places = reach.endpoints
         case PoolRef():
-            return None
-    return f"{'https' if tls else 'http'}://{address}/v1/models"
+            places = ()
+    scheme = "https" if entry.tls is not None else "http"
+    return tuple(f"{scheme}://{authority(host, port)}/v1/models" for host, port in places)
 
 
 def _check_models_are_known(backend: Backend, findings: Findings) -> None:
     """A backend that serves no known model would never get a request that names one."""
     path: Path = ("spec", "backends", backend.name)
-    if backend.poll_url is not None or backend.models:
+    if backend.poll_urls or backend.models:
         return
     if isinstance(backend.reach, PoolRef):
         findings.add(path, "an InferencePool can't be asked which models it serves; add models: [...] or poll.url")

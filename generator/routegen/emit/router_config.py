@@ -42,12 +42,12 @@ def _key(backend: ir.Backend) -> config.Key | None:
 
 
 def _poll(backend: ir.Backend) -> config.Poll | None:
-    if backend.poll_url is None:
+    if not backend.poll_urls:
         return None
     if backend.tls is None:
-        return config.Poll(url=backend.poll_url)
+        return config.Poll(urls=backend.poll_urls)
     return config.Poll(
-        url=backend.poll_url,
+        urls=backend.poll_urls,
         server_name=backend.tls.server_name,
         ca_file=backend.tls.ca_file,
         verify=backend.tls.verify,

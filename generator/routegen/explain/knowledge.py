@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from routegen.common.problems import UserError
-from routegen_router.ask import KINDS
 from routegen_router.config import Config
+from routegen_router.fetch import KINDS, PollError
 from routegen_router.models import Answer, Known, Snapshot
 from routegen_router.poller import poll_all
 from routegen_router.status import RegistryStatus, read_status
@@ -58,13 +58,14 @@ def static(config: Config) -> Knowledge:
     return replace(known, remedy=f"engines were not asked for their models: leave out --no-poll, or {OTHERWISE}")
 
 
-def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | Exception]] = poll_all) -> Knowledge:
+def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | PollError]] = poll_all) -> Knowledge:
     """Ask every engine now; takes at most the configured poll timeout. An engine that doesn't answer counts as dead."""
     told = ask(config)
+    alive = {name: isinstance(answer, Answer) or answer.answers for name, answer in told.items()}
     answers = {name: answer for name, answer in told.items() if isinstance(answer, Answer)}
-    errors = {name: str(error) for name, error in told.items() if isinstance(error, Exception)}
+    errors = {name: str(error) for name, error in told.items() if isinstance(error, PollError)}
     origin = "engines polled now" if told else "routes.yaml alone; there is no engine to ask"
-    known = _knowledge(config, origin, answers, errors, "polled")
+    known = _knowledge(config, origin, answers, errors, "polled", alive)
     silent = ", ".join(errors)
     return replace(known, remedy=f"not every engine can be asked from here (no answer from {silent}): {OTHERWISE}")
 
@@ -87,7 +88,8 @@ def from_router(config: Config, url: str) -> Knowledge:
     missing = {backend.name for backend in config.backends} - {told.name for told in status.backends}
     errors |= dict.fromkeys(missing, "the router doesn't know this backend; it runs another routes.yaml")
     alive = {told.name: told.alive for told in status.backends}
-    return _knowledge(config, f"the router at {url}", answers, errors, "router", alive)
+    asked = {told.name for told in status.backends if told.asked}
+    return _knowledge(config, f"the router at {url}", answers, errors, "router", alive, asked)
 
 
 def _knowledge(
@@ -97,12 +99,15 @@ def _knowledge(
     errors: Mapping[str, str],
     source: Literal["polled", "router"],
     alive: Mapping[str, bool] | None = None,
+    asked: Collection[str] | None = None,
 ) -> Knowledge:
     view = Snapshot(
         Known(
             backend,
             answers.get(backend.name) if backend.poll is not None else None,
-            alive=backend.name not in errors if alive is None else alive.get(backend.name, True),
+            # What routes.yaml lists counts as known where there is nobody to ask.
+            asked=backend.poll is None or asked is None or backend.name in asked,
+            alive=(alive or {}).get(backend.name, True),
         )
         for backend in config.backends
     )

@@ -108,7 +108,7 @@ def _move(backend: Backend, url: str) -> Backend:
     tls = (backend.tls or UpstreamTLS()) if parts.scheme == "https" else None
     port = parts.port or (443 if tls else 80)
     reach = Addresses(((parts.hostname, port),))
-    return replace(backend, reach=reach, tls=tls, poll_url=f"{url}/v1/models")
+    return replace(backend, reach=reach, tls=tls, poll_urls=(f"{url}/v1/models",))
 
 
 def _where(backend: Backend) -> str:

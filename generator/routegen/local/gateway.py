@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from routegen.common.problems import UserError
 from routegen.local.access import Access
 from routegen.local.children import Child
@@ -132,11 +134,12 @@ class LocalGateway:
 
     def _local(self, plan: Plan) -> Plan:
         """The plan with what belongs to this machine: one plain listener on loopback, the router's socket."""
+        interval = min(plan.models.interval, max(POLL, plan.models.timeout))
         return replace(
             plan,
             gateway=replace(plan.gateway, listeners=(Listener("local", self._port, LOOPBACK),), hostnames=()),
             router=replace(plan.router, addresses=(self.router.address,)),
-            models=replace(plan.models, interval=min(plan.models.interval, max(POLL, plan.models.timeout))),
+            models=msgspec.structs.replace(plan.models, interval=interval),
         )
 
     async def _while_alive(self, work: Coroutine[Any, Any, T]) -> T:

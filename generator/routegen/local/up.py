@@ -20,8 +20,8 @@ from routegen.local.engines import MockEngines, place
 from routegen.local.examples import curl_lines
 from routegen.local.gateway import LocalGateway
 from routegen.local.watch import changes, content
-from routegen.plan import Plan
-from routegen_router.ask import KINDS
+from routegen.plan import Backend, Plan
+from routegen_router.fetch import KINDS
 from routegen_router.models import is_glob
 from routegen_router.status import BackendStatus, RegistryStatus
 
@@ -120,8 +120,8 @@ class _Up:
                 click.echo(f"{self.options.source} taken over; backends: {names}")
 
     async def _watch_engines(self, gateway: LocalGateway) -> None:
-        """Say which engine doesn't answer, and what to send once all have told their models."""
-        complete = False
+        """Say what is wrong with which engine, and what to send once all were asked."""
+        asked = False
         while True:
             try:
                 status = await gateway.router.registry()
@@ -129,20 +129,16 @@ class _Up:
                 pass  # gateway.died() has more to say
             else:
                 self._say_engines(gateway.plan, status)
-                if status.complete and not complete:
-                    complete = True
+                if status.asked and not asked:
+                    asked = True
                     self._say_ready(gateway, status)
             await asyncio.sleep(LOOK)
 
     def _say_engines(self, plan: Plan, status: RegistryStatus) -> None:
         for backend in status.backends:
             before = self.engines.get(backend.name)
-            if backend.error is not None and (before is None or before.error is None):
-                at, why = plan.backend(backend.name).poll_url, KINDS.get(backend.error, backend.error)
-                _warn(
-                    f"the engine of backend {backend.name} does not answer at {at} ({why}): "
-                    f"start it, or say where it is with --engine {backend.name}=URL; still asking"
-                )
+            if backend.error is not None and (before is None or before.error != backend.error):
+                _warn(trouble(plan.backend(backend.name), backend.error))
             elif backend.error is None and before is not None and before.error is not None:
                 click.echo(f"the engine of backend {backend.name} answers")
             self.engines[backend.name] = backend
@@ -157,9 +153,9 @@ class _Up:
             f"  (Envoy's admin: http://{gateway.envoy.admin}, the router: http://{gateway.router.status}/metrics)"
         )
         for backend in gateway.plan.backends:
-            url = (backend.poll_url or "").removesuffix("/v1/models")
+            where = ", ".join(url.removesuffix("/v1/models") for url in backend.poll_urls)
             mock = "  mock engine" if self.options.mock_engines and backend.name not in self.options.engines else ""
-            click.echo(f"  {backend.name:<16} {url}{mock}")
+            click.echo(f"  {backend.name:<16} {where}{mock}")
 
     def _say_ready(self, gateway: LocalGateway, status: RegistryStatus) -> None:
         click.echo("\nTry:")
@@ -182,6 +178,36 @@ class _Up:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, end)
+
+
+def trouble(backend: Backend, kind: str) -> str:
+    """What is wrong with a backend's engine, and what helps.
+
+    :param kind: one of :data:`~routegen_router.fetch.KINDS`.
+    """
+    who, at = f"the engine of backend {backend.name}", ", ".join(backend.poll_urls)
+    match kind:
+        case "warming":
+            return f"{who} is up and warming up: it gets only requests that name it until it says that it can answer"
+        case "timeout":
+            return f"{who} takes its time to answer at {at}; still waiting"
+        case "key":
+            listed = "" if backend.models else ", or list its models under `models:`, since it tells nobody"
+            return (
+                f"{who} wants a key, or another one, at {at}: say with `apiKey:` of {backend.name} where it is{listed}"
+            )
+        case "no_key":
+            return f"{who} can't be asked: its key can't be read from where its `apiKey:` says"
+        case "speaks_tls":
+            return f"{who} speaks TLS at {at}: say so with `tls:`, or with --engine {backend.name}=https://…"
+        case "no_tls":
+            return f"{who} speaks no TLS at {at}: leave out `tls:`, or say --engine {backend.name}=http://…"
+        case "tls":
+            return f"{who} has a certificate that isn't accepted at {at}: give `tls:` its caFile or serverName"
+    return (
+        f"{who} does not answer at {at} ({KINDS.get(kind, kind)}): "
+        f"start it, or say where it is with --engine {backend.name}=URL; still asking"
+    )
 
 
 def _models(status: RegistryStatus) -> dict[str, str]:

@@ -117,7 +117,7 @@ class PollSpec(Model):
 
     enabled: bool = Field(True, description="`false`: it isn't asked; `models` is all there is to know.")
     url: URL | None = Field(
-        None, description="Its model list; default: `/v1/models` at the backend's first address. Not for a pool."
+        None, description="Its model list; default: `/v1/models` at its addresses in turn. Not for a pool."
     )
 
 

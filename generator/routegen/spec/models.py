@@ -158,7 +158,7 @@ class ModelsPollSpec(Model):
 
     enabled: bool = Field(True, description="`false`: no engine is asked, `models:` of the backends is all there is.")
     interval: Duration = Field("15s", description="Time between two questions to one engine.")
-    timeout: Duration = Field("2s", description="How long an engine may take to answer.")
+    timeout: Duration = Field("2s", description="How long others wait for its answer; later is slow, not dead.")
 
 
 class ModelsSpec(Model):

@@ -56,9 +56,6 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
         ),
     )
     made = _cluster(names.engine(backend.name), addresses, connect_timeout=5, protocol=protocol)
-    for lb_endpoint, (host, _) in zip(_endpoints(made), hosts(backend), strict=True):
-        assert lb_endpoint.endpoint is not None
-        lb_endpoint.endpoint.health_check_config = endpoint.EndpointHealthCheckConfig(hostname=host)
     made.health_checks = [_engine_health_check()]
     made.outlier_detection = _engine_outlier_detection()
     if backend.tls is not None:
@@ -67,22 +64,19 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
 
 
 def _engine_health_check() -> core.HealthCheck:
-    """GET /health; any answer below 500 counts as alive, since not every engine has that path.
+    """A connection, with its TLS handshake where the engine speaks TLS, and nothing else.
 
-    A slow engine isn't a dead one: it has 10 s, and it takes three failures in a row. That 5xx answers count
-    towards the three is what ``retriable_statuses`` does; without it a single one would be enough.
+    What an engine would be asked costs it something, or says nothing: SGLang generates a token for ``/health``, and
+    may take 20 s for it when it is busy; lists of models are behind a key. The router decides whom it sends to; this
+    leaves out an address of several where nobody listens. 5 s, since a busy engine shakes hands slowly.
     """
     return core.HealthCheck(
-        timeout=seconds(10),
-        interval=seconds(10),
-        no_traffic_interval=seconds(10),
-        unhealthy_threshold=3,
+        timeout=seconds(5),
+        interval=seconds(2),
+        no_traffic_interval=seconds(2),
+        unhealthy_threshold=2,
         healthy_threshold=1,
-        http_health_check=core.HealthCheckHttpHealthCheck(
-            path="/health",
-            expected_statuses=[envoy_type.Int64Range(start=200, end=500)],
-            retriable_statuses=[envoy_type.Int64Range(start=500, end=600)],
-        ),
+        tcp_health_check=core.HealthCheckTcpHealthCheck(),
     )
 
 
@@ -174,8 +168,3 @@ def _cluster(
             cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]
         ),
     )
-
-
-def _endpoints(made: cluster.Cluster) -> list[endpoint.LbEndpoint]:
-    assert made.load_assignment is not None
-    return made.load_assignment.endpoints[0].lb_endpoints

@@ -77,7 +77,7 @@ def unverifiable(plan: Plan) -> tuple[Backend, ...]:
     return tuple(
         backend
         for backend in plan.backends
-        if backend.poll_url is not None
+        if backend.poll_urls
         and backend.tls is not None
         and backend.tls.ca_config_map is not None
         and _mountable(plan, backend) is None
@@ -86,7 +86,7 @@ def unverifiable(plan: Plan) -> tuple[Backend, ...]:
 
 def _mountable(plan: Plan, backend: Backend) -> str | None:
     """The ConfigMap with the certificate that the router verifies this engine by."""
-    if backend.poll_url is None or backend.tls is None:
+    if not backend.poll_urls or backend.tls is None:
         return None
     elsewhere = not isinstance(backend.reach, Addresses) and backend.reach.namespace != plan.namespace
     return None if elsewhere else backend.tls.ca_config_map
