@@ -153,6 +153,20 @@ def test_answers_of_other_lengths_are_no_fault_where_engines_may_stop_and_are_co
     assert levels(found, "completion-tokens") == {level}
 
 
+@pytest.mark.parametrize(
+    ("late", "level"), [(0.001, "ok"), (0.003, "ok"), (0.006, "note"), (0.02, "fail"), (None, "unknown")]
+)
+def test_a_client_that_reads_late_is_found(late: float | None, level: str) -> None:
+    """The median time to first token is 100 ms; a millisecond is the timer's own."""
+    recorded = measure(make_run("a", "b", design=SMALL), machine=Machine(step=0.0))
+    blocks = tuple(
+        msgspec.structs.replace(block, parts=tuple(msgspec.structs.replace(part, late=late) for part in block.parts))
+        for block in recorded.blocks
+    )
+    found = analyse(Recorded(recorded.run, recorded.requests, blocks, ()))
+    assert levels(found, "reading") == {level}
+
+
 def test_both_engines_may_repeat_themselves_as_small_models_do() -> None:
     recorded = changed(changed(measure(make_run("a", "b", design=SMALL)), "a", repeats=True), "b", repeats=True)
     assert levels(analyse(recorded), "repeats") == {"note"}

@@ -55,7 +55,8 @@ async def test_every_arm_gets_the_same_prompts_and_every_block_both_arms(tmp_pat
     tokens = {(request.prompt_tokens, request.completion_tokens, request.cached_tokens) for request in measured}
     assert len(tokens) == 1, "equally long prompts and answers, nothing from a cache"
     assert Counter(type(event) for event in events) == {Warming: 2, Started: 8, Answered: 2 * (4 + 16), Finished: 4}
-    assert {check.level for check in analyse(recorded).checks if check.id != "client"} <= {"ok", "note"}
+    checks = [check for check in analyse(recorded).checks if check.id not in {"client", "reading"}]
+    assert {check.level for check in checks} <= {"ok", "note"}
     assert run.design.blocks == 4
 
 

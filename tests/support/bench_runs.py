@@ -76,7 +76,7 @@ def measure(
                 for index, speed in enumerate(speeds):
                     requests.append(answered(run, number, arm, index, now + index, 0.1 * speed, 0.01 * speed))
             now += run.design.requests
-            parts.append(Part(arms=slot, started=started, ended=now))
+            parts.append(Part(arms=slot, started=started, ended=now, late=0.0015))
         blocks.append(Block(session=0, block=number, parts=tuple(parts)))
     return Recorded(run, tuple(requests), tuple(blocks), ())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
+from statistics import fmean
 from typing import Final, Literal
 
 import msgspec
@@ -40,6 +41,13 @@ LATE: Final = 0.005
 """Seconds that a request may leave late: the timer's millisecond, and its turn among those due at the same time."""
 
 
+READING: Final = 0.03
+"""The part of the time to first token that may be the client's own."""
+
+TIMER: Final = 0.001
+"""Seconds by which timers are late on an idle machine: they count whole milliseconds."""
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One check's result, for people."""
 
@@ -54,7 +62,7 @@ def run_checks(recorded: Recorded, cells: Iterable[Cell]) -> list[Check]:
     for cell in cells:
         found = by_arm.setdefault(cell.arm, {})
         found.update({(request.block, request.prompt): request for request in cell.requests})
-    checks = [*_blocks(recorded), *_waiting(by_arm)]
+    checks = [*_blocks(recorded), *_waiting(by_arm), *_reading(recorded, by_arm)]
     for arm, requests in by_arm.items():
         checks += _errors(arm, requests.values())
         checks += _cache(recorded, arm, requests.values())
@@ -100,6 +108,34 @@ def _waiting(by_arm: dict[str, dict[tuple[int, int], Request]]) -> Iterator[Chec
             level="fail" if share > 10 * FEW else "note",
             message=f"{text}, {share:.0%} of the median answer's time: this client could not keep up. "
             "Give it a CPU of its own, or ask for less load.",
+        )
+
+
+def _reading(recorded: Recorded, by_arm: dict[str, dict[tuple[int, int], Request]]) -> Iterator[Check]:
+    """Nor may it read late: that would be counted as the engine's time to the first token."""
+    late: dict[str, list[float]] = {}
+    for part in (part for block in recorded.blocks for part in block.parts):
+        for arm in part.arms:
+            if part.late is not None:
+                late.setdefault(arm, []).append(max(part.late - TIMER, 0.0))
+    found = [
+        (fmean(late[arm]), quantile(firsts, 0.5))
+        for arm, requests in by_arm.items()
+        if arm in late and (firsts := [one.first for one in requests.values() if one.first and one.error is None])
+    ]
+    if not found:
+        yield Check(id="reading", level="unknown", message="Nobody watched whether the client read in time.")
+        return
+    delay, first = max(found, key=lambda one: one[0] / one[1])
+    share = delay / first
+    text = f"The client came {delay * 1000:.1f} ms late on average, {share:.1%} of the median time to first token"
+    if share <= READING:
+        yield Check(id="reading", level="ok", message=f"{text}.")
+    else:
+        yield Check(
+            id="reading",
+            level="fail" if share > 10 * FEW else "note",
+            message=f"{text}: that much of it may be the client's. Give it a CPU of its own, or ask for less load.",
         )
 
 

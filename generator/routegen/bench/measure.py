@@ -21,6 +21,7 @@ from routegen.common.problems import UserError
 
 from .client import Client, Job, body
 from .design import Run
+from .lateness import watched
 from .progress import GO_ON, Answered, Event, Finished, Looking, Started, Warming, encode
 from .prompts import prompt
 from .records import WARMUP, Block, Clock, Part, Recorded, Request, append, read
@@ -95,13 +96,14 @@ class _Session:
         """
         jobs = {arm: self._jobs(arm, block) for arm in slot}
         with _no_collector():
-            started = self.clock.now()
-            answers = await asyncio.gather(*(self._drive(arm, block, jobs[arm], started) for arm in slot))
-            ended = self.clock.now()
+            async with watched(self.clock.now) as late:
+                started = self.clock.now()
+                answers = await asyncio.gather(*(self._drive(arm, block, jobs[arm], started) for arm in slot))
+                ended = self.clock.now()
         append(self.folder, [request for requests in answers for request in requests])
         for arm, requests in zip(slot, answers, strict=True):
             _require_an_answer(arm, requests, self.clients[arm].complaint)
-        return Part(arms=slot, started=round(started, 6), ended=round(ended, 6))
+        return Part(arms=slot, started=round(started, 6), ended=round(ended, 6), late=round(late.mean, 6))
 
     def _jobs(self, arm: str, block: int) -> list[Job]:
         design = self.run.design

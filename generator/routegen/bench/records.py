@@ -106,6 +106,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     arms: tuple[str, ...]
     started: float
     ended: float
+    late: float | None = None
+    """Mean seconds by which the client came late to what was due, and so to reading; ``None``: nobody watched."""
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
