@@ -13,6 +13,8 @@ from routegen.envoy.binary import require
 
 PATH = "/v1/chat/completions"
 PLENTY = 1_000_000
+WAITING = "waiting"
+"""The route of a request that nothing was chosen for yet, and its cluster without endpoints."""
 CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 Document = dict[str, Any]
 
@@ -42,8 +44,8 @@ def lean(place: Place, port: int, filters: list[Document], clusters: list[Docume
                 _route(engine, {"prefix": "/", **json.loads(json.dumps(by).replace("ENGINE", engine))})
                 for engine in ENGINES
             ),
-            # Filters that choose a route need one that everything matches before they have chosen.
-            {"match": {"prefix": "/"}, "direct_response": {"status": 404}},
+            # Before a filter has chosen, a request needs a route that has the limit; a direct response has none.
+            _route(WAITING, {"prefix": "/"}),
         ]
     )
     name = "envoy.filters.network.http_connection_manager"
@@ -53,7 +55,7 @@ def lean(place: Place, port: int, filters: list[Document], clusters: list[Docume
         "route_config": {
             "name": "routes",
             "virtual_hosts": [
-                {"name": "all", "domains": ["*"], "routes": routes, "per_request_buffer_limit_bytes": 33 * MB}
+                {"name": "all", "domains": ["*"], "routes": routes, "request_body_buffer_limit": 33 * MB}
             ],
         },
         "http_filters": [
@@ -66,7 +68,10 @@ def lean(place: Place, port: int, filters: list[Document], clusters: list[Docume
     engines = [cluster(engine, place.engines[engine]) for engine in ENGINES]
     return {
         "admin": {"address": _address("127.0.0.1", free_port())},
-        "static_resources": {"listeners": [listener], "clusters": [*engines, *clusters]},
+        "static_resources": {
+            "listeners": [listener],
+            "clusters": [*engines, *clusters, {"name": WAITING, "connect_timeout": "5s"}],
+        },
     }
 
 

@@ -74,8 +74,7 @@ def _behind_envoy(
     for number, address in enumerate(addresses):
         log = place.folder / f"{name}-{number}.log"
         started.append(start(place.stack, [sys.executable, *command(address, settings)], log))
-        if not unix:
-            wait_for(int(address.rpartition(":")[2]), log)
+        wait_for(address.removeprefix("unix:") if unix else int(address.rpartition(":")[2]), log)
     envoy = envoys.run(place, name, static(plan, admin=f"127.0.0.1:{free_port()}"), port)
     return Arm(f"http://127.0.0.1:{port}{envoys.PATH}", (envoy,), tuple(started))
 

@@ -17,41 +17,51 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Watched:
-    """A running process."""
+    """A running process, and those that it has started."""
 
     pid: int
 
     def cpu(self) -> float:
-        """CPU seconds so far, all threads, user and system, its children's too, in nanosecond steps.
+        """CPU seconds so far, all threads, user and system, in nanosecond steps.
 
         The clock of another process, numbered as clock_getcpuclockid(3) does on Linux.
         """
-        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self._all())
+        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self._tree())
 
     def forget_peak(self) -> None:
         """Let :meth:`peak` start anew."""
-        for pid in self._all():
+        for pid in self._tree():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def peak(self) -> float:
-        """Megabytes resident at most; its children's most is added, whenever that was."""
-        return self._memory("VmHWM")
+        """Megabytes resident at most, each process by itself."""
+        return sum(_memory(pid) for pid in self._tree())
 
-    def resident(self) -> float:
-        """Megabytes resident now."""
-        return self._memory("VmRSS")
+    def _tree(self) -> list[int]:
+        found = [self.pid]
+        parents = _parents()
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
 
-    def _all(self) -> list[int]:
-        """The process and its children, such as the router's readers."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return [self.pid, *(int(child) for task in tasks for child in (task / "children").read_text().split())]
 
-    def _memory(self, field: str) -> float:
-        lines = [line for pid in self._all() for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
-        found = [int(line.split()[1]) for line in lines if line.startswith(field + ":")]
-        if not found:
-            raise LookupError(field)
-        return sum(found) / 1024
+def _parents() -> dict[int, int]:
+    """Every process, and who started it."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            told = entry.read_text()
+        except OSError:  # it has just ended
+            continue
+        found[int(entry.parent.name)] = int(told.rpartition(")")[2].split()[1])
+    return found
+
+
+def _memory(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError("VmHWM")
 
 
 def start(stack: ExitStack, command: list[str], log: Path, env: Mapping[str, str] | None = None) -> Watched:
@@ -70,18 +80,22 @@ def free_port() -> int:
         return port
 
 
-def wait_for(port: int, log: Path) -> None:
-    """Wait until somebody listens.
+def wait_for(where: int | str, log: Path) -> None:
+    """Wait until somebody listens on a port of this machine or at a Unix socket's path.
 
     :raises TimeoutError: nobody does; with the end of ``log``.
     """
     ends = time.monotonic() + PATIENCE
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            if isinstance(where, int):
+                socket.create_connection(("127.0.0.1", where), 1).close()
+            else:
+                with socket.socket(socket.AF_UNIX) as one:
+                    one.connect(where)
         except OSError:
             if time.monotonic() > ends:
-                raise TimeoutError(f"nothing listens on {port}; {log.name} ends: {log.read_text()[-500:]}") from None
+                raise TimeoutError(f"nothing listens on {where}; {log.name} ends: {log.read_text()[-500:]}") from None
             time.sleep(0.05)
         else:
             return

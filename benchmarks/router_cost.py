@@ -50,6 +50,9 @@ def main() -> int:
         shapes, count = (FEWER, 2) if options.quick else (PEER_SHAPES, 6)
     else:
         shapes, count = (ROUTER_SHAPES, 2 if options.quick else 12)
+    if options.only:
+        known = {setup.name: setup for setup in wanted}
+        wanted = tuple(known[name] for name in dict.fromkeys((peers.ALONE.name, "floor", *options.only)))
     figures = run(program, wanted, rounds.cells(shapes), options.rounds or count, every_round=options.json)
     if not options.peers:
         figures["start"] = starting.measure(3 if options.quick else 15)
@@ -133,6 +136,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--quick", action="store_true", help="few rounds: does it run at all, and about how much is it?"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="SETUP", help="this setup alone, beside Envoy alone and the floor"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds that count, in place of the usual number")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")
