@@ -19,6 +19,7 @@ VERBS: Final[Mapping[str, str]] = {
     "validate": "Check a routes.yaml and say everything that is wrong with it.",
     "render": "Print the gateway's documents for kubectl or Envoy.",
     "explain": "Show which backend a request would go to, and why.",
+    "test": "Check that requests go where a file of cases says.",
     "schema": "Print the JSON Schema of routes.yaml, for editors.",
     "plugins": "List the rules that routes.yaml may use, and where each comes from.",
     "up": "Run Envoy and the router on this machine, now.",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from routegen.checks.cases import Case, ExpectCase, RequestCase, read_cases
 from routegen.cli import VERBS, cli
 from routegen_router.metrics import Metrics
 from routegen_router.poller import Registry
@@ -80,3 +81,18 @@ def _sections() -> Iterator[str]:
 def _codes(folder: Path) -> Iterator[str]:
     for file in sorted(folder.rglob("*.py")):
         yield from re.findall(r"Reject\(\s*\d+,\s*\"([a-z_]+)\"", file.read_text())
+
+
+def test_every_key_of_a_case_is_documented() -> None:
+    """docs/testing.md names what a file of cases may hold."""
+    page = (DOCS / "testing.md").read_text()
+    fields = [field for model in (Case, RequestCase, ExpectCase) for field in model.model_fields.values()]
+    assert [field.alias for field in fields if not re.search(rf"[`.]{field.alias}`", page)] == ["request", "expect"]
+
+
+def test_the_cases_of_the_page_are_a_file_of_cases(tmp_path: Path) -> None:
+    """The example in docs/testing.md can be read."""
+    [example] = re.findall(r"```yaml\n(.*?)```", (DOCS / "testing.md").read_text(), re.DOTALL)
+    (tmp_path / "routes.cases.yaml").write_text(example)
+    cases, _ = read_cases(tmp_path / "routes.cases.yaml")
+    assert len(cases.cases) == 4

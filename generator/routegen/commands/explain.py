@@ -12,6 +12,7 @@ from routegen.commands.options import routes_file
 
 if TYPE_CHECKING:
     from routegen.explain.knowledge import Knowledge
+    from routegen.explain.report import Report
     from routegen.plan import Plan
 
 MAX_NAME = 256
@@ -35,6 +36,7 @@ MAX_NAME = 256
 )
 @click.option("--registry", metavar="URL", help="Ask a running router instead: its metrics address.")
 @click.option("--seed", type=int, metavar="N", help="Make random choices repeatable.")
+@click.option("--expect", metavar="BACKEND", help="Exit with 1 unless every such request goes to BACKEND.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print the report as JSON.")
 def command(
     source: str,
@@ -45,6 +47,7 @@ def command(
     poll: bool | None,
     registry: str | None,
     seed: int | None,
+    expect: str | None,
     json_wanted: bool,
 ) -> None:
     """Show which backend a request would go to, and why.
@@ -56,6 +59,7 @@ def command(
     Examples:
       routegen explain --body '{"model": "llama", "inference_server": "vllm"}'
       routegen explain --body @request.json -H 'x-tenant: gold' --no-poll
+      routegen explain --body '{"model": "llama"}' --no-poll --expect vllm
       routegen explain --method GET --path /v1/models
       kubectl port-forward deploy/qwen-compare-router 9464 &
       routegen explain --registry http://127.0.0.1:9464 --json < request.json --body -
@@ -83,6 +87,22 @@ def command(
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(as_json(report) if json_wanted else as_text(report), nl=False)
+    if expect is not None:
+        _check(plan, report, expect)
+
+
+def _check(plan: Plan, report: Report, expect: str) -> None:
+    from routegen.checks.cases import ExpectCase  # noqa: PLC0415 - not for `--help`
+    from routegen.checks.run import differences  # noqa: PLC0415
+
+    names = [backend.name for backend in plan.backends]
+    if expect not in names:
+        raise click.UsageError(f'--expect takes a backend, "{expect}" is none; known: {", ".join(names)}')
+    found = list(differences(ExpectCase(backend=expect), report))
+    for difference in found:
+        click.echo(f"routegen: {difference}", err=True)
+    if found:
+        sys.exit(1)
 
 
 def _knowledge(plan: Plan, registry: str | None, *, poll: bool) -> Knowledge:

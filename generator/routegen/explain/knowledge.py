@@ -58,6 +58,15 @@ def static(config: Config) -> Knowledge:
     return replace(known, remedy=f"engines were not asked for their models: leave out --no-poll, or {OTHERWISE}")
 
 
+def assumed(config: Config, answers: Mapping[str, Answer], down: Collection[str]) -> Knowledge:
+    """What somebody says that engines have told.
+
+    :param down: the backends that have stopped answering.
+    """
+    errors = dict.fromkeys(down, "down in this case")
+    return _knowledge(config, "what the case says", answers, errors, "polled")
+
+
 def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | PollError]] = poll_all) -> Knowledge:
     """Ask every engine now; takes at most the configured poll timeout. An engine that doesn't answer counts as dead."""
     told = ask(config)

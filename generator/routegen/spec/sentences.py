@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Path
-from routegen.spec.models import Routes
 from routegen.spec.rules import Verbs
 from routegen.spec.scalars import PROBLEM, show
 
@@ -27,10 +26,10 @@ _UNIONS = (UnionType, Union)
 _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 
 
-def place(error: ErrorDetails, routes: type[Routes]) -> Path:
+def place(error: ErrorDetails, file: type[BaseModel]) -> Path:
     """Where in the file the error is: pydantic's location without the names of union members."""
     path: list[str | int] = []
-    annotation: Any = routes
+    annotation: Any = file
     for part in error["loc"]:
         bare = _bare(annotation)
         annotation = _inside(bare, part)
@@ -42,7 +41,7 @@ def place(error: ErrorDetails, routes: type[Routes]) -> Path:
 
 
 def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
-    error: ErrorDetails, routes: type[Routes], verbs: Verbs
+    error: ErrorDetails, file: type[BaseModel], verbs: Verbs
 ) -> str:
     """What is wrong and what would be right."""
     value, context = error["input"], error.get("ctx", {})
@@ -52,7 +51,7 @@ def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            return _unknown_key(error["loc"], routes, verbs)
+            return _unknown_key(error["loc"], file, verbs)
         case "literal_error":
             expected = str(context["expected"]).replace("'", "")
             return f"must be {expected}, not {show(value)}"
@@ -122,7 +121,7 @@ def _no_verb(value: Any, verbs: Verbs) -> str:
     return f"needs exactly one of {', '.join(verbs.known)}{hint}"
 
 
-def _unknown_key(location: tuple[str | int, ...], routes: type[Routes], verbs: Verbs) -> str:
+def _unknown_key(location: tuple[str | int, ...], file: type[BaseModel], verbs: Verbs) -> str:
     *parents, key = location
     if not parents and key in _KUBERNETES_KEYS:
         return "does not belong here: routes.yaml is a local file for routegen, not a Kubernetes object"
@@ -130,14 +129,14 @@ def _unknown_key(location: tuple[str | int, ...], routes: type[Routes], verbs: V
     owners = verbs.taking(str(key)) if verb in verbs.known else ()
     if owners:
         return f"goes with {' or '.join(owners)}, not with {verb}"
-    known = _keys(parents, routes)
+    known = _keys(parents, file)
     near = difflib.get_close_matches(str(key), known, 1)
     return f"unknown key; {f'did you mean {show(near[0])}? ' if near else ''}known: {', '.join(known)}"
 
 
-def _keys(location: Iterable[str | int], routes: type[Routes]) -> list[str]:
+def _keys(location: Iterable[str | int], file: type[BaseModel]) -> list[str]:
     """The keys of the model at ``location``."""
-    annotation: Any = routes
+    annotation: Any = file
     for part in location:
         annotation = _inside(_bare(annotation), part)
     model = _bare(annotation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from routegen.audit.findings import Finding, Severity
 from routegen.audit.formats.as_text import summary
 from routegen.audit.report import Report
+from routegen.common.ci import github, github_plain
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
@@ -13,9 +14,9 @@ def render(report: Report) -> str:
     """One line a finding, then the table and the summary as plain lines of the log."""
     lines = [_line(finding) for finding in report.findings]
     for compared in report.compared:
-        lines.append(_plain(f"{compared.pair.first.title} and {compared.pair.second.title}:"))
-        lines += [_plain(f"- {row.resource}: {row.state} ({row.why})") for row in compared.rows]
-    lines += [_plain(f"suppressed {one.finding.rule.id}: {one.reason}") for one in report.suppressed]
+        lines.append(github_plain(f"{compared.pair.first.title} and {compared.pair.second.title}:"))
+        lines += [github_plain(f"- {row.resource}: {row.state} ({row.why})") for row in compared.rows]
+    lines += [github_plain(f"suppressed {one.finding.rule.id}: {one.reason}") for one in report.suppressed]
     return "\n".join([*lines, summary(report)]) + "\n"
 
 
@@ -26,19 +27,4 @@ def _line(finding: Finding) -> str:
         properties["line"] = str(place.line)
     values = "\n".join(f"{fact.place}: {fact.shown}" for fact in finding.facts)
     text = f"{finding.message}\n{values}\n{finding.rule.why}\nfix:\n{finding.fix}"
-    stated = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{_COMMANDS[finding.severity]} {stated}::{_data(text)}"
-
-
-def _plain(text: str) -> str:
-    """One line, whatever is in the text: a line break could begin another command."""
-    return " ".join(text.split())
-
-
-def _data(text: str) -> str:
-    """Escaped as the Actions toolkit does (packages/core, command.ts)."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return github(_COMMANDS[finding.severity], text, **properties)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from xml.sax.saxutils import escape, quoteattr
-
 from routegen.audit.findings import Finding, Rule
 from routegen.audit.report import Report
 from routegen.audit.rules import RULES
-
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0, section 2.2, doesn't allow in a document."""
+from routegen.common.ci import xml_attribute, xml_text
 
 
 def render(report: Report) -> str:
@@ -27,7 +22,7 @@ def render(report: Report) -> str:
         skipped = sum(rule.id in reasons and rule.id not in findings for rule in rules)
         cases = "".join(_case(rule, findings.get(rule.id, []), reasons.get(rule.id)) for rule in rules)
         counts = f'tests="{len(rules)}" failures="{failures}" errors="0" skipped="{skipped}" time="0"'
-        suites.append(f"  <testsuite name={_attribute(group)} {counts}>\n{cases}  </testsuite>\n")
+        suites.append(f"  <testsuite name={xml_attribute(group)} {counts}>\n{cases}  </testsuite>\n")
 
     counts = f'tests="{len(RULES)}" failures="{len(findings)}" errors="0" time="0"'
     head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="routegen audit" {counts}>\n'
@@ -35,27 +30,19 @@ def render(report: Report) -> str:
 
 
 def _case(rule: Rule, findings: list[Finding], suppressed: str | None) -> str:
-    classname = _attribute(f"routegen.audit.{rule.group.replace(' ', '_')}")
-    head = f'    <testcase classname={classname} name={_attribute(f"{rule.id} {rule.title}")} time="0"'
+    classname = xml_attribute(f"routegen.audit.{rule.group.replace(' ', '_')}")
+    head = f'    <testcase classname={classname} name={xml_attribute(f"{rule.id} {rule.title}")} time="0"'
     if findings:
         worst = max(findings, key=lambda finding: finding.severity)
-        message = _attribute("; ".join(finding.message for finding in findings))
-        body = _text("\n\n".join(_description(finding) for finding in findings))
-        failure = f"      <failure type={_attribute(worst.severity.word)} message={message}>{body}</failure>\n"
+        message = xml_attribute("; ".join(finding.message for finding in findings))
+        body = xml_text("\n\n".join(_description(finding) for finding in findings))
+        failure = f"      <failure type={xml_attribute(worst.severity.word)} message={message}>{body}</failure>\n"
         return f"{head}>\n{failure}    </testcase>\n"
     if suppressed is not None:
-        return f"{head}>\n      <skipped message={_attribute('suppressed: ' + suppressed)}/>\n    </testcase>\n"
+        return f"{head}>\n      <skipped message={xml_attribute('suppressed: ' + suppressed)}/>\n    </testcase>\n"
     return f"{head}/>\n"
 
 
 def _description(finding: Finding) -> str:
     places = "\n".join(f"{fact.place.object} {fact.place}: {fact.shown}" for fact in finding.facts)
     return f"{finding.severity.word}: {finding.message}\n{places}\n{finding.rule.why}\nfix:\n{finding.fix}"
-
-
-def _attribute(text: str) -> str:
-    return quoteattr(_FORBIDDEN.sub("\ufffd", text))
-
-
-def _text(text: str) -> str:
-    return escape(_FORBIDDEN.sub("\ufffd", text))
