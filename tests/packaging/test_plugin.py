@@ -80,6 +80,8 @@ def test_its_own_tests_pass() -> None:
 def test_the_command_line_has_it(installed: Path) -> None:
     listed = subprocess.run([*ROUTEGEN, "plugins"], check=True, capture_output=True, text=True).stdout
     assert "  fallback  example-fallback-rule 1.0.0  Keep the backends of the first of these names" in listed
+    tested = subprocess.run([*ROUTEGEN, "test", "-f", str(EXAMPLE)], check=True, capture_output=True, text=True)
+    assert tested.stdout.endswith("3 cases, all passed\n")
     rendered = [*ROUTEGEN, "render", "-f", str(EXAMPLE), "--only", "router-config"]
     done = subprocess.run(rendered, check=True, capture_output=True, text=True)
     assert '"requires": [\n    "example-fallback-rule"\n  ]' in done.stdout

@@ -41,7 +41,12 @@ def only_the_image(stderr: str) -> bool:
 
 def test_init_writes_a_file_that_validates(tmp_path: Path) -> None:
     written = routegen("init", cwd=tmp_path)
-    assert (written.returncode, written.stdout) == (0, "wrote routes.yaml; next: routegen validate\n")
+    assert (written.returncode, written.stdout) == (
+        0,
+        "wrote routes.yaml and cases for it; next: routegen validate && routegen test\n",
+    )
+    tested = routegen("test", cwd=tmp_path)
+    assert (tested.returncode, tested.stderr) == (0, "")
     checked = routegen("validate", cwd=tmp_path)
     assert (checked.returncode, only_the_image(checked.stderr)) == (0, True)
 
