@@ -51,7 +51,7 @@ def test_the_commands_of_the_readme_work_one_after_the_other(tmp_path: Path) -> 
         line = ["bash", "-euo", "pipefail", "-c", command]
         done = subprocess.run(line, cwd=here, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr}"
-    assert sorted(file.name for file in here.iterdir()) == ["envoy.yaml", "routes.yaml"]
+    assert sorted(file.name for file in here.iterdir()) == ["envoy.yaml", "routes.cases.yaml", "routes.yaml"]
 
 
 @pytest.mark.parametrize(("command", "test"), ELSEWHERE.items())

@@ -64,7 +64,8 @@ def assumed(config: Config, answers: Mapping[str, Answer], down: Collection[str]
     :param down: the backends that have stopped answering.
     """
     errors = dict.fromkeys(down, "down in this case")
-    return _knowledge(config, "what the case says", answers, errors, "polled")
+    alive = dict.fromkeys(down, False)
+    return _knowledge(config, "what the case says", answers, errors, "polled", alive, {*answers, *down})
 
 
 def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | PollError]] = poll_all) -> Knowledge:
