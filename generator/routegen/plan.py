@@ -47,6 +47,8 @@ class Gateway:
     create: bool
     listeners: tuple[Listener, ...]
     hostnames: tuple[str, ...]
+    memory: int
+    """Bytes of heap that the gateway may have, where the target bounds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ def test_the_figures_are_the_rendered_ones() -> None:
         f"listens on `{bootstrap.ADMIN}`",
         f"(`{tls.SYSTEM_AUTHORITIES}`",
         f"at most {bootstrap.MAX_CONNECTIONS:,} connections",
+        f"From {bootstrap.SHED_FROM:.0%}".replace("%", " %"),
+        f"At most {limits.PARALLEL:,} requests",
     ]
     assert [sentence for sentence in said if sentence not in PAGE] == []
     assert limits.SILENCE == 3600  # "one hour without a byte"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from routegen.emit import limits
 from routegen.mock_engine import Behaviour, Fault
 from routegen.plan import Addresses, Plan
 from support.engines import engine as small_engine
@@ -77,6 +80,33 @@ def test_one_dead_worker_of_two_costs_no_request() -> None:
         assert alive.router is not None
         with gateway(ROUTES, MODELS, routers=[f"{host}:{port}", alive.router.address]) as gate:
             assert {ask(gate, "vllm").status for _ in range(50)} == {200}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_worker_that_hangs_costs_seconds_and_no_request(version: str) -> None:
+    with gateway(ROUTES, MODELS) as other:
+        assert other.router is not None
+        with (
+            gateway(ROUTES, MODELS, version=version, beside=[other.router.address]) as gate,
+            ThreadPoolExecutor(8) as pool,
+        ):
+            ask(gate, "vllm")
+            other.router.process.send_signal(signal.SIGSTOP)
+            try:
+                assert {reply.status for reply in pool.map(lambda _: ask(gate, "vllm"), range(40))} == {200}
+            finally:
+                other.router.process.send_signal(signal.SIGCONT)
+
+
+def test_an_engine_gets_no_more_requests_than_the_gateway_holds_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PARALLEL", 1)
+    with gateway(ROUTES, MODELS) as gate, ThreadPoolExecutor(1) as pool:
+        gate.engines["vllm"].behaviour = Behaviour(models=("m",), ttft=1.0)
+        first = pool.submit(ask, gate, "vllm")
+        wait_for(lambda: gate.reached()["vllm"], "the first request to reach the engine")
+        assert seen(ask(gate, "vllm")) == (503, "engine_overloaded", "vllm")
+        assert seen(ask(gate, "sglang")) == (200, None, "sglang")
+        assert first.result().status == 200
 
 
 @pytest.mark.parametrize("version", VERSIONS)

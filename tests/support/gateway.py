@@ -186,6 +186,7 @@ def gateway(
     *,
     version: str = CURRENT,
     routers: Sequence[str] | None = None,
+    beside: Sequence[str] = (),
     adjust: Callable[[Plan], Plan] = lambda plan: plan,
     complete: bool = True,
 ) -> Iterator[Gateway]:
@@ -193,6 +194,7 @@ def gateway(
 
     :param models: backend -> the models that its mock engine serves; its personality is its owner's, or vLLM's.
     :param routers: addresses to use in place of a real router's.
+    :param beside: addresses of further routers.
     :param adjust: a last change to the plan before anything but the engines runs.
     :param complete: wait until every engine has told its models, not just until the router listens.
     """
@@ -211,6 +213,6 @@ def gateway(
             router = stack.enter_context(running_router(folder, router_config(plan), "--ready-file", str(ready)))
             wait_for(lambda: ready.exists() or not complete, "the router to know every engine's models")
             routers = [router.address]
-        plan = dataclasses.replace(plan, router=dataclasses.replace(plan.router, addresses=tuple(routers)))
+        plan = dataclasses.replace(plan, router=dataclasses.replace(plan.router, addresses=(*routers, *beside)))
         envoy = stack.enter_context(Envoy(bootstrap.static(plan, admin=FREE_PORT), version=version))
         yield Gateway(plan, envoy, running, envoy.port(), router)

@@ -21,6 +21,7 @@ GATEWAY = ir.Gateway(
     create=True,
     listeners=(ir.Listener("http", 80),),
     hostnames=(),
+    memory=2 << 30,
 )
 ROUTER = ir.Router(
     image="registry.example.com/routegen-router:test",

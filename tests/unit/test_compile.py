@@ -51,6 +51,7 @@ def test_the_guides_two_engines_become_this_plan() -> None:
             create=True,
             listeners=(Listener("http", 80),),
             hostnames=(),
+            memory=2 << 30,
         ),
         router=Router(
             image=f"unpublished.invalid/routegen-router:{__version__}",
@@ -186,7 +187,14 @@ def test_every_other_setting_arrives_in_the_plan() -> None:
         "  models: {poll: {interval: 1m30s, timeout: 500ms}, unknown: allow}\n"
     )
     assert found.gateway == Gateway(
-        "envoy-gateway", "g", "gw", "c", False, (Listener("https", 443, tls=ListenerTLS("cert")),), ("*.example.com",)
+        "envoy-gateway",
+        "g",
+        "gw",
+        "c",
+        False,
+        (Listener("https", 443, tls=ListenerTLS("cert")),),
+        ("*.example.com",),
+        2 << 30,
     )
     assert found.router == Router(
         "r:1", 3, (("requests", (("cpu", "2"),)), ("limits", ())), ("unix:/run/r",), 10**9, "b"

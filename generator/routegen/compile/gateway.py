@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
+from routegen.compile.units import size
 from routegen.plan import Gateway, Listener, ListenerTLS
 from routegen.spec.models import ListenerSpec, ListenerTLSSpec, Routes
 from routegen.targets import Target
@@ -22,6 +23,7 @@ def compile_gateway(routes: Routes, target: Target, findings: Findings) -> Gatew
         create=gateway.create,
         listeners=tuple(map(_listener, gateway.listeners)),
         hostnames=tuple(gateway.hostnames),
+        memory=size(gateway.memory),
     )
 
 

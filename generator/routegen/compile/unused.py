@@ -22,6 +22,8 @@ def _unread(can: Capabilities) -> Iterator[tuple[Path, str]]:
             yield ("spec", "gateway", key), "it renders no Gateway object"
     if not can.binds_addresses:
         yield ("spec", "gateway", "listeners", "*", "address"), "its listeners take no address"
+    if not can.bounds_memory:
+        yield ("spec", "gateway", "memory"), "the gateway's own configuration says how much memory it has"
     if can.deploys_router:
         yield ("spec", "router", "addresses"), "it deploys the router and finds it by its Service"
     else:

@@ -21,6 +21,7 @@ KEEP_ALIVE: Final = 4.0
 """Seconds that an idle connection to an engine is kept: less than the 5 s after which uvicorn, the server of vLLM
 and SGLang, closes it. A request on a connection that is just being closed would fail, and a POST isn't retried."""
 
-MANY: Final = 100_000
-"""Parallel requests and connections, in place of Envoy's 1024: a generation holds its request for minutes, and queueing
-is the engines' business."""
+PARALLEL: Final = 10_000
+"""Requests at one engine, or at the router, at a time, in place of Envoy's 1024: a generation holds its request for
+minutes, and queueing is the engines' business. More is 503, so that an engine that has stopped answering can't collect
+requests without end."""

@@ -88,6 +88,10 @@ class GatewaySpec(Model):
         description="The ports to listen on.",
         json_schema_extra={"default": [{"name": "http", "port": 80}]},
     )
+    memory: Size = Field(
+        "2Gi",
+        description="Envoy's heap (target `envoy`); from four fifths of it on, load is shed, large uploads first.",
+    )
     hostnames: list[Hostname] = Field(
         [], max_length=16, description="Host names to serve (HTTPRoute's limit is 16); empty: all."
     )

@@ -17,6 +17,7 @@ class Envoy(Target):
         certificates=frozenset({"files"}),
         creates_gateway=False,
         binds_addresses=True,
+        bounds_memory=True,
         deploys_router=False,
         pools=False,
         pool_tls=False,

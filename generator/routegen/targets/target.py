@@ -21,6 +21,8 @@ class Capabilities:
     """A Gateway object is rendered (``gateway.name``, ``namespace``, ``className``, ``create``)."""
     binds_addresses: bool
     """A listener may be bound to one IP address (``listeners[].address``)."""
+    bounds_memory: bool = False
+    """The gateway's heap is bounded (``gateway.memory``)."""
     deploys_router: bool
     """The router's Pods are rendered (``router.image``, ``replicas``, ``resources``); without, it is found at
     ``router.addresses``."""

@@ -108,17 +108,21 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
     """
     addresses = [parse_address(text) for text in plan.router.addresses]
     protocol = upstreams.HttpProtocolOptions(
-        # No HTTP/2 keepalive: a gRPC server closes connections on which it is pinged more than once in five minutes.
+        # A worker that hangs answers no ping. Its connections are then closed, and what waits there is asked of another
+        # one, well before the deadline for a decision. (The router takes pings at any rate; gRPC's servers by
+        # themselves close a connection on which they come more than once in five minutes.)
         explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
-            http2_protocol_options=core.Http2ProtocolOptions()
+            http2_protocol_options=core.Http2ProtocolOptions(
+                connection_keepalive=core.KeepaliveSettings(interval=seconds(1), timeout=seconds(1))
+            )
         )
     )
     made = _cluster(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=protocol)
     made.health_checks = [
         core.HealthCheck(
             timeout=seconds(1),
-            interval=seconds(2),
-            no_traffic_interval=seconds(2),
+            interval=seconds(1),
+            no_traffic_interval=seconds(1),
             unhealthy_threshold=2,
             healthy_threshold=1,
             grpc_health_check=core.HealthCheckGrpcHealthCheck(),
@@ -149,9 +153,10 @@ def _cluster(
     kinds, families = cluster.ClusterDiscoveryType, cluster.ClusterDnsLookupFamily
     endpoints = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address)) for address in addresses]
     options: dict[str, Any] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(protocol)}
-    many = limits.MANY
+    most = limits.PARALLEL
+    # Requests are counted. At a bound on connections they would queue, and twice as many could wait.
     thresholds = cluster.CircuitBreakersThresholds(
-        max_connections=many, max_pending_requests=many, max_requests=many, max_retries=1000
+        max_connections=2 * most, max_pending_requests=most, max_requests=most, max_retries=1000
     )
     keepalive = core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
     return cluster.Cluster(

@@ -30,6 +30,7 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     undecided = _without_header(plan.routing_header)
     nowhere = _flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
     failed = _flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
+    full = "As many requests as this gateway holds for one engine are waiting for the chosen one; try again later."
     gone = "The chosen engine can't be reached, or closed the connection before it answered."
     broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
@@ -42,6 +43,7 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
             _mapper(NOT_FOUND),
             _mapper(Reject(504, "gateway_timeout", "The router or the engine took too long to answer.")),
             _mapper(ROUTE_NOT_SET, undecided, nowhere),
+            _mapper(Reject(503, "engine_overloaded", full), _flags("UO")),
             _mapper(Reject(503, "engine_unavailable", gone), failed),
             _mapper(Reject(503, "router_unavailable", "The gateway's router can't be reached or failed.")),
             _mapper(Reject(502, "engine_failed", broken)),

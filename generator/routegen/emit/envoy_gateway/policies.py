@@ -171,9 +171,9 @@ def _routes(plan: Plan, component: str) -> dict[str, Any]:
 
 def _circuit_breaker() -> dict[str, int]:
     return {
-        "maxConnections": limits.MANY,
-        "maxPendingRequests": limits.MANY,
-        "maxParallelRequests": limits.MANY,
+        "maxConnections": limits.PARALLEL,
+        "maxPendingRequests": limits.PARALLEL,
+        "maxParallelRequests": limits.PARALLEL,
         "maxParallelRetries": 1024,
     }
 
