@@ -137,7 +137,7 @@ TROUBLES = [
         {"well"},
         UNKNOWN,
         UNKNOWN,
-        r"wants a key.* at \S+ say in its `apiKey:` where that is, or list its models",
+        r"wants a key.* at \S+ say with `apiKey:` of ill where it is, or list its models",
     ),
     Trouble(
         "with a key",
