@@ -205,6 +205,25 @@ def test_an_arm_with_more_failures_is_never_better(arm: str, held: bool) -> None
         assert wording.plain(found, found.compared[0]) == f"No verdict: {effects[0].reason}."
 
 
+def test_a_tail_can_be_what_the_verdict_is_about() -> None:
+    """One request in ten of b takes half as long again: no median sees it, the 95th percentile does."""
+    design = msgspec.structs.replace(DESIGN, requests=60, primary="e2e_p95")
+    recorded = measure(make_run("a", "b", design=design), machine=Machine(step=0.005, noise=0.05))
+    requests = tuple(
+        msgspec.structs.replace(one, chunks=(*one.chunks[:-1], 1.5 * one.chunks[-1]))
+        if one.arm == "b" and one.prompt % 10 == 0
+        else one
+        for one in recorded.requests
+    )
+    found = analyse(Recorded(recorded.run, requests, recorded.blocks, ()))
+    primary, *others = found.compared[0].effects
+    assert (primary.metric, primary.outcome) == ("e2e_p95", "base better")
+    assert next(effect for effect in others if effect.metric == "e2e").outcome == "equivalent"
+    figure = found.arms[1].figure("e2e_p95")
+    assert figure is not None
+    assert wording.headline(found, found.compared[0]).startswith("a better: b beside a, end to end, p95 +")
+
+
 def test_requests_that_fail_fast_make_an_arm_slower_not_faster() -> None:
     """Every fifth request of b, the slowest, is cut off: what is left is faster, what was asked for is not."""
     recorded = measure(make_run("a", "b", design=msgspec.structs.replace(DESIGN, requests=32)))

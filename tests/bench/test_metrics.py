@@ -101,6 +101,14 @@ def test_the_block_value_is_the_median_of_the_requests() -> None:
     assert BY_KEY["e2e"].block(cell) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("key", "size"), [("e2e_p95", 59), ("ttft_p99", 299)])
+def test_a_tail_is_the_blocks_own_percentile_and_needs_its_sample(key: str, size: int) -> None:
+    requests = [request(0.0, 0.01 * (number + 1), tokens=1) for number in range(size)]
+    share = BY_KEY[key].share
+    assert BY_KEY[key].block(Cell("a", 0, tuple(requests), Slo())) == pytest.approx(0.01 * (1 + share * (size - 1)))
+    assert BY_KEY[key].block(Cell("a", 0, tuple(requests[1:]), Slo())) is None
+
+
 def failing(key: str, *requests: Request) -> float | None:
     return BY_KEY[key].block(Cell("a", 0, requests, Slo(), timeout=60.0))
 

@@ -14,7 +14,7 @@ import msgspec
 from .checks import Check, run_checks
 from .comparisons import Compared, compare_all
 from .design import Arm, Run
-from .metrics import METRICS, Cell, Metric, steady_needs
+from .metrics import BY_KEY, METRICS, Cell, Metric, steady_needs
 from .records import Recorded, Request
 from .stats import median, needed, quantile
 from .verdict import withhold
@@ -145,7 +145,8 @@ def _arm(run: Run, arm: Arm, cells: Sequence[Cell]) -> ArmResult:
 
 def _figures(run: Run, cells: Sequence[Cell]) -> Iterator[Figure]:
     needs = steady_needs(run.design.load)
-    for metric in METRICS:
+    primary = BY_KEY[run.design.primary]
+    for metric in METRICS if primary in METRICS else (*METRICS, primary):
         if any(map(metric.outcomes, cells)):
             yield _figure(metric, cells)
         elif metric.key == "steady_token_rate" and needs > run.design.requests:
@@ -164,7 +165,7 @@ def _figure(metric: Metric, cells: Sequence[Cell]) -> Figure:
         percentiles=tuple(
             Percentile(share, quantile(values, share) if len(values) >= needed(share) else None, needed(share))
             for share in PERCENTILES
-            if metric.each is not None
+            if metric.each is not None and metric.of == metric.key
         ),
     )
 

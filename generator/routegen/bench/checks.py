@@ -15,7 +15,7 @@ import msgspec
 
 from .design import Comparison
 from .looks import LEAST_BLOCKS
-from .metrics import Cell
+from .metrics import BY_KEY, Cell
 from .records import Recorded, Request
 from .stats import quantile
 
@@ -34,7 +34,7 @@ THIN: Final = 0.25
 SOME: Final = 0.05
 """Up to this share more of an engine's answers than of the other's may be thin: texts differ."""
 
-PER_ANSWER: Final = frozenset({"e2e", "request_rate", "goodput"})
+PER_ANSWER: Final = frozenset({"e2e", "e2e_scheduled", "request_rate", "goodput"})
 """Metrics that are about whole answers, and so mean nothing where answers are of other lengths."""
 
 LATE: Final = 0.005
@@ -209,7 +209,9 @@ def _tokens(
             yield Check(id=f"{what}-tokens", level="unknown", message=f"{sides}: usage does not tell {what} tokens.")
             continue
         unequal = sum(one != two for one, two in known)
-        bound = what == "prompt" or recorded.run.design.ignore_eos or recorded.run.design.primary in PER_ANSWER
+        bound = (
+            what == "prompt" or recorded.run.design.ignore_eos or BY_KEY[recorded.run.design.primary].of in PER_ANSWER
+        )
         wrong = unequal > FEW * len(known)
         text = f"{sides}: {what} tokens differ in {unequal} of {len(known)} pairs"
         if not wrong:

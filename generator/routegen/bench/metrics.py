@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal
 
 from .design import Load, Slo
 from .records import Request
-from .stats import median
+from .stats import median, needed, quantile
 
 STEADY: Final = 4
 """Requests a worker of a closed loop sends at least, for a steady state between its first and its last."""
@@ -64,6 +64,18 @@ class Metric:
     """The figures of one request."""
     whole: Callable[[Cell], float | None] | None = None
     """The figure of a cell."""
+    share: float = 0.5
+    """Of a block's requests that lie below its figure: the median, or a tail."""
+
+    @property
+    def of(self) -> str:
+        """The key of the metric whose tail this is, or its own."""
+        return self.key if self.share == 0.5 else self.key.rpartition("_")[0]  # noqa: PLR2004 - the median
+
+    @property
+    def needs(self) -> int:
+        """The least number of requests in a block that say anything about its figure."""
+        return needed(self.share) if self.of != self.key else 1
 
     def values(self, cell: Cell) -> list[float]:
         """The cell's figures: one a request (or a chunk), or the single one of the whole cell."""
@@ -83,7 +95,7 @@ class Metric:
     def block(self, cell: Cell) -> float | None:
         """The cell's one figure that is compared between arms; ``None`` where it has none."""
         values = self.outcomes(cell)
-        return median(values) if values else None
+        return quantile(values, self.share) if len(values) >= self.needs else None
 
 
 def _ttft(request: Request) -> Sequence[float]:
@@ -214,7 +226,22 @@ METRICS: Final = tuple(
 )
 """Every metric, in the order in which reports show them."""
 
-BY_KEY: Final = {metric.key: metric for metric in METRICS}
+TAILS: Final = tuple(
+    replace(
+        metric,
+        id=f"{metric.id}p{percent}",
+        key=f"{metric.key}_p{percent}",
+        title=f"{metric.title}, p{percent}",
+        formula=f"p{percent} of a block's {metric.id}",
+        share=percent / 100,
+    )
+    for metric in METRICS
+    if metric.key in {"ttft", "tpot", "e2e", "e2e_scheduled", "longest_gap"}
+    for percent in (95, 99)
+)
+"""What can be primary beside :data:`COMPARED`; shown only where it is."""
+
+BY_KEY: Final = {metric.key: metric for metric in (*METRICS, *TAILS)}
 
 COMPARED: Final = ("e2e", "ttft", "tpot", "longest_gap", "request_rate", "token_rate", "steady_token_rate", "goodput")
 """The metrics that get a verdict. Not M04: engines put different numbers of tokens into a chunk. Not M02, M06 and M07,

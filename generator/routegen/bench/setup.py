@@ -24,7 +24,7 @@ from .conduct import new_run
 from .design import Arm, Design, Finding, Load, Slo
 from .layout import lay_out
 from .looks import LEAST_BLOCKS, reached, spaced
-from .metrics import COMPARED, STEADY, steady_needs
+from .metrics import BY_KEY, COMPARED, STEADY, TAILS, steady_needs
 from .preflight import find_max_lengths, find_models
 from .stats import FEWEST
 
@@ -132,15 +132,19 @@ def design_of(options: Mapping[str, Any]) -> Design:
     :raises UsageError: they contradict each other.
     """
     primary = options["primary"] or ("tpot" if options["stop_at_eos"] else "e2e")
-    if primary not in COMPARED:
-        raise UsageError(f'--primary: unknown metric "{primary}"; known: {", ".join(COMPARED)}')
+    known = (*COMPARED, *(metric.key for metric in TAILS))
+    if primary not in known:
+        raise UsageError(f'--primary: unknown metric "{primary}"; known: {", ".join(known)}')
     for name in ("ramp", "rate", "timeout"):
         if not math.isfinite(options[name] or 0):
             raise UsageError(f"--{name} {options[name]} is no number of its own")
     blocks, looks = _blocks(options)
     seed = randbelow(2**31) if options["seed"] is None else options["seed"]
     load = _load(options)
-    requests = options["requests"] or max(LEAST_REQUESTS, ROUNDS * (load.concurrency or 0))
+    needs = BY_KEY[primary].needs
+    requests = options["requests"] or max(LEAST_REQUESTS, ROUNDS * (load.concurrency or 0), needs)
+    if requests < needs:
+        raise UsageError(f"--primary {primary} needs --requests {needs}: fewer in a block say nothing about that tail")
     slo = _slo(options["slo"])
     if primary == "goodput" and slo == Slo():
         raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")

@@ -12,7 +12,7 @@ import msgspec
 
 from routegen.bench import wording
 from routegen.bench.analysis import Analysis, analyse, cells_of
-from routegen.bench.metrics import METRICS
+from routegen.bench.metrics import BY_KEY, METRICS
 from routegen.bench.records import Recorded
 
 from .parity import Parity, parity
@@ -93,6 +93,6 @@ def build(recorded: Recorded) -> Report:
                 better=metric.better,
                 formula=metric.formula,
             )
-            for metric in METRICS
+            for metric in dict.fromkeys((*METRICS, BY_KEY[recorded.run.design.primary]))
         ),
     )

@@ -55,7 +55,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 def distributions(run: Run, cells: Mapping[str, Mapping[int, Cell]]) -> Iterator[Distribution]:
     """The distributions that a report shows, metric by metric, each in the order of the run's arms."""
-    for key in dict.fromkeys((run.design.primary, *SPREAD)):
+    for key in dict.fromkeys((BY_KEY[run.design.primary].of, *SPREAD)):
         metric = BY_KEY[key]
         if metric.each is None:
             continue
