@@ -97,10 +97,24 @@ def test_standard_input_is_read_with_lists_and_several_documents() -> None:
 
 def test_a_template_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "deployment.yaml").write_text("kind: Pod\nmetadata: {{ .Values.name }}\n", encoding="utf-8")
-    result = _run(tmp_path)
-    assert result.exit_code == 2
-    assert f"{tmp_path}/deployment.yaml:2: it looks like a template" in result.stderr
-    assert "helm template" in result.stderr
+    for path in (tmp_path, tmp_path / "deployment.yaml"):
+        result = _run(path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{tmp_path}/deployment.yaml:2: it looks like a template" in result.stderr
+        assert "helm template" in result.stderr
+
+
+def test_a_template_in_a_folder_doesnt_end_the_audit_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "engines.yaml").write_text(CLEAN.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "x.yaml").write_text("kind: Pod\nmetadata: {{ .Values.name }}\n", encoding="utf-8")
+    for format_ in ("text", "json", "github", "sarif"):
+        result = _run(tmp_path, "--format", format_)
+        assert result.exit_code == 0
+        assert "templates/x.yaml" in result.stdout
+        assert "it looks like a template" in result.stdout
+    (tmp_path / "templates" / "x.yaml").write_text("kind: Pod\nmetadata: [\n", encoding="utf-8")
+    assert _run(tmp_path).exit_code == 2  # broken, and no template
 
 
 def test_a_directory_is_searched_through_and_hidden_files_are_left_out(tmp_path: Path) -> None:
@@ -164,12 +178,8 @@ spec: {template: {spec: {nodeName: gpu-node, containers: [{name: tgi, image: "tg
     file = tmp_path / "engines.yaml"
     file.write_text(CLEAN.read_text(encoding="utf-8") + other, encoding="utf-8")
     report = json.loads(_run(file, "--pair", "vllm,tgi", "--format", "json").stdout)
-    assert report["compared"][0]["second"] == {
-        "name": "tgi",
-        "object": "Deployment inference/tgi",
-        "engine": None,
-        "version": None,
-    }
+    second = report["compared"][0]["second"]
+    assert (second["object"], second["engine"], second["version"]) == ("Deployment inference/tgi", None, None)
     [finding] = [one for one in report["findings"] if one["rule"] == "FAIR073"]
     assert finding["verdict"] == "cannot tell"
     assert "dtype" in finding["message"]

@@ -15,6 +15,18 @@ _KINDS: Final = (
     ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
     ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "ReplicaSet"),
+    ("batch/v1", "Job"),
+    ("argoproj.io/v1alpha1", "Rollout"),
+    ("serving.kserve.io/v1beta1", "InferenceService"),
+    ("serving.kserve.io/v1alpha1", "ServingRuntime"),
+    ("serving.kserve.io/v1alpha1", "ClusterServingRuntime"),
+    ("serving.kserve.io/v1alpha2", "LLMInferenceServiceConfig"),
+    ("ray.io/v1", "RayService"),
+    ("ray.io/v1", "RayCluster"),
+    ("nvidia.com/v1alpha1", "DynamoGraphDeployment"),
+    ("orchestration.aibrix.ai/v1alpha1", "StormService"),
     ("v1", "Pod"),
     ("v1", "Service"),
     ("v1", "ConfigMap"),
@@ -24,7 +36,16 @@ _KINDS: Final = (
     ("inference.networking.k8s.io/v1", "InferencePool"),
     ("v1", "Node"),
 )
-_OPTIONAL: Final = {"ConfigMap", "HorizontalPodAutoscaler", "InferencePool", "Node", "PersistentVolumeClaim"}
+_OPTIONAL: Final = {
+    "ClusterServingRuntime",
+    "ConfigMap",
+    "LLMInferenceServiceConfig",
+    "ServingRuntime",
+    "HorizontalPodAutoscaler",
+    "InferencePool",
+    "Node",
+    "PersistentVolumeClaim",
+}
 """What may be forbidden to a user who may look at workloads; facts that need them are then "cannot tell"."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from routegen.audit.arguments import CommandLine
@@ -20,6 +20,8 @@ KSERVE_MODEL_DIR = "/mnt/models"
 """Where KServe's storage initializer puts ``spec.model.uri``."""
 KSERVE_PORT = 8000
 """The port that KServe's Services lead to; it can't be changed (KServe v0.20, workload.go)."""
+KSERVE_PRESET = "kserve-config-llm-template"
+"""The LLMInferenceServiceConfig that KServe puts under every LLMInferenceService of one node."""
 _PRESET_FIELDS = {
     "image",
     "imagePullPolicy",
@@ -51,11 +53,13 @@ class Engine:
     """Unique among the engines of one input; what ``--pair`` takes."""
     line: CommandLine
     environment: Environment
+    role: str = ""
+    """Of several pods that one object makes, which this is: ``prefill``, ``decode``, …"""
 
     @property
     def preset(self) -> bool:
         """Whether KServe adds what the container leaves out from its preset, which the input doesn't hold."""
-        return self.manifest.kind == KSERVE
+        return self.manifest.kind == KSERVE and all(part.manifest.name != KSERVE_PRESET for part in self.manifest.parts)
 
     @property
     def bases(self) -> str:
@@ -86,6 +90,15 @@ class Engine:
     def title(self) -> str:
         """The engine's name for people: ``vLLM (Deployment inference/a)``."""
         return f"{self.line.kind.title if self.line.kind else 'an unknown engine'} ({self.manifest.title})"
+
+    @property
+    def read(self) -> str:
+        """What was read, where: ``vLLM 0.33.0 (Deployment inference/a), a.yaml:3``."""
+        title = self.line.kind.title if self.line.kind else "an unknown engine"
+        version = ".".join(map(str, self.version)) if self.version else "of unknown version"
+        place = self.manifest.written.place("kind")
+        where = f"{place.file}:{place.line}" if place.line else place.file
+        return f"{title} {version} ({self.manifest.title}), {where}"
 
     def get(self, *path: str | int) -> Any:
         """A value of the container."""
@@ -233,12 +246,17 @@ def split_image(image: str) -> tuple[str, str, str]:
 
 def image_version(kind: EngineKind, image: object) -> Version | None:
     """The engine's version by the image's tag, where the image's name is the engine's own."""
-    if not isinstance(image, str) or not is_image_of(kind, image):
+    if not isinstance(image, str) or not is_image_of(kind, image) or _matches(image, kind.foreign, 2):
         return None
     return parse_version(split_image(image)[1])
 
 
 def is_image_of(kind: EngineKind, image: str) -> bool:
-    """Whether the image's name is that of the engine, so that its tag is the engine's version."""
-    name = split_image(image)[0].rpartition("/")[2].lower()
-    return any(re.match(rf"{re.escape(own)}(?:$|[^a-z])", name) for own in kind.images)
+    """Whether the image's name is that of the engine, whoever built it."""
+    return any(_matches(image, (own,), own.count("/") + 1) for own in kind.images)
+
+
+def _matches(image: str, patterns: Sequence[str], names: int) -> bool:
+    """Whether the last ``names`` names of the image's repository match one of ``patterns``."""
+    tail = "/".join(split_image(image)[0].lower().split("/")[-names:])
+    return any(fnmatchcase(tail, pattern) for pattern in patterns)

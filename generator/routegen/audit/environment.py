@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from routegen.audit.reading import Manifest, items, mapping
 from routegen.audit.shell import Word
 
+_TEMPLATE = re.compile(r"\{\{.*\}\}", re.DOTALL)
 _REFERENCE = re.compile(r"\$(\$|\([A-Za-z_][\w.-]*\))")
 
 
@@ -48,6 +49,8 @@ def expand(text: str, source: int, variables: Mapping[str, Word]) -> Word:
         unknown = unknown or word.unknown
         return match[0] if word.unknown else word.text
 
+    if not unknown and _TEMPLATE.search(text):
+        unknown = "a template fills it in, such as Helm or KServe"
     return Word(_REFERENCE.sub(replace, text), unknown, source)
 
 

@@ -58,15 +58,20 @@ def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence
         found = ", ".join(engine.name for engine in engines) or "none"
         raise UserError(
             f"a comparison needs two engines, found: {found}; "
-            "give the manifests of both (LLMInferenceService, Deployment, StatefulSet, LeaderWorkerSet or Pod), "
-            "or name workloads with --pair a,b"
+            "give the manifests of both (anything that makes pods), or name workloads with --pair a,b"
         )
     groups = [chosen] if names else list(_by_model(chosen))
     return [Pair(group[0], other, world) for group in groups for other in group[1:]]
 
 
 def _prefills(engine: Engine, engines: Sequence[Engine]) -> bool:
-    """Whether it is the prefill half of an engine whose decode half is there too (llm-d's labels): no rival of it."""
+    """Whether it is the prefill half of an engine whose decode half is there too, so that it is no rival of it.
+
+    By llm-d's labels, or by the names of the roles of one object (StormService, DynamoGraphDeployment).
+    """
+    if "prefill" in engine.role.lower():
+        mates = [one for one in engines if one.manifest.written is engine.manifest.written]
+        return any("prefill" not in one.role.lower() for one in mates)
     decodes = [dict(engine.labels) | {_ROLE: "decode"} == dict(other.labels) for other in engines]
     return engine.labels.get(_ROLE) == "prefill" and any(decodes)
 
@@ -106,9 +111,9 @@ def behind_routes(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[M
 
 def _refuse_twins(names: Sequence[str], engines: Sequence[Engine]) -> None:
     """An engine compared with itself differs in nothing, which would look like a fair comparison."""
-    seen: dict[tuple[int, Path], str] = {}
+    seen: dict[tuple[int, str, Path], str] = {}
     for name, engine in zip(names, engines, strict=False):
-        key = (id(engine.manifest), engine.container)
+        key = (id(engine.manifest.written), engine.role, engine.container)
         if (before := seen.get(key)) is not None:
             raise UserError(
                 f'"{before}" and "{name}" are one engine, {engine.manifest.title}; a comparison needs two engines'

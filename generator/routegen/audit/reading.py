@@ -22,6 +22,15 @@ class Manifest:
     document: Document
     base: Path
     value: Mapping[str, Any]
+    parts: tuple[Part, ...] = ()
+    """Where the pieces of a composed object really stand; empty for one that is as it is written."""
+    source: Manifest | None = None
+    """What a composed object was made of; ``None`` for one that is as it is written."""
+
+    @property
+    def written(self) -> Manifest:
+        """The object as it stands in the input."""
+        return self.source or self
 
     @property
     def kind(self) -> str:
@@ -50,6 +59,9 @@ class Manifest:
 
     def place(self, *path: str | int) -> Place:
         """Where ``path`` stands, or where its nearest ancestor does."""
+        for part in sorted(self.parts, key=lambda one: -len(one.at)):
+            if path[: len(part.at)] == part.at:
+                return part.manifest.place(*part.path, *path[len(part.at) :])
         full = (*self.base, *path)
         return Place(self.title, self.document.file, self.document.line(full), render_path(full))
 
@@ -59,6 +71,17 @@ class Manifest:
         if value is None:
             return Fact("default", default, self.place(*path), note)
         return Fact("set", value, self.place(*path))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a composed object, and where it really stands."""
+
+    at: Path
+    """In the composed object."""
+    manifest: Manifest
+    path: Path
+    """In the object that it comes from."""
 
 
 def dig(value: Any, path: Iterable[str | int]) -> Any:
@@ -91,9 +114,11 @@ def items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def read_manifests(paths: Iterable[str]) -> list[Manifest]:
+def read_manifests(paths: Iterable[str], templates: list[Problem] | None = None) -> list[Manifest]:
     """Every object in files, directories (searched through) and stdin (``-``); a file that is named twice is read once.
 
+    :param templates: learns which files of directories are templates (Helm's) and were passed over; a template that is
+        named itself is an error.
     :raises InputError: something can't be read or isn't YAML; names each file and line.
     """
     manifests: list[Manifest] = []
@@ -102,6 +127,9 @@ def read_manifests(paths: Iterable[str]) -> list[Manifest]:
     for path in paths:
         for file, text in _texts(path, seen, problems):
             found, wrong = parse_manifests(text, file)
+            if wrong and "{{" in text and templates is not None and path not in {file, "-"}:
+                templates.append(wrong[-1])
+                continue
             manifests += found
             problems += wrong
     if problems:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from routegen.audit.engine import Engine
+from routegen.audit.facts import Place
 from routegen.audit.findings import Finding, Severity
 from routegen.audit.pairs import Pair, behind_routes, choose
 from routegen.audit.reading import Manifest
 from routegen.audit.rules import RULES
 from routegen.audit.suppress import Suppressed, reason
 from routegen.audit.table import Row, table
-from routegen.audit.workloads import find_engines
+from routegen.audit.workloads import Skipped, look
+from routegen.common.problems import Problem, UserError
 from routegen.plan import Plan
 
 
@@ -34,6 +36,8 @@ class Report:
     suppressed: tuple[Suppressed, ...]
     left_out: tuple[Engine, ...] = ()
     """Engines of the input that were compared with no other."""
+    skipped: tuple[Skipped, ...] = ()
+    """What was passed over: workloads without an engine, templates."""
 
     def count(self, severity: Severity) -> int:
         """How many findings there are of one severity."""
@@ -44,17 +48,33 @@ class Report:
         return any(finding.severity >= threshold for finding in self.findings)
 
 
-def audit(world: Sequence[Manifest], *, names: Sequence[str] = (), plan: Plan | None = None) -> Report:
+def audit(
+    world: Sequence[Manifest],
+    *,
+    names: Sequence[str] = (),
+    plan: Plan | None = None,
+    templates: Sequence[Problem] = (),
+) -> Report:
     """Compare the engines among ``world``: those called ``names``, those behind ``plan``, else all.
 
+    :param templates: files that were passed over.
     :raises UserError: there are fewer than two engines to compare.
     """
-    engines = find_engines(world)
+    found = look(world)
+    files = [
+        Skipped(f"{one.file}:{one.line}", Place(one.file, one.file, one.line, "$"), one.message) for one in templates
+    ]
+    skipped = (*found.skipped, *files)
     if plan is not None and not names:
-        names = behind_routes(plan, engines, world)
-    pairs = choose(engines, world, names)
+        names = behind_routes(plan, found.engines, world)
+    try:
+        pairs = choose(found.engines, world, names)
+    except UserError as error:
+        over = "; ".join(f"{one.what}: {one.reason}" for one in skipped)
+        raise UserError(f"{error}{f'. Passed over: {over}' if over else ''}") from error
     compared = {engine.name for pair in pairs for engine in (pair.first, pair.second)}
-    return replace(report(pairs), left_out=tuple(engine for engine in engines if engine.name not in compared))
+    left_out = tuple(engine for engine in found.engines if engine.name not in compared)
+    return replace(report(pairs), left_out=left_out, skipped=skipped)
 
 
 def report(pairs: Iterable[Pair]) -> Report:

@@ -12,6 +12,8 @@ from routegen.audit.facts import Fact, Place
 from routegen.audit.reading import is_on, items, mapping
 from routegen.common.positions import Path
 
+_FETCHED = {KSERVE, "InferenceService"}
+"""Kinds whose ``spec.model.uri`` (of an InferenceService: ``storageUri``) KServe downloads."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -97,7 +99,7 @@ def shared_volumes(engine: Engine) -> dict[str, bool]:
 def model(engine: Engine) -> Model:
     """The model that ``engine`` serves."""
     fact = engine.option("model")
-    if engine.manifest.kind == KSERVE and (not fact.known or _from_kserve(engine, fact)):
+    if engine.manifest.kind in _FETCHED and (not fact.known or _from_kserve(engine, fact)):
         uri = engine.manifest.fact("spec", "model", "uri")
         if uri.value is not None:
             return _by_uri(engine, uri)

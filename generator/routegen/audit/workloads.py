@@ -1,12 +1,13 @@
-"""The engines among the objects: which containers run one."""
+"""The engines among the objects: which containers run one, and what was passed over."""
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import ItemsView, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from routegen.audit.arguments import CommandLine, find_engine
+from routegen.audit.arguments import CommandLine
+from routegen.audit.compose import dynamo_services, inference_service, pod_templates, ray_service, with_bases
 from routegen.audit.engine import (
     FROM_SPEC,
     FROM_VARIABLE,
@@ -15,39 +16,170 @@ from routegen.audit.engine import (
     KSERVE_PORT,
     Engine,
     image_version,
-    is_image_of,
     kserve_labels,
-    split_image,
 )
-from routegen.audit.engines import EngineKind, Version, kinds
+from routegen.audit.engines import kinds
 from routegen.audit.environment import Environment, expand, read_environment
+from routegen.audit.facts import Place
 from routegen.audit.options import Given, Parsed, parse
 from routegen.audit.reading import Manifest, dig, items, mapping
-from routegen.audit.shell import Run, Word, commands
+from routegen.audit.shell import Word, commands
+from routegen.audit.starts import command_line, what_else
 from routegen.common.positions import Path
 
-_TEMPLATES: Mapping[str, tuple[Path, ...]] = {
-    "Pod": ((),),
-    "Deployment": (("spec", "template"),),
-    "StatefulSet": (("spec", "template"),),
-    "DaemonSet": (("spec", "template"),),
-    "LeaderWorkerSet": (
-        ("spec", "leaderWorkerTemplate", "leaderTemplate"),
-        ("spec", "leaderWorkerTemplate", "workerTemplate"),
-    ),
+_POD: Final[Path] = ("spec", "template", "spec")
+_PATTERNS: Final = {
+    "ClusterServingRuntime": "it is a pattern for InferenceServices",
+    "LLMInferenceServiceConfig": "it is a pattern for LLMInferenceServices",
+    "PodTemplate": "it is a pattern for pods",
+    "ServingRuntime": "it is a pattern for InferenceServices",
 }
+_ONE_GROUP: Final = {"LeaderWorkerSet", "RayCluster"}
+"""Kinds whose pods run one engine together: the first that starts it stands for all."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An object (or a file) that was passed over, and why."""
+
+    what: str
+    place: Place
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the input holds."""
+
+    engines: tuple[Engine, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def look(world: Sequence[Manifest]) -> Found:
+    """Every container that runs an engine, in the input's order, and the workloads that run none."""
+    workloads = [manifest for manifest in world if _is_workload(manifest)]
+    own = [manifest for manifest in workloads if not _made_by_another(manifest, workloads)]
+    found: list[Engine] = []
+    skipped: list[Skipped] = []
+    for manifest in own:
+        engines = list(_engines(manifest, world))
+        found += engines
+        if not engines:
+            skipped.append(Skipped(manifest.title, manifest.place("kind"), _why_none(manifest, world)))
+    names = [engine.name for engine in found]
+    return Found(
+        tuple(
+            engine if names.count(engine.name) == 1 else replace(engine, name=f"{engine.manifest.title}:{index}")
+            for index, engine in enumerate(found)
+        ),
+        tuple(skipped),
+    )
 
 
 def find_engines(world: Sequence[Manifest]) -> list[Engine]:
     """Every container that runs an engine, in the input's order."""
-    workloads = [manifest for manifest in world if manifest.kind in {KSERVE, *_TEMPLATES}]
-    own = [manifest for manifest in workloads if not _made_by_another(manifest, workloads)]
-    found = [engine for manifest in own for engine in _engines(manifest, world)]
-    names = [engine.name for engine in found]
-    return [
-        engine if names.count(engine.name) == 1 else replace(engine, name=f"{engine.manifest.title}:{index}")
-        for index, engine in enumerate(found)
-    ]
+    return list(look(world).engines)
+
+
+def workload_engines(manifest: Manifest, world: Sequence[Manifest]) -> list[Engine]:
+    """The engines of a workload that a user named, its first container where none is recognised."""
+    return list(_engines(manifest, world)) or list(_engines(manifest, world, any_command=True))[:1]
+
+
+def _is_workload(manifest: Manifest) -> bool:
+    if manifest.kind in {
+        KSERVE,
+        "Pod",
+        "InferenceService",
+        "RayService",
+        "DynamoGraphDeployment",
+        "Rollout",
+        *_PATTERNS,
+    }:
+        return True
+    return any(True for _ in pod_templates(manifest))
+
+
+def _templates(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, str]]:
+    """The pods that an object makes: role, an object with one pod template, why more may be said elsewhere."""
+    match manifest.kind:
+        case kind if kind in _PATTERNS:
+            return
+        case "InferenceService":
+            service = inference_service(manifest, world)
+            if service is not None:
+                yield "", *service
+            return
+        case "DynamoGraphDeployment" if mapping(manifest.get("spec", "services")):
+            yield from ((role, one, "") for role, one in dynamo_services(manifest))
+            return
+        case "RayService":
+            models = list(ray_service(manifest))
+            yield from ((role, one, "") for role, one in models)
+            if models:
+                return
+    yield from ((role, one, "") for role, one in pod_templates(manifest))
+
+
+def _engines(manifest: Manifest, world: Sequence[Manifest], *, any_command: bool = False) -> Iterator[Engine]:
+    if manifest.kind == KSERVE:
+        yield from _kserve(manifest, world)
+        return
+    if manifest.kind == "Pod":
+        yield from _of_pod(manifest, ("spec",), ("metadata", "labels"), world, any_command=any_command)
+        return
+    roles = []
+    for role, template, missing in _templates(manifest, world):
+        labels: Path = ("spec", "template", "metadata", "labels")
+        engines = [
+            replace(engine, role=role, line=_missing(engine.line, missing))
+            for engine in _of_pod(template, _POD, labels, world, any_command=any_command or bool(missing))
+        ]
+        if engines and manifest.kind in _ONE_GROUP:
+            yield from engines
+            return
+        roles += [engines] if engines else []
+    for engines in roles:
+        for engine in engines:
+            yield engine if len(roles) == 1 else replace(engine, name=f"{engine.name}/{engine.role}")
+
+
+def _missing(line: CommandLine, missing: str) -> CommandLine:
+    """A command line of which a part is not in the input."""
+    if not missing:
+        return line
+    kind = line.kind or kinds()["sglang" if "sglang" in missing else "vllm"]
+    return replace(line, kind=kind, told=Parsed(rest_unknown=missing))
+
+
+def _of_pod(
+    manifest: Manifest, pod: Path, labels: Path, world: Sequence[Manifest], *, any_command: bool
+) -> Iterator[Engine]:
+    containers = range(len(items(manifest.get(*pod, "containers"))))
+    engines = [_engine(manifest, pod, labels, index, world) for index in containers]
+    known = [engine for engine in engines if engine.line.kind is not None or any_command]
+    for engine in known:
+        yield engine if len(known) == 1 else replace(engine, name=f"{engine.name}/{engine.get('name')}")
+
+
+def _why_none(manifest: Manifest, world: Sequence[Manifest]) -> str:
+    """Why an object that makes pods has no engine."""
+    if manifest.kind in _PATTERNS:
+        return _PATTERNS[manifest.kind]
+    if manifest.kind == "InferenceService":
+        return "its model's format and runtime are those of no engine that is known here"
+    if manifest.kind == "Rollout" and manifest.get("spec", "workloadRef"):
+        reference = mapping(manifest.get("spec", "workloadRef"))
+        return f"its pods are those of {reference.get('kind')} {reference.get('name')}"
+    if manifest.kind == "RayService":
+        return "what its Serve applications start can't be read"
+    pods = [manifest.get("spec")] if manifest.kind == "Pod" else []
+    pods += [template.get(*_POD) for _, template, _ in _templates(manifest, world)]
+    said = []
+    for container in (mapping(one) for pod in pods for one in items(mapping(pod).get("containers"))):
+        other = what_else(container, read_environment(container, manifest.namespace, world))
+        said.append(f"{container.get('image') or container.get('name')}{f' runs {other}' if other else ''}")
+    return f"no engine that is known here starts in it ({', '.join(said) or 'it has no containers'})"
 
 
 def _made_by_another(manifest: Manifest, workloads: Sequence[Manifest]) -> bool:
@@ -70,34 +202,13 @@ def _made_by_another(manifest: Manifest, workloads: Sequence[Manifest]) -> bool:
     )
 
 
-def workload_engines(manifest: Manifest, world: Sequence[Manifest]) -> list[Engine]:
-    """The engines of a workload that a user named, its first container where none is recognised."""
-    return list(_engines(manifest, world)) or list(_engines(manifest, world, any_command=True))[:1]
-
-
-def _engines(manifest: Manifest, world: Sequence[Manifest], *, any_command: bool = False) -> Iterator[Engine]:
-    if manifest.kind == KSERVE:
-        yield from _kserve(manifest, world)
-        return
-    for template in _TEMPLATES.get(manifest.kind, ()):
-        containers = items(manifest.get(*template, "spec", "containers"))
-        engines = [
-            _engine(manifest, (*template, "spec"), (*template, "metadata", "labels"), index, world)
-            for index in range(len(containers))
-        ]
-        known = [engine for engine in engines if engine.line.kind is not None or any_command]
-        for engine in known:
-            yield engine if len(known) == 1 else replace(engine, name=f"{engine.name}/{engine.get('name')}")
-        if known:
-            return
-
-
 def _pod_labels(manifest: Manifest) -> Iterator[ItemsView[str, Any]]:
     """The labels of the pods that a workload makes."""
     if manifest.kind == KSERVE:
         yield kserve_labels(manifest).items()
-    for template in _TEMPLATES.get(manifest.kind, ()):
-        yield mapping(manifest.get(*template, "metadata", "labels")).items()
+        return
+    for _, template in pod_templates(manifest):
+        yield mapping(template.get("spec", "template", "metadata", "labels")).items()
 
 
 def _engine(manifest: Manifest, pod: Path, labels_at: Path, index: int, world: Sequence[Manifest]) -> Engine:
@@ -111,42 +222,14 @@ def _engine(manifest: Manifest, pod: Path, labels_at: Path, index: int, world: S
         labels_at=labels_at,
         container=container_at,
         name=manifest.name,
-        line=_command_line(container, environment),
+        line=command_line(container, environment),
         environment=environment,
     )
 
 
-def _command_line(container: Mapping[str, Any], environment: Environment) -> CommandLine:
-    texts = [*items(container.get("command")), *items(container.get("args"))]
-    words = tuple(expand(str(text), index, environment.words) for index, text in enumerate(texts))
-    runs = commands(words, environment.words)
-    starts = [(run, found) for run in runs if (found := find_engine(run.words)) is not None]
-    if starts:
-        run, (kind, first) = starts[0]
-        certain = len(starts) == 1 and not run.conditional
-        return _started(kind, run, first, image_version(kind, container.get("image")), certain=certain)
-    image = str(container.get("image", ""))
-    name = split_image(image)[0].rpartition("/")[2]
-    for kind in kinds().values():
-        if name in kind.entrypoint_images and not container.get("command"):
-            return _started(kind, Run(words, {}), 0, image_version(kind, image), certain=True)
-        if is_image_of(kind, image):
-            return CommandLine(kind, Parsed(rest_unknown="the command that starts the engine can't be read"))
-    return CommandLine(None)
-
-
-def _started(kind: EngineKind, run: Run, first: int, version: Version | None, *, certain: bool) -> CommandLine:
-    told = parse(kind, run.words[first:], version)
-    if not certain:
-        return CommandLine(kind, Parsed(rest_unknown="the start script decides between commands when it runs"))
-    if "config_file" in told.given:
-        note = f"--config reads more options from {told.given['config_file'].value}"
-        told = replace(told, rest_unknown=told.rest_unknown or note)
-    return CommandLine(kind, told, tuple(word.text for word in run.words[:first]), run.variables)
-
-
 def _kserve(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Engine]:
     """KServe runs the container called ``main``; what it leaves out comes from a preset, which starts vLLM."""
+    manifest = with_bases(manifest, world)
     pod: Path = ("spec", "template")
     containers = items(manifest.get(*pod, "containers"))
     names = [mapping(container).get("name") for container in containers]

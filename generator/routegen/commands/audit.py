@@ -10,6 +10,7 @@ from routegen.common.problems import InputError, UserError, sentences
 
 if TYPE_CHECKING:
     from routegen.audit.reading import Manifest
+    from routegen.common.problems import Problem
 
 _SEVERITIES = ("info", "warning", "error", "never")
 _FORMATS = ("text", "json", "sarif", "junit", "github")
@@ -73,9 +74,12 @@ def command(
     from routegen.pipeline import read_plan  # noqa: PLC0415
 
     try:
-        manifests = _cluster(context, namespace) if cluster else read_manifests(paths)
+        templates: list[Problem] = []
+        manifests = _cluster(context, namespace) if cluster else read_manifests(paths, templates)
         names = [name.strip() for name in pair.split(",")] if pair else []
-        report = audit(manifests, names=names, plan=read_plan(routes, deployed=False) if routes else None)
+        report = audit(
+            manifests, names=names, plan=read_plan(routes, deployed=False) if routes else None, templates=templates
+        )
     except (InputError, UserError) as error:
         click.echo(sentences(error), err=True)
         ctx.exit(2)  # unlike for other verbs: 1 means findings

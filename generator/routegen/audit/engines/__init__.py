@@ -16,9 +16,9 @@ from typing import Any, Final, Literal
 
 from routegen.audit.engines.tables import OPEN, Row, Table, Takes, Version, parse_version, table
 
-__all__ = ["NAMES", "Default", "EngineKind", "Flag", "Option", "Version", "kinds", "parse_version"]
+__all__ = ["NAMES", "Default", "EngineKind", "Flag", "Option", "Version", "kinds", "others", "parse_version"]
 
-NAMES: Final = ("vllm", "sglang")
+NAMES: Final = ("vllm", "sglang", "trtllm")
 """Each has ``<name>.toml`` beside this file."""
 
 
@@ -69,7 +69,7 @@ class Option:
     @property
     def spelling(self) -> str:
         """The flag to name to people."""
-        return "--" + (*self.flags, *self.on, *self.off)[0]
+        return "--" + (*self.flags, *self.on, *self.off, self.name.replace("_", "-"))[0]
 
     def default(self, version: Version | None) -> Default | None:
         """What holds for ``version``; ``None`` where that can't be told (version unknown, and it matters)."""
@@ -102,6 +102,9 @@ class EngineKind:
     title: str
     owned_by: str
     images: tuple[str, ...]
+    """Last names of its own images, whose tags are its versions; shell patterns."""
+    foreign: tuple[str, ...]
+    """Images of such a name whose tags are versions of something else: last two names, as shell patterns."""
     entrypoint_images: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
     positional: str
@@ -222,6 +225,7 @@ def _kind(name: str, data: Mapping[str, Any]) -> EngineKind:
         title=data["title"],
         owned_by=data["owned_by"],
         images=tuple(data["images"]),
+        foreign=tuple(data.get("foreign", ())),
         entrypoint_images=tuple(data["entrypoint_images"]),
         commands=tuple(tuple(command) for command in data["commands"]),
         positional=data["positional"],
@@ -233,6 +237,12 @@ def _kind(name: str, data: Mapping[str, Any]) -> EngineKind:
         letters=data.get("letters", {}),
         decided=data.get("decided", {}),
     )
+
+
+@functools.cache
+def others() -> Mapping[str, Sequence[str]]:
+    """What runs beside engines, often on their images: what it is -> programs, as shell patterns."""
+    return tomllib.loads((resources.files(__package__) / "others.toml").read_text(encoding="utf-8"))
 
 
 def _flags(options: Mapping[str, Option], known: Table) -> dict[str, Flag]:

@@ -14,8 +14,9 @@ def render(report: Report) -> str:
     """One line a finding, then the table and the summary as plain lines of the log."""
     lines = [_line(finding) for finding in report.findings]
     for compared in report.compared:
-        lines.append(github_plain(f"{compared.pair.first.title} and {compared.pair.second.title}:"))
+        lines.append(github_plain(f"{compared.pair.first.read} and {compared.pair.second.read}:"))
         lines += [github_plain(f"- {row.resource}: {row.state} ({row.why})") for row in compared.rows]
+    lines += [github_plain(f"passed over {one.what}: {one.reason}") for one in report.skipped]
     lines += [github_plain(f"suppressed {one.finding.rule.id}: {one.reason}") for one in report.suppressed]
     return "\n".join([*lines, summary(report)]) + "\n"
 

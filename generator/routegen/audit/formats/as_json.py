@@ -20,6 +20,7 @@ def render(report: Report) -> str:
         "schemaVersion": SCHEMA_VERSION,
         "compared": [_compared(compared) for compared in report.compared],
         "notCompared": [_engine(engine) for engine in report.left_out],
+        "skipped": [{**_place(one.place), "object": one.what, "reason": one.reason} for one in report.skipped],
         "findings": [_finding(finding) for finding in report.findings],
         "suppressed": [{**_finding(one.finding), "reason": one.reason} for one in report.suppressed],
         "summary": {
@@ -45,6 +46,9 @@ def _engine(engine: Engine) -> dict[str, Any]:
         "object": engine.manifest.title,
         "engine": engine.line.kind.name if engine.line.kind else None,
         "version": ".".join(map(str, engine.version)) if engine.version else None,
+        "image": engine.get("image") if isinstance(engine.get("image"), str) else None,
+        "file": (place := engine.manifest.written.place("kind")).file,
+        "line": place.line or None,
     }
 
 

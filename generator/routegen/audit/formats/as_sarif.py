@@ -24,8 +24,8 @@ def render(report: Report) -> str:
         results.append({**_result(one.finding), "suppressions": [suppression]})
     tables = [
         {
-            "first": compared.pair.first.name,
-            "second": compared.pair.second.name,
+            "first": compared.pair.first.read,
+            "second": compared.pair.second.read,
             "resources": {row.resource: row.state for row in compared.rows},
         }
         for compared in report.compared
@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": True}],
         "results": results,
-        "properties": {"compared": tables},
+        "properties": {"compared": tables, "skipped": [f"{one.what}: {one.reason}" for one in report.skipped]},
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 

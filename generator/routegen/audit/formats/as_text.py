@@ -24,6 +24,9 @@ def render(report: Report) -> str:
         parts.append("Suppressed:\n" + "\n".join(lines))
     if report.left_out:
         parts.append("Not compared: " + ", ".join(engine.title for engine in report.left_out))
+    if report.skipped:
+        over = [f"  {one.what}: {one.reason}" for one in report.skipped]
+        parts.append("Passed over:\n" + "\n".join(over))
     parts.append(summary(report))
     return "\n\n".join(parts) + "\n"
 
@@ -48,7 +51,7 @@ def _plural(count: int, severity: Severity) -> str:
 
 def _compared(compared: Compared) -> str:
     pair = compared.pair
-    lines = [f"{pair.first.title}", f"{pair.second.title}", ""]
+    lines = [pair.first.read, pair.second.read, ""]
     width = max(len(row.state) for row in compared.rows)
     for row in compared.rows:
         head = f"  {row.resource:<13}  {row.state:<{width}}  "

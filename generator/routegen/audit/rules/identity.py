@@ -25,13 +25,13 @@ def one_object(pair: Pair) -> Iterator[Hit]:
     Or the input holds another object twice, with different content: then what the rules read of it may not be what
     runs, which is a warning. A folder with a base and its overlays is such an input; render it first.
     """
-    if pair.first.manifest is not pair.second.manifest and _key(pair.first.manifest) == _key(pair.second.manifest):
-        message = f"{pair.first.name} and {pair.second.name} are one object, {pair.first.manifest.title}"
-        yield Hit(message, (_named(pair.first.manifest), _named(pair.second.manifest)), _FIX)
+    engines = (pair.first.manifest.written, pair.second.manifest.written)
+    if engines[0] is not engines[1] and _key(engines[0]) == _key(engines[1]):
+        message = f"{pair.first.name} and {pair.second.name} are one object, {engines[0].title}"
+        yield Hit(message, (_named(engines[0]), _named(engines[1])), _FIX)
     seen: dict[tuple[str, str, str, str], Manifest] = {}
     for manifest in pair.world:
         before = seen.setdefault(_key(manifest), manifest)
-        engines = (pair.first.manifest, pair.second.manifest)
         both_compared = any(before is one for one in engines) and any(manifest is one for one in engines)
         if before is not manifest and before.value != manifest.value and manifest.name and not both_compared:
             message = f"cannot tell which {manifest.title} holds: it stands in the input twice, with different content"
