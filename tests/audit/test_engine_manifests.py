@@ -77,6 +77,13 @@ def test_the_engines_use_a_tenth_of_the_gpu_and_equal_kv_caches() -> None:
     assert blocks * size == sglang.option("kv_cache_tokens").value
 
 
+def test_the_engines_tell_what_came_from_their_caches() -> None:
+    """Without it ``routegen bench`` can't tell whether prompts were computed or remembered."""
+    flags = {"vllm.yaml": "--enable-prompt-tokens-details", "sglang.yaml": "--enable-cache-report"}
+    for name, flag in flags.items():
+        assert flag in _load(name)["spec"]["template"]["containers"][0]["args"]
+
+
 def test_the_download_puts_the_commit_where_the_engines_look() -> None:
     _, job = yaml.safe_load_all((ENGINES / "models.yaml").read_text(encoding="utf-8"))
     arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]

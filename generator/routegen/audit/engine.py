@@ -16,6 +16,8 @@ from routegen.audit.reading import Manifest, items, mapping
 from routegen.common.positions import Path
 
 KSERVE = "LLMInferenceService"
+DYNAMO = "DynamoGraphDeployment"
+"""NVIDIA's; its workers listen to no client, and its operator adds their probes."""
 KSERVE_MODEL_DIR = "/mnt/models"
 """Where KServe's storage initializer puts ``spec.model.uri``."""
 KSERVE_PORT = 8000
@@ -55,6 +57,10 @@ class Engine:
     environment: Environment
     role: str = ""
     """Of several pods that one object makes, which this is: ``prefill``, ``decode``, …"""
+    prefilled: bool = False
+    """Whether other pods of the same object read prompts for it."""
+    missing: str = ""
+    """Why what isn't written may be said elsewhere: what it is made over isn't in the input."""
 
     @property
     def preset(self) -> bool:
@@ -111,8 +117,10 @@ class Engine:
     def fact(self, *path: str | int, default: Any = None, note: str = "") -> Fact:
         """A value of the container as a fact."""
         fact = self.manifest.fact(*self.container, *path, default=default, note=note)
-        if fact.state == "default" and self.bases:
+        if fact.state == "default" and (self.bases or self.missing):
             return self._from_bases(fact.place)
+        if self.manifest.kind == DYNAMO and fact.state == "default" and path[0] in _PRESET_FIELDS:
+            return Fact("unknown", None, fact.place, "Dynamo's operator sets it", token="Dynamo's operator")  # noqa: S106 - no secret
         if self.preset and fact.state == "default" and path[0] in _PRESET_FIELDS:
             return preset_fact(fact.place)
         return fact
@@ -120,7 +128,7 @@ class Engine:
     def pod_fact(self, *path: str | int, default: Any = None, note: str = "") -> Fact:
         """A value of the PodSpec as a fact."""
         fact = self.manifest.fact(*self.pod, *path, default=default, note=note)
-        return self._from_bases(fact.place) if fact.state == "default" and self.bases else fact
+        return self._from_bases(fact.place) if fact.state == "default" and (self.bases or self.missing) else fact
 
     def place(self, *path: str | int) -> Place:
         """Where a value of the container stands."""
@@ -211,7 +219,8 @@ class Engine:
         return self.place(*path)
 
     def _from_bases(self, place: Place) -> Fact:
-        return Fact("unknown", None, place, f"{self.bases} may set it (spec.baseRefs)", whole=True)
+        reason = self.missing or f"{self.bases} may set it (spec.baseRefs)"
+        return Fact("unknown", None, place, reason, whole=True)
 
     @staticmethod
     def _unknown(place: Place, note: str) -> Fact:

@@ -64,7 +64,9 @@ def look(world: Sequence[Manifest]) -> Found:
     for manifest in own:
         engines = list(_engines(manifest, world))
         found += engines
-        if not engines:
+        if engines:
+            skipped += _idle_roles(manifest, world)
+        else:
             skipped.append(Skipped(manifest.title, manifest.place("kind"), _why_none(manifest, world)))
     names = [engine.name for engine in found]
     return Found(
@@ -132,16 +134,18 @@ def _engines(manifest: Manifest, world: Sequence[Manifest], *, any_command: bool
     for role, template, missing in _templates(manifest, world):
         labels: Path = ("spec", "template", "metadata", "labels")
         engines = [
-            replace(engine, role=role, line=_missing(engine.line, missing))
+            replace(engine, role=role, missing=missing, line=_missing(engine.line, missing))
             for engine in _of_pod(template, _POD, labels, world, any_command=any_command or bool(missing))
         ]
         if engines and manifest.kind in _ONE_GROUP:
             yield from engines
             return
         roles += [engines] if engines else []
+    prefilled = any("prefill" in engine.role.lower() for engines in roles for engine in engines)
     for engines in roles:
         for engine in engines:
-            yield engine if len(roles) == 1 else replace(engine, name=f"{engine.name}/{engine.role}")
+            name = engine.name if len(roles) == 1 else f"{engine.name}/{engine.role}"
+            yield replace(engine, name=name, prefilled=prefilled and "prefill" not in engine.role.lower())
 
 
 def _missing(line: CommandLine, missing: str) -> CommandLine:
@@ -175,9 +179,24 @@ def _why_none(manifest: Manifest, world: Sequence[Manifest]) -> str:
         return "what its Serve applications start can't be read"
     pods = [manifest.get("spec")] if manifest.kind == "Pod" else []
     pods += [template.get(*_POD) for _, template, _ in _templates(manifest, world)]
+    return _nothing_starts(pods, manifest.namespace, world)
+
+
+def _idle_roles(manifest: Manifest, world: Sequence[Manifest]) -> Iterator[Skipped]:
+    """Those of several pods of an object that run no engine, such as a router's."""
+    if manifest.kind in {KSERVE, "Pod", *_ONE_GROUP}:
+        return
+    labels: Path = ("spec", "template", "metadata", "labels")
+    for role, template, missing in _templates(manifest, world):
+        if not missing and not any(_of_pod(template, _POD, labels, world, any_command=False)):
+            reason = _nothing_starts([template.get(*_POD)], manifest.namespace, world)
+            yield Skipped(f"{manifest.title} {role}".strip(), template.place(*_POD), reason)
+
+
+def _nothing_starts(pods: Sequence[object], namespace: str, world: Sequence[Manifest]) -> str:
     said = []
     for container in (mapping(one) for pod in pods for one in items(mapping(pod).get("containers"))):
-        other = what_else(container, read_environment(container, manifest.namespace, world))
+        other = what_else(container, read_environment(container, namespace, world))
         said.append(f"{container.get('image') or container.get('name')}{f' runs {other}' if other else ''}")
     return f"no engine that is known here starts in it ({', '.join(said) or 'it has no containers'})"
 

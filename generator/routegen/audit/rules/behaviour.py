@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.facts import Fact
 from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.pairs import Pair
@@ -50,13 +51,23 @@ def prefix_caching(pair: Pair) -> Iterator[Hit]:
     why="Tensor, pipeline and data parallelism trade latency for throughput.",
 )
 def parallelism(pair: Pair) -> Iterator[Hit]:
-    """Tensor, pipeline or data parallelism differs, or only one LLMInferenceService has `spec.prefill`."""
+    """Tensor, pipeline or data parallelism differs, or only one engine has pods of their own that read prompts.
+
+    Those are `spec.prefill` of an LLMInferenceService, or a role called prefill beside the engine's.
+    """
     for kind in ("tensor", "pipeline", "data"):
         yield from option_unequal(pair, f"{kind}_parallel", f"{kind} parallelism", 1)
-    prefill = [engine.manifest.fact("spec", "prefill") for engine, _ in pair.each() if engine.preset]
-    if len(prefill) == 2:  # noqa: PLR2004 - both
-        facts = [Fact(fact.state, fact.value is not None, fact.place) for fact in prefill]
-        yield from unequal(pair, (facts[0], facts[1]), "prefill in pods of its own", "# spec.prefill in both, or none")
+    prefill = [_prefilled(engine) for engine, _ in pair.each()]
+    if any(fact.value for fact in prefill):
+        yield from unequal(pair, (prefill[0], prefill[1]), "prefill in pods of its own", "# in both, or in none")
+
+
+def _prefilled(engine: Engine) -> Fact:
+    """Whether pods of their own read the prompts."""
+    told = engine.manifest.fact("spec", "prefill")
+    if engine.manifest.kind == KSERVE:
+        return Fact("set", told.value is not None, told.place)
+    return Fact("set", engine.prefilled, engine.manifest.place("spec"))
 
 
 @rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routegen.audit.engine import KSERVE, KSERVE_PORT, Engine, kserve_labels
+from routegen.audit.engine import DYNAMO, KSERVE, KSERVE_PORT, Engine, kserve_labels
 from routegen.audit.facts import Fact
 from routegen.audit.findings import Hit, Severity, rule
 from routegen.audit.network import engine_port, port_number, services
@@ -76,11 +76,13 @@ def service_selects_both(pair: Pair) -> Iterator[Hit]:
     why="Nothing outside the container reaches it: probes fail and requests are refused.",
 )
 def loopback(pair: Pair) -> Iterator[Hit]:
-    """`--host` is a loopback address, or SGLang is given none (its default is 127.0.0.1).
+    """`--host` is a loopback address, or an engine is given none whose default is one (SGLang, TensorRT-LLM).
 
-    Not where a sidecar in the pod can take the requests.
+    Not where a sidecar in the pod can take the requests, nor for Dynamo's workers, which get them another way.
     """
     for engine, other in pair.each():
+        if engine.manifest.kind == DYNAMO:
+            continue
         facts = (engine.option("host"), other.option("host"))
         yield from in_doubt(facts[0], f"the address of {engine.name}", "# write --host out")
         host = str(facts[0].value or "")
