@@ -16,6 +16,7 @@ from .comparisons import Compared, compare_all
 from .design import Arm, Run
 from .metrics import BY_KEY, METRICS, Cell, Metric, steady_needs
 from .records import Recorded, Request
+from .sameness import samenesses
 from .stats import median, needed, quantile
 from .verdict import withhold
 
@@ -80,6 +81,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     arms: tuple[ArmResult, ...]
     compared: tuple[Compared, ...]
     checks: tuple[Check, ...]
+    strangers: tuple[tuple[str, str], ...] = ()
+    """Pairs of arms no answer of which even begins alike, with greedy sampling."""
 
     @property
     def valid(self) -> bool:
@@ -109,6 +112,7 @@ def analyse(recorded: Recorded) -> Analysis:
         ),
         compared=compared,
         checks=checks,
+        strangers=tuple((one.base, one.other) for one, found in samenesses(recorded) if found.strange),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
 SUCCESS: Final = frozenset({"stop", "length", "tool_calls", "function_call", "eos_token", "stop_sequence"})
@@ -57,3 +58,25 @@ def repeats(text: str) -> bool:
     half = text[len(text) // 2 :]
     longest = min(_UNIT, len(half) // _TIMES) if len(half) >= _ENOUGH else 0
     return any(half[size:] == half[:-size] for size in range(1, longest + 1))
+
+
+STEP: Final = 16
+"""Characters from one mark of an answer to the next."""
+
+
+def marks(text: str, key: bytes) -> tuple[str, ...]:
+    """What answers are compared by: a short hash of each beginning, every :data:`STEP` characters, and of the whole.
+
+    :param key: secret, and forgotten with the process, so that nobody finds an answer by trying.
+    """
+    ends = [*range(STEP, len(text), STEP), len(text)]
+    return tuple(blake2b(text[:end].encode(), key=key, digest_size=4).hexdigest() for end in ends)
+
+
+def alike(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[bool, int]:
+    """Whether two answers are the same, and after how many characters they differ (rounded down to a step)."""
+    if one == two:
+        return True, STEP * len(one)
+    return False, STEP * next(
+        (place for place, (mine, its) in enumerate(zip(one, two, strict=False)) if mine != its), min(len(one), len(two))
+    )

@@ -17,6 +17,7 @@ from .design import Comparison
 from .looks import LEAST_BLOCKS
 from .metrics import BY_KEY, Cell
 from .records import Recorded, Request
+from .sameness import samenesses
 from .stats import quantile
 
 FEW: Final = 0.01
@@ -62,7 +63,7 @@ def run_checks(recorded: Recorded, cells: Iterable[Cell]) -> list[Check]:
     for cell in cells:
         found = by_arm.setdefault(cell.arm, {})
         found.update({(request.block, request.prompt): request for request in cell.requests})
-    checks = [*_blocks(recorded), *_waiting(by_arm), *_reading(recorded, by_arm)]
+    checks = [*_blocks(recorded), *_waiting(by_arm), *_reading(recorded, by_arm), *_answers(recorded)]
     for arm, requests in by_arm.items():
         checks += _errors(arm, requests.values())
         checks += _cache(recorded, arm, requests.values())
@@ -253,6 +254,28 @@ def _text(comparison: Comparison, base: Iterable[Request], other: Iterable[Reque
 def _thin(requests: Sequence[Request], least: float, *, per_token: bool) -> float:
     """The share of answers with less text than ``least``."""
     return sum((_characters([request], per_token=per_token) or 0) < least for request in requests) / len(requests)
+
+
+def _answers(recorded: Recorded) -> Iterator[Check]:
+    """Whether the engines say the same; differences in the last digits make long answers part, so that is no fault."""
+    design = recorded.run.design
+    if not design.probes:
+        return
+    if design.sampling.get("temperature", 0) != 0:
+        yield Check(id="answers", level="unknown", message="Answers are sampled, not greedy, and so not compared.")
+        return
+    for comparison, found in samenesses(recorded):
+        sides = f"{comparison.base} and {comparison.other}"
+        if not found.count:
+            yield Check(id="answers", level="unknown", message=f"{sides}: no answers to compare.")
+            continue
+        text = f"{sides}: {found.same} of {found.count} answers to the same prompts are alike"
+        if found.same == found.count:
+            yield Check(id="answers", level="ok", message=f"{text}.")
+            continue
+        why = "; not one even begins alike: is it the same model and chat template?" if found.strange else ""
+        rest = f", the others for about {found.until} characters" if not found.strange else ""
+        yield Check(id="answers", level="note", message=f"{text}{rest}{why or '.'}")
 
 
 def _characters(requests: Sequence[Request], *, per_token: bool) -> float | None:

@@ -20,7 +20,7 @@ import msgspec
 from routegen import __version__
 
 from . import refusals, sse
-from .answers import SUCCESS, Ending, judge, repeats
+from .answers import SUCCESS, Ending, judge, marks, repeats
 from .design import Arm, Design
 from .records import Clock, ErrorKind, Request
 
@@ -46,6 +46,8 @@ class Job:
     block: int
     prompt: int
     body: bytes
+    key: bytes | None = None
+    """Of a probe: what its answer's marks are made with."""
 
 
 class _Failed(Exception):  # noqa: N818 - a way out, not an error that leaves this module
@@ -151,6 +153,7 @@ class Client:
     def _record(
         self, job: Job, scheduled: float, sent: float, end: float, seen: _Seen, failed: _Failed | None
     ) -> Request:
+        text = "".join(seen.pieces)
         usage = seen.usage or sse.Usage()
         details = usage.prompt_tokens_details or sse.Details()
         return Request(
@@ -171,8 +174,9 @@ class Client:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=details.cached_tokens,
-            characters=sum(map(len, seen.pieces)),
-            repeats=repeats("".join(seen.pieces)),
+            characters=len(text),
+            repeats=repeats(text),
+            marks=() if job.key is None or failed is not None else marks(text, job.key),
             backend=seen.backend,
             error=failed.kind if failed else None,
             detail=failed.detail if failed else None,

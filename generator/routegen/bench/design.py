@@ -59,6 +59,8 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     """Of the intervals; the rest is the share of runs that may call equal engines different, all looks together."""
     slo: Slo = Slo()
+    probes: int = 0
+    """Prompts that every arm gets alike before the first block, to compare what they answer."""
     looks: tuple[int, ...] = ()
     """The numbers of blocks after which the result is looked at, and measuring ends if it is decided; empty: once, at
     the end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from .design import Run
 from .lateness import watched
 from .progress import GO_ON, Answered, Event, Finished, Looking, Started, Warming, encode
 from .prompts import prompt
-from .records import WARMUP, Block, Clock, Part, Recorded, Request, append, read
+from .records import PROBE, WARMUP, Block, Clock, Part, Recorded, Request, append, read
 from .schedule import Slot, arrivals, order
 
 Emit = Callable[[Event], None]
@@ -53,6 +54,8 @@ async def measure(
         for slot in recorded.run.slots:
             emit(Warming(slot))
             await session.part(WARMUP, slot)
+        for slot in recorded.run.slots if recorded.run.design.probes else ():
+            await session.part(PROBE, slot)
         for block in todo:
             parts = []
             for slot in order(recorded.run.slots, seed=recorded.run.design.seed, block=block):
@@ -88,6 +91,7 @@ class _Session:
     ) -> None:
         self.folder, self.run, self.clock, self.number = folder, run, clock, number
         self.clients, self.emit = clients, emit
+        self._key = secrets.token_bytes(16)
 
     async def part(self, block: int, slot: Slot) -> Part:
         """Load the slot's arms at the same time; their requests are on disk when it returns.
@@ -108,7 +112,7 @@ class _Session:
     def _jobs(self, arm: str, block: int) -> list[Job]:
         design = self.run.design
         warm = design.cache == "warm"
-        count = design.warmup if block == WARMUP else design.requests
+        count = {WARMUP: design.warmup, PROBE: design.probes}.get(block, design.requests)
         return [
             Job(
                 block,
@@ -119,18 +123,21 @@ class _Session:
                     prompt(
                         seed=design.seed,
                         tokens=design.input_tokens,
-                        cache=design.cache,
+                        cache="as-is" if block == PROBE else design.cache,
                         block=block,
                         number=number % design.requests if warm else number,
                         nonce=f"{self.run.id} {self.number} {arm}",
                     ),
                 ),
+                self._key if block == PROBE else None,
             )
             for number in range(count)
         ]
 
     async def _drive(self, arm: str, block: int, jobs: Sequence[Job], started: float) -> list[Request]:
         load, client = self.run.design.load, self.clients[arm]
+        if block == PROBE:  # one at a time: an engine's answer may depend on what it computes beside it
+            return await self._closed(client, jobs, 1, 0.0, started)
         if load.concurrency is not None:
             return await self._closed(client, jobs, load.concurrency, load.ramp, started)
         return await self._open(client, jobs, arrivals(self.run.design, block, len(jobs)), started)

@@ -39,6 +39,9 @@ FORMAT: Final = 1
 WARMUP: Final = -1
 """The block number of warm-up requests."""
 
+PROBE: Final = -2
+"""The block number of requests whose answers are compared between arms, and not timed."""
+
 ErrorKind = Literal[
     "connect",
     "timeout",
@@ -63,7 +66,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: int
     """0 for the first start, one more with each ``--resume``."""
     block: int
-    """From 0; :data:`WARMUP` for warm-up."""
+    """From 0; :data:`WARMUP` for warm-up, :data:`PROBE` for a probe."""
     arm: str
     prompt: int
     scheduled: float
@@ -93,6 +96,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the answer's text; ``None``: an earlier routegen measured it, and didn't count."""
     repeats: bool = False
     """The answer's second half is one short piece over and over."""
+    marks: tuple[str, ...] = ()
+    """Of a probe's answer: :func:`routegen.bench.answers.marks`, comparable within one session."""
     backend: str | None = None
     """The gateway's response header that names the backend, if there was one."""
     error: ErrorKind | None = None

@@ -170,6 +170,7 @@ def design_of(options: Mapping[str, Any]) -> Design:
         margin=options["margin"],
         confidence=CONFIDENCE,
         slo=slo,
+        probes=options["probes"],
         looks=looks,
     )
 

@@ -129,13 +129,18 @@ def plain(analysis: Analysis, compared: Compared) -> str:
             return f"{base} and {other} are equivalent: in {what} they differ by less than {margin}."
         case "engines", True:
             better, worse = (base, other) if effect.outcome == "base better" else (other, base)
-            return f"{better} is better than {worse}. {_longer(effect)} with {other}."
+            but = " But they answer differently from the first words on." if _strangers(analysis, compared) else ""
+            return f"{better} is better than {worse}. {_longer(effect)} with {other}.{but}"
         case "overhead", _:
             cause = f"The gateway in front of {other}"
         case _:
             cause = f"Loading the other engines beside {base}"
     size = f"by {change(effect.difference)}" if differs else f"by less than {margin}"
     return f"{cause} changes {what} {size}."
+
+
+def _strangers(analysis: Analysis, compared: Compared) -> bool:
+    return (compared.comparison.base, compared.comparison.other) in analysis.strangers
 
 
 def _longer(effect: Effect) -> str:
@@ -169,7 +174,8 @@ def headline(analysis: Analysis, compared: Compared) -> str:
             more = f" {effect.reason[0].upper()}{effect.reason[1:]}." if effect.reason else ""
             if effect.outcome == "inconclusive" and not effect.reason:
                 more = f" It {settling(effect)}."
-            return f"{outcome(compared, effect)}: {comparison.other} beside {comparison.base}, {figures}.{more}"
+            but = " Their answers differ from the first words on." if _strangers(analysis, compared) else ""
+            return f"{outcome(compared, effect)}: {comparison.other} beside {comparison.base}, {figures}.{more}{but}"
 
 
 def _digits(value: float) -> str:

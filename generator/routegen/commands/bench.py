@@ -108,6 +108,9 @@ _manifests = click.option(
 @click.option("--input-tokens", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--output-tokens", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--cache", type=click.Choice(["cold", "warm", "as-is"]), default="cold", show_default=True)
+@click.option(
+    "--probes", type=click.IntRange(0), default=8, show_default=True, help="Prompts to compare the engines' answers by."
+)
 @click.option("--completions", is_flag=True, help="Use /v1/completions, not /v1/chat/completions.")
 @click.option("--stop-at-eos", is_flag=True, help="Let answers end by themselves; compare per token then.")
 @click.option(
