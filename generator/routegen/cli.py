@@ -20,6 +20,8 @@ VERBS: Final[Mapping[str, str]] = {
     "render": "Print the gateway's documents for kubectl or Envoy.",
     "explain": "Show which backend a request would go to, and why.",
     "test": "Check that requests go where a file of cases says.",
+    "lint": "Say what in a routes.yaml is almost surely not meant.",
+    "diff": "Show which requests a change of routes.yaml leads elsewhere.",
     "schema": "Print the JSON Schema of routes.yaml, for editors.",
     "plugins": "List the rules that routes.yaml may use, and where each comes from.",
     "up": "Run Envoy and the router on this machine, now.",

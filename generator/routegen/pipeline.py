@@ -43,9 +43,18 @@ def read_plan(
     """
     from routegen.compile import compile_text  # noqa: PLC0415 - pydantic: not for `--help`
 
-    name = "<stdin>" if str(source) == STDIN else str(source)
-    text = _decode(_read(source, name), name)
+    text, name = read_text(source)
     return compile_text(text, name, target=target, notices=notices, deployed=deployed)
+
+
+def read_text(source: str | Path) -> tuple[str, str]:
+    """The text of a routes.yaml (``-``: standard input), and what to call it in problems.
+
+    :raises InputError: it isn't UTF-8.
+    :raises UserError: there is no such file, or it can't be read.
+    """
+    name = "<stdin>" if str(source) == STDIN else str(source)
+    return _decode(_read(source, name), name), name
 
 
 def render(plan: Plan, only: Collection[str] = ()) -> Output:

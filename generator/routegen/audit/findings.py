@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from routegen.audit.facts import Fact, Place
 from routegen.audit.pairs import Pair
+from routegen.common.severity import Severity
 
-
-class Severity(enum.IntEnum):
-    """How much a finding matters; ordered, so that ``--fail-on`` is a comparison."""
-
-    INFO = 1
-    WARNING = 2
-    ERROR = 3
-
-    @property
-    def word(self) -> str:
-        """As users write and read it."""
-        return self.name.lower()
+__all__ = ["Finding", "Hit", "Rule", "Severity", "rule"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import difflib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from routegen.common.problems import UserError
@@ -118,6 +119,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
     )
 
 
+@lru_cache(maxsize=4)
 def checked_config(plan: Plan) -> Config:
     """The router's configuration, as a router would load it.
 
@@ -129,9 +131,12 @@ def checked_config(plan: Plan) -> Config:
         raise UserError(str(error)) from error
 
 
+_policy = lru_cache(maxsize=4)(Policy)
+
+
 def _run(config: Config, knowledge: Knowledge, request: Request, draw: Draw, trace: list[Step]) -> Routed | Answer:
     """Drive the router's own stream, as a gateway in BUFFERED mode does."""
-    stream = Stream(Policy(config), lambda: knowledge.view, draw)
+    stream = Stream(_policy(config), lambda: knowledge.view, draw)
     own = [(":method", request.method), (":path", request.path)]
     if request.body and not any(name == "content-length" for name, _ in request.headers):
         own.append(("content-length", str(len(request.body))))

@@ -1,0 +1,348 @@
+"""The lint's rules, each with what it looks for and why that is hardly meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from routegen.checks.hits import Hit, LintRule, Routes
+from routegen.common.positions import Path
+from routegen.common.severity import Severity
+from routegen_router.decide import decide
+from routegen_router.models import is_glob
+from routegen_router.refusals import Reject
+from routegen_router.request import MODEL, Facts
+from routegen_router.rules import Lookup, NoRoute, Prefer, Rule, Split
+from routegen_router.when import Condition
+
+RULES: Final[list[LintRule]] = []
+"""In the order of their ids."""
+_NEVER_FORWARDED: Final = frozenset({"host", "connection", "transfer-encoding", "upgrade", "te", "keep-alive"})
+"""Connection headers and ``host``, which HTTP/2 and Envoy turn into something else (RFC 9113, section 8.2.2)."""
+
+
+def _rule(id_: str, severity: Severity, title: str, why: str) -> Callable[..., None]:
+    def register(check: Callable[[Routes], Iterable[Hit]]) -> None:
+        RULES.append(LintRule(id_, title, severity, why, check))
+
+    return register
+
+
+def _same(rule: Rule) -> Rule:
+    """The rule without its name, for comparisons."""
+    return msgspec.structs.replace(rule, name="")
+
+
+@_rule("LINT001", Severity.WARNING, "The same rule twice", "The second one can't change anything that the first did.")
+def _twice(routes: Routes) -> Iterator[Hit]:
+    seen: dict[Rule, str] = {}
+    for path, rule in routes.rules:
+        first = seen.setdefault(_same(rule), rule.name)
+        if first != rule.name and not (isinstance(rule, Split) and rule.sticky_by is None):
+            yield Hit(path, f"says the same as {first}", "remove it, or change what it was meant to say")
+
+
+@_rule(
+    "LINT002", Severity.WARNING, "A value read twice", "What the first rule has refused or taken never gets further."
+)
+def _read_twice(routes: Routes) -> Iterator[Hit]:
+    first: dict[object, Lookup] = {}
+    for path, rule in routes.rules:
+        if not isinstance(rule, Lookup):
+            continue
+        before = first.get(rule.source)
+        if before is not None and _same(before) != _same(rule) and before.when in ((), rule.when):
+            strict = before.on_unknown == "reject"
+            if strict:
+                message = f"reads {rule.source} again: {before.name} refuses every value that it doesn't know"
+                yield Hit(path, message, f"set onUnknown: next at {before.name}, or put both tables into one rule")
+        first.setdefault(rule.source, rule)
+
+
+@_rule("LINT003", Severity.WARNING, "A value that an earlier one takes", "The first line of a table that matches wins.")
+def _shadowed(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        if not isinstance(rule, Lookup):
+            continue
+        earlier: list[str] = []
+        for value, _ in rule.values:
+            taker = next((one for one in earlier if is_glob(one) and fnmatchcase(value, one)), None)
+            if taker is not None:
+                yield Hit((*path, "values", value), f'"{taker}" above it takes it', f'move it above "{taker}"')
+            earlier.append(value)
+
+
+@_rule(
+    "LINT004",
+    Severity.INFO,
+    "onUnknown beside a value that takes everything",
+    "No value is unknown where the table has a line for all.",
+)
+def _never_unknown(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        if isinstance(rule, Lookup) and rule.on_unknown == "next" and any(value == "*" for value, _ in rule.values):
+            yield Hit((*path, "onUnknown"), '"*" takes every value, so none is unknown', 'remove it, or the line "*"')
+
+
+@_rule(
+    "LINT005",
+    Severity.WARNING,
+    "The model read as an engine's name",
+    "A model's id names no engine; which engines serve it is known without a rule.",
+)
+def _model_as_name(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        if isinstance(rule, Lookup) and rule.source.body == MODEL and not rule.values:
+            fix = "remove the rule, or give it a table: values: {MODEL: NAME}"
+            yield Hit(path, 'takes the value of "model" for the name of an engine', fix)
+
+
+@_rule(
+    "LINT006",
+    Severity.ERROR,
+    "A header that never arrives",
+    "Connection headers and host don't reach the router under that name.",
+)
+def _never_forwarded(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        tested = [test.source for test in rule.when if test.source is not None]
+        for source in (*rule.sources(), *tested):
+            if source.header in _NEVER_FORWARDED:
+                yield Hit(path, f'reads the header "{source.header}", which is always absent', "read another header")
+
+
+@_rule(
+    "LINT007",
+    Severity.WARNING,
+    "A boolean as JSON doesn't write it",
+    "Values are compared as JSON writes them: true and false, in lower case.",
+)
+def _booleans(routes: Routes) -> Iterator[Hit]:
+    for path, test in _tests(routes):
+        wrong = isinstance(test.pattern, str) and test.pattern.lower() in {"true", "false"}
+        if test.source is not None and test.source.body and wrong and test.pattern != str(test.pattern).lower():
+            yield Hit(path, f'"{test.pattern}" is not how JSON writes it', f"write {str(test.pattern).lower()}")
+
+
+@_rule(
+    "LINT008",
+    Severity.ERROR,
+    "A pattern with blanks at its ends",
+    "HTTP strips blanks around a header's value (RFC 9110, section 5.5), so nothing matches.",
+)
+def _blanks(routes: Routes) -> Iterator[Hit]:
+    for path, test in _tests(routes):
+        text = test.pattern if test.source is not None and test.source.header else None
+        if isinstance(text, str) and text != text.strip():
+            yield Hit(path, f'no value begins or ends with a blank, as "{text}" does', "remove the blanks")
+
+
+@_rule(
+    "LINT009", Severity.INFO, '"*" where presence is meant', "It is true of every text, and not of lists or objects."
+)
+def _star(routes: Routes) -> Iterator[Hit]:
+    for path, test in _tests(routes):
+        if test.pattern == "*" and test.source is not None:
+            yield Hit(path, '"*" asks only whether it is there', "write {present: true}")
+
+
+@_rule("LINT010", Severity.INFO, "A path that is always right", "Every path that is served passes the test.")
+def _all_paths(routes: Routes) -> Iterator[Hit]:
+    for path, test in _tests(routes):
+        text = test.pattern if test.attribute == "path" else None
+        if isinstance(text, str) and all(fnmatchcase(served, text) for served in routes.plan.paths):
+            yield Hit(path, f'all of spec.paths match "{text}"', "remove the test")
+
+
+@_rule(
+    "LINT011",
+    Severity.WARNING,
+    "A model that no backend serves",
+    "routes.yaml says of every backend which models it serves, and none is this one.",
+)
+def _no_such_model(routes: Routes) -> Iterator[Hit]:
+    if not routes.told or routes.config.models.unknown == "allow":
+        return
+    served = [model for backend in routes.config.backends for model in backend.models]
+    for path, test in _tests(routes):
+        about = test.attribute == "model" or (test.source is not None and test.source.body == MODEL)
+        text = test.pattern if about else None
+        if isinstance(text, str) and not any(_overlap(text, model) for model in served):
+            yield Hit(path, f'no backend serves a model like "{text}"', "correct the id, or list the model")
+
+
+@_rule(
+    "LINT012",
+    Severity.WARNING,
+    "Preferred for a model that it doesn't serve",
+    "Only backends that serve the request's model can take it, so the rule always passes.",
+)
+def _never_preferred(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        models = [test.pattern for test in rule.when if test.attribute == "model" and isinstance(test.pattern, str)]
+        if not isinstance(rule, Prefer) or not models:
+            continue
+        bearers = [routes.view.known[name].backend for one in rule.names for name in routes.bearing.get(one, ())]
+        if bearers and all(backend.poll is None for backend in bearers):
+            served = [model for backend in bearers for model in backend.models]
+            for wanted in models:
+                if not any(_overlap(wanted, model) for model in served):
+                    message = f'none of {", ".join(rule.names)} serves a model like "{wanted}"'
+                    yield Hit((*path, "prefer"), message, "prefer those that do, or correct the id")
+
+
+@_rule(
+    "LINT013",
+    Severity.WARNING,
+    "A model that ends in 400",
+    "Several backends serve it, and no rule chooses one of them for a request that names none.",
+)
+def _no_weight(routes: Routes) -> Iterator[Hit]:
+    chosen_on_purpose = any(isinstance(rule, NoRoute) for rule in routes.plan.rules)
+    for model in routes.view.models if not chosen_on_purpose else ():
+        facts = Facts(routes.plan.paths[0], model, {MODEL: model}, {})
+        decision = decide(facts, routes.config, routes.view, lambda: 0.0)
+        if isinstance(decision, Reject) and decision.code == "no_route":
+            serving = ", ".join(routes.view.serving(model))
+            message = f'a request for "{model}" that names no engine is refused: no rule chooses among {serving}'
+            yield Hit(
+                ("spec", "rules"), message, "give one of them a weight in a split, or end with a reject that says so"
+            )
+
+
+@_rule(
+    "LINT014",
+    Severity.INFO,
+    "Nothing for requests that name nothing",
+    "Where no rule chooses, the client gets 400 with a sentence that speaks of no engine.",
+)
+def _no_end(routes: Routes) -> Iterator[Hit]:
+    decision = decide(Facts(routes.plan.paths[0], None, {}, {}), routes.config, routes.view, lambda: 0.0)
+    if isinstance(decision, Reject) and decision.code == "no_route" and decision.rule is None:
+        message = "a request that names neither model nor engine is refused without a word about what to name"
+        yield Hit(("spec", "rules"), message, "end the chain with a split, or with a reject that says what to send")
+
+
+@_rule("LINT015", Severity.INFO, "A weight of 0", "The backend gets nothing from this split.")
+def _zero(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        for name, weight in rule.weights if isinstance(rule, Split) else ():
+            if weight == 0:
+                yield Hit(
+                    (*path, "split", name), f"{name} gets no request by this split", "remove it, or give it a weight"
+                )
+
+
+@_rule("LINT016", Severity.WARNING, "Sticky among one", "With one weight there is nothing to stick to.")
+def _sticky_to_one(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        if isinstance(rule, Split) and rule.sticky_by is not None:
+            backends = {one for name, weight in rule.weights if weight for one in routes.bearing.get(name, ())}
+            if len(backends) == 1 and routes.told:
+                yield Hit((*path, "stickyBy"), f"all requests go to {min(backends)} anyway", "remove it")
+
+
+@_rule(
+    "LINT017",
+    Severity.WARNING,
+    "Preferring everybody",
+    "A preference for all backends leaves the candidates as they are.",
+)
+def _prefers_all(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        if isinstance(rule, Prefer):
+            wanted = {one for name in rule.names for one in routes.bearing.get(name, ())}
+            if wanted == set(routes.view.names) and len(wanted) > 1:
+                yield Hit((*path, "prefer"), "names every backend", "name those that are to come first")
+
+
+@_rule(
+    "LINT018",
+    Severity.WARNING,
+    "A backend that no rule can choose",
+    "No rule names it, clients can't, and every model that it serves is served by others that are chosen.",
+)
+def _never_chosen(routes: Routes) -> Iterator[Hit]:
+    if any(isinstance(rule, Lookup) and not rule.values for rule in routes.plan.rules) or not routes.told:
+        return
+    named = {name for rule in routes.plan.rules for name in _names(rule)}
+    for backend in routes.config.backends:
+        if named & {backend.name, backend.owner or ""} or not backend.models:
+            continue
+        alone = [model for model in backend.models if routes.view.serving(model) == (backend.name,)]
+        if not alone and not any(map(is_glob, backend.models)):
+            path = ("spec", "backends", backend.name)
+            yield Hit(path, f"no rule can choose {backend.name}", "name it in a rule, or remove it")
+
+
+@_rule(
+    "LINT019",
+    Severity.WARNING,
+    "A rule behind an end",
+    "Where its conditions hold, an earlier rule has ended the chain.",
+)
+def _behind_an_end(routes: Routes) -> Iterator[Hit]:
+    ended: dict[tuple[Condition, ...], str] = {}
+    for path, rule in routes.rules:
+        ending = next((name for when, name in ended.items() if set(when) <= set(rule.when)), None)
+        if ending is not None:
+            yield Hit(path, f"is never reached: under the same conditions {ending} ends the chain", "move it up")
+        elif rule.ends_chain(routes.bearing):
+            ended[rule.when] = rule.name
+
+
+@_rule("LINT020", Severity.ERROR, "Two tests that exclude each other", "No request passes both.")
+def _contradiction(routes: Routes) -> Iterator[Hit]:
+    for path, rule in routes.rules:
+        exact: dict[object, str] = {}
+        for test in rule.when:
+            about = "model" if test.source is not None and test.source.body == MODEL else test.attribute or test.source
+            if isinstance(test.pattern, str) and not is_glob(test.pattern):
+                other = exact.setdefault(about, test.pattern)
+                if other != test.pattern:
+                    yield Hit(
+                        (*path, "when"), f'nothing is "{other}" and "{test.pattern}"', "keep one of the two tests"
+                    )
+
+
+def _names(rule: Rule) -> Iterator[str]:
+    """The names that give a rule's backends requests."""
+    if isinstance(rule, Split):
+        yield from (name for name, weight in rule.weights if weight)
+    elif isinstance(rule, Prefer):
+        yield from rule.names
+    elif isinstance(rule, Lookup):
+        yield from (name for _, name in rule.values)
+    else:  # a rule of another distribution may choose anything
+        yield from () if isinstance(rule, NoRoute) else ("",)
+
+
+def _tests(routes: Routes) -> Iterator[tuple[Path, Condition]]:
+    """Each condition and where it stands."""
+    for path, rule in routes.rules:
+        for test in rule.when:
+            where: Path = (*path, "when")
+            if test.source is not None and test.source.header is not None:
+                where = (*where, "header", test.source.header)
+            elif test.source is not None:
+                where = (*where, "body", test.source.param)
+            elif test.attribute is not None:
+                where = (*where, test.attribute)
+            yield where, test
+
+
+def _overlap(pattern: str, model: str) -> bool:
+    """Whether something could match both; of two globs that is supposed."""
+    if is_glob(pattern) and is_glob(model):
+        return any(
+            one.startswith(other) or other.startswith(one)
+            for one, other in [(pattern.partition("*")[0], model.partition("*")[0])]
+        )
+    return fnmatchcase(model, pattern) or fnmatchcase(pattern, model)
+
+
+assert all(one.id < other.id for one, other in pairwise(RULES))
