@@ -124,6 +124,8 @@ class Backend:
     api_key: ApiKey | None = None
     poll_urls: tuple[str, ...] = ()
     """Where the registry asks for its models, the next where one doesn't answer; empty: it isn't asked."""
+    seconds: tuple[str, ...] = ()
+    """The backends that a request may go to instead, where this one refuses the connection; the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,16 @@ class Passthrough:
     def takes(self, path: str) -> bool:
         """Whether it opens ``path``, which has no query; a prefix also opens the path that it is itself."""
         return path == self.path if self.prefix is None else f"{path}/".startswith(f"{self.prefix}/")
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """When a request goes to its second choice, beside a refused connection."""
+
+    statuses: tuple[int, ...] = ()
+    """Statuses of the first engine's answer."""
+    reset: bool = False
+    """Where the connection is lost before an answer; the first engine may have begun its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,7 @@ class Plan:
     backends: tuple[Backend, ...]
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
+    failover: Failover = Failover()
 
     def backend(self, name: str) -> Backend:
         """The backend called ``name``.

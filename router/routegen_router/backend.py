@@ -39,5 +39,7 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Models it is known to serve: ids or globs (``llama-8b-*``)."""
     poll: Poll | None = None
     """``None``: the engine is not asked; ``models`` is all there is to know."""
+    seconds: tuple[str, ...] = ()
+    """The backends that the gateway can change to where this one refuses the connection."""
     key: Key | None = None
     """Shown when the engine is asked; ``None``: it wants none."""

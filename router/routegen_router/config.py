@@ -166,6 +166,8 @@ def _problems(config: Config) -> list[str]:
     ]
     problems += [f"backend {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     for backend in config.backends:
+        strangers = sorted({*backend.seconds} - {*names} | {*backend.seconds} & {backend.name})
+        problems += [f"backend {backend.name!r}: {name!r} can't be its second choice" for name in strangers]
         if backend.key is not None and bool(backend.key.env) == bool(backend.key.file):
             problems.append(f"backend {backend.name!r}: a key needs either an environment variable or a file")
     rules = [rule.name for rule in config.rules]

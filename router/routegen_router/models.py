@@ -7,6 +7,7 @@ Pure: a :class:`Snapshot` is immutable and made anew whenever something was lear
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -114,6 +115,12 @@ class Snapshot:
     def bearing(self, name: str) -> tuple[str, ...]:
         """The backend called ``name``, alone; else those owned by it, in the configured order; none if nobody is."""
         return tuple(self._bearing.get(name, ()))
+
+    def as_if_alive(self, alive: frozenset[str]) -> Snapshot:
+        """The same knowledge, with no engines answering but these."""
+        other = copy(self)
+        other.alive = alive
+        return other
 
     def _find(self, model: str) -> tuple[str, ...]:
         return tuple(name for name, entry in self.known.items() if entry.serves(model))

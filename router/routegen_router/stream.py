@@ -20,10 +20,11 @@ import msgspec
 from . import answers, refusals
 from .body import BodyReader, Fields
 from .config import Config, reads
-from .decide import Route, Step, decide
+from .decide import Step, decide
 from .models import Snapshot
 from .refusals import BodyError, Reject
 from .request import Facts
+from .second import Seconds
 from .standing import Draw
 
 MODELS_PATH: Final = "/v1/models"
@@ -81,6 +82,8 @@ class Routed(msgspec.Struct, frozen=True):
 
     backend: str
     rule: str
+    second: str | None = None
+    """Where it goes if ``backend`` refuses the connection; told in dynamic metadata, for the gateway's routes."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -113,6 +116,7 @@ class Policy:
         self.reads = reads(config.rules)
         self.reader = BodyReader(self.reads)
         self.wanted: frozenset[str] = self.reads.headers | _OWN_HEADERS
+        self.seconds = Seconds(config)
 
 
 class Stream:
@@ -193,8 +197,11 @@ class Stream:
         if isinstance(found, Reject):
             return rejection(found)
         facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes)
-        decision = decide(facts, self._policy.config, self._view(), self._draw, trace)
-        return Routed(decision.backend, decision.rule) if isinstance(decision, Route) else rejection(decision)
+        view = self._view()
+        decision = decide(facts, self._policy.config, view, self._draw, trace)
+        if isinstance(decision, Reject):
+            return rejection(decision)
+        return Routed(decision.backend, decision.rule, self._policy.seconds.of(decision, facts, view, self._draw))
 
     def on_trailers(self, trailers: Trailers) -> Answer:
         """Trailers where a body was due: the request has none."""

@@ -177,7 +177,9 @@ def _routed(reply: Routed, headers: Mapping[str, str]) -> bytes:
     )
     return pb.ProcessingResponse(
         request_body=pb.BodyResponse(response=common),
-        dynamic_metadata=_metadata({"backend": reply.backend, "rule": reply.rule}),
+        dynamic_metadata=_metadata(
+            {"backend": reply.backend, "rule": reply.rule} | ({"second": reply.second} if reply.second else {})
+        ),
     ).SerializeToString()
 
 

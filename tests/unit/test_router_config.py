@@ -45,14 +45,25 @@ def test_everything_that_routes_yaml_says_about_choosing_reaches_the_router() ->
         max_inflight_bytes=64 << 20,
         models=Models(interval=20.0, timeout=3.0, unknown="allow"),
         backends=(
-            Backend(name="a", owner="vllm", models=("llama-*",), poll=Poll(urls=("http://10.0.0.1:8000/v1/models",))),
+            Backend(
+                name="a",
+                owner="vllm",
+                models=("llama-*",),
+                poll=Poll(urls=("http://10.0.0.1:8000/v1/models",)),
+                seconds=("b", "c", "d"),
+            ),
             Backend(
                 name="b",
                 owner="sglang",
                 poll=Poll(urls=("https://engine.test:443/v1/models",), server_name="e.test", ca_file="/ca.pem"),
+                seconds=("a", "c", "d"),
             ),
-            Backend(name="c", models=("m",)),
-            Backend(name="d", poll=Poll(urls=("https://10.0.0.4:8000/v1/models",), verify=False)),
+            Backend(name="c", models=("m",), seconds=("d", "a", "b")),
+            Backend(
+                name="d",
+                poll=Poll(urls=("https://10.0.0.4:8000/v1/models",), verify=False),
+                seconds=("a", "b", "c"),
+            ),
         ),
         rules=(
             Prefer(

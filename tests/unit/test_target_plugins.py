@@ -32,7 +32,8 @@ class T(Target):
     'A list of addresses.'
     name = "NAME"
     capabilities = Capabilities(certificates=frozenset({"files"}), creates_gateway=False, binds_addresses=False,
-        deploys_router=False, pools=False, pool_tls=False, verifies_addresses=True)
+        deploys_router=False, pools=False, pool_tls=False, second_choices=False, bounds_memory=False,
+        verifies_addresses=True)
 
     def examine(self, plan):
         yield Remark(("spec", "backends", plan.backends[0].name), "is first")

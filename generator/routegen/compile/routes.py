@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from routegen.common.problems import InputError, Problem
 from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
@@ -15,8 +17,9 @@ from routegen.compile.paths import (
 )
 from routegen.compile.router import compile_models, compile_router
 from routegen.compile.rules import compile_rules
+from routegen.compile.seconds import with_seconds
 from routegen.compile.unused import note_unused
-from routegen.plan import Plan
+from routegen.plan import Failover, Plan
 from routegen.spec import read
 from routegen.spec.models import GatewaySpec
 from routegen.targets import Target, find, known
@@ -57,7 +60,10 @@ def compile_text(
         models=compile_models(routes.spec, findings),
         backends=compile_backends(routes, chosen, findings),
         rules=compile_rules(routes.spec, findings),
+        failover=Failover(tuple(routes.spec.failover.statuses), routes.spec.failover.reset),
     )
+    if routes.spec.failover.enabled and chosen.capabilities.second_choices:
+        plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))
     for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ())):
         findings.remark(remark)
     note_unused(chosen, findings)

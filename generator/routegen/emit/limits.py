@@ -17,6 +17,10 @@ IDLE_UPLOAD: Final = 10.0
 SILENCE: Final = 3600.0
 """Seconds without a byte in either direction before a generation is given up; there is no limit on its whole time."""
 
+CONNECT: Final = 1.0
+"""Seconds in which an engine must take a connection: for so long does one that is gone without a word hold up a request
+before it goes to its second choice. A busy engine's kernel takes connections at once."""
+
 KEEP_ALIVE: Final = 4.0
 """Seconds that an idle connection to an engine is kept: less than the 5 s after which uvicorn, the server of vLLM
 and SGLang, closes it. A request on a connection that is just being closed would fail, and a POST isn't retried."""

@@ -30,7 +30,12 @@ def router_config(plan: ir.Plan) -> config.Config:
 
 def _backend(backend: ir.Backend) -> config.Backend:
     return config.Backend(
-        name=backend.name, owner=backend.owner, models=backend.models, poll=_poll(backend), key=_key(backend)
+        name=backend.name,
+        owner=backend.owner,
+        models=backend.models,
+        poll=_poll(backend),
+        seconds=backend.seconds,
+        key=_key(backend),
     )
 
 

@@ -68,6 +68,8 @@ class Report:
     """The rules after the one that ended the chain."""
     backend: str | None
     """Where the request goes; ``None`` where the gateway answers itself."""
+    second: str | None
+    """Where it goes if that engine refuses the connection; ``None``: it fails then."""
     rule: str | None
     """What decided or rejected."""
     code: str | None
@@ -106,6 +108,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         # The first step is the model's, then each rule leaves one.
         not_reached=tuple(rule.name for rule in config.rules[max(len(trace) - 1, 0) :]),
         backend=outcome.backend if isinstance(outcome, Routed) else None,
+        second=outcome.second if isinstance(outcome, Routed) else None,
         rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
         code=None if isinstance(outcome, Routed) else outcome.code,
         reply=_reply(plan, outcome),

@@ -67,7 +67,8 @@ def _decision(report: Report) -> str:
     if report.rule == PASSTHROUGH:
         return f"{report.backend}, unread: spec.passthrough takes it past the router"
     if report.backend is not None:
-        return f"{report.backend}, by {report.rule}"
+        otherwise = f"; if it refuses the connection, {report.second}" if report.second else ""
+        return f"{report.backend}, by {report.rule}{otherwise}"
     if report.code is None:
         return "answered by the router"
     return f"refused: {report.code}" + (f", by {report.rule}" if report.rule else "")

@@ -149,6 +149,21 @@ class RouterSpec(Model):
     )
 
 
+class FailoverSpec(Model):
+    """What becomes of a choice that nobody made by name, where its engine refuses the connection (target `envoy`)."""
+
+    enabled: bool = Field(
+        True, description="`true`: it goes to a second choice, as if the first were known to be down."
+    )
+    statuses: list[Literal[429, 503]] = Field(
+        [], description="Statuses of the first engine's answer that send the request on as well."
+    )
+    reset: bool = Field(
+        False,
+        description="`true`: so does a connection that is lost before an answer, although the engine may have begun.",
+    )
+
+
 class PassthroughSpec(Model):
     """Requests that reach an engine unread, on a route without the router."""
 
@@ -188,6 +203,7 @@ class Spec(Model):
         max_length=64,
         description="Exact paths whose POST bodies are read and routed (HTTPRoute's limit is 64).",
     )
+    failover: FailoverSpec = Field(FailoverSpec(), description="Second choices where an engine refuses the connection.")
     passthrough: list[PassthroughSpec] = Field([], description="What reaches an engine unread.")
     max_body_bytes: Size = Field("32Mi", description="The largest request body; a larger one is 413.")
     models: ModelsSpec = Field(ModelsSpec(), description="The model registry's settings.")

@@ -21,6 +21,7 @@ class Envoy(Target):
         deploys_router=False,
         pools=False,
         pool_tls=False,
+        second_choices=True,
         verifies_addresses=True,
     )
 

@@ -34,6 +34,8 @@ class EnvoyGateway(Target):
         deploys_router=True,
         pools=True,
         pool_tls=False,
+        second_choices=False,
+        bounds_memory=False,
         verifies_addresses=False,
     )
 

@@ -21,7 +21,7 @@ class Capabilities:
     """A Gateway object is rendered (``gateway.name``, ``namespace``, ``className``, ``create``)."""
     binds_addresses: bool
     """A listener may be bound to one IP address (``listeners[].address``)."""
-    bounds_memory: bool = False
+    bounds_memory: bool
     """The gateway's heap is bounded (``gateway.memory``)."""
     deploys_router: bool
     """The router's Pods are rendered (``router.image``, ``replicas``, ``resources``); without, it is found at
@@ -30,6 +30,8 @@ class Capabilities:
     """It follows InferencePools."""
     pool_tls: bool
     """It speaks TLS to them."""
+    second_choices: bool
+    """It sends a request elsewhere, as the router says, where an engine refuses the connection (``failover``)."""
     verifies_addresses: bool
     """It verifies a certificate for an IP address; without, such an engine needs ``tls.serverName``."""
 

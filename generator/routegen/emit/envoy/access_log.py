@@ -15,7 +15,7 @@ from envoy_data_plane.envoy.extensions.access_loggers.stream import v3 as stream
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
-from routegen.plan import MODELS_PATH, Plan
+from routegen.plan import MODELS_PATH
 
 from . import names
 from .messages import packed
@@ -24,11 +24,11 @@ LONGEST: Final = 128
 """Characters of a path, a method or a request id."""
 
 
-def fields(plan: Plan) -> dict[str, str]:
+def fields() -> dict[str, str]:
     """Field -> Envoy's format; a field without a value is ``null``.
 
-    ``backend`` is the routing header as the engine received it: it is the truth also where no rule decided
-    (a failure backend, a passthrough route).
+    ``backend`` is whose engine answered or was tried last: it is the truth also where no rule decided (a failure
+    backend, a passthrough route), and where the request went to its second choice.
     """
     return {
         "time": "%START_TIME%",
@@ -39,7 +39,7 @@ def fields(plan: Plan) -> dict[str, str]:
         "status": "%RESPONSE_CODE%",
         "route": "%ROUTE_NAME%",
         "rule": f"%DYNAMIC_METADATA({names.METADATA}:rule)%",
-        "backend": f"%REQ({plan.routing_header})%",
+        "backend": names.ANSWERED,
         "reject": f"%DYNAMIC_METADATA({names.METADATA}:reject)%",
         "details": "%RESPONSE_CODE_DETAILS%",
         "flags": "%RESPONSE_FLAGS%",
@@ -54,14 +54,14 @@ def fields(plan: Plan) -> dict[str, str]:
     }
 
 
-def access_logs(plan: Plan) -> list[accesslog.AccessLog]:
+def access_logs() -> list[accesslog.AccessLog]:
     """Make the loggers: each request is told by one of them.
 
     Below ``/v1/models/`` the path is a client's text, which nobody has to have meant for a log.
     """
     below = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH)))
     others = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH, but=True)))
-    told = fields(plan)
+    told = fields()
     return [_logger(told, others), _logger(told | {"path": f"{MODELS_PATH}/{{id}}"}, below)]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoint
+from envoy_data_plane.envoy.extensions.clusters.composite import v3 as composite
 from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstreams
 from envoy_data_plane.envoy.type import v3 as envoy_type
-from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.google.protobuf import Any, Struct
 
 from routegen.common.problems import UserError
 from routegen.emit import limits
@@ -19,8 +20,9 @@ from .tls import upstream_tls
 
 
 def engine_clusters(plan: Plan) -> list[cluster.Cluster]:
-    """Make a cluster for each backend, in the order of routes.yaml."""
-    return [_engine_cluster(backend) for backend in plan.backends]
+    """Make a cluster for each backend, in the order of routes.yaml, and behind them one for each second choice."""
+    pairs = [_pair_cluster(backend.name, second) for backend in plan.backends for second in backend.seconds]
+    return [*(_engine_cluster(backend) for backend in plan.backends), *pairs]
 
 
 def fixed_clusters(plan: Plan) -> list[cluster.Cluster]:
@@ -55,12 +57,44 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
             http_protocol_options=core.Http1ProtocolOptions()
         ),
     )
-    made = _cluster(names.engine(backend.name), addresses, connect_timeout=5, protocol=protocol)
+    made = _cluster(names.engine(backend.name), addresses, connect_timeout=limits.CONNECT, protocol=protocol)
+    assert made.load_assignment is not None
+    for lb_endpoint in made.load_assignment.endpoints[0].lb_endpoints:
+        lb_endpoint.metadata = core.Metadata(
+            filter_metadata={names.METADATA: Struct.from_dict({names.ENGINE: backend.name})}
+        )
     made.health_checks = [_engine_health_check()]
     made.outlier_detection = _engine_outlier_detection()
     if backend.tls is not None:
         made.transport_socket = upstream_tls(backend.tls, tuple(host for host, _ in hosts(backend)))
     return made
+
+
+def _pair_cluster(first: str, second: str) -> cluster.Cluster:
+    """Two engines, one after the other: a request's first attempt goes to the first, its next to the second.
+
+    The bound on retries is this cluster's own; Envoy's default of 3 at a time would lose most of those that a dead
+    engine sends on.
+    """
+    tried = [composite.ClusterConfigClusterEntry(name=names.engine(name)) for name in (first, second)]
+    return cluster.Cluster(
+        name=names.pair(first, second),
+        connect_timeout=seconds(limits.CONNECT),
+        lb_policy=cluster.ClusterLbPolicy.CLUSTER_PROVIDED,
+        circuit_breakers=_circuit_breakers(),
+        cluster_type=cluster.ClusterCustomClusterType(
+            name="envoy.clusters.composite", typed_config=packed(composite.ClusterConfig(clusters=tried))
+        ),
+    )
+
+
+def _circuit_breakers() -> cluster.CircuitBreakers:
+    most = limits.PARALLEL
+    # Requests are counted. At a bound on connections they would queue, and twice as many could wait.
+    thresholds = cluster.CircuitBreakersThresholds(
+        max_connections=2 * most, max_pending_requests=most, max_requests=most, max_retries=1000
+    )
+    return cluster.CircuitBreakers(thresholds=[thresholds])
 
 
 def _engine_health_check() -> core.HealthCheck:
@@ -153,11 +187,6 @@ def _cluster(
     kinds, families = cluster.ClusterDiscoveryType, cluster.ClusterDnsLookupFamily
     endpoints = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address)) for address in addresses]
     options: dict[str, Any] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(protocol)}
-    most = limits.PARALLEL
-    # Requests are counted. At a bound on connections they would queue, and twice as many could wait.
-    thresholds = cluster.CircuitBreakersThresholds(
-        max_connections=2 * most, max_pending_requests=most, max_requests=most, max_retries=1000
-    )
     keepalive = core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
     return cluster.Cluster(
         name=name,
@@ -167,7 +196,7 @@ def _cluster(
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
         common_lb_config=cluster.ClusterCommonLbConfig(healthy_panic_threshold=envoy_type.Percent(value=1)),
         typed_extension_protocol_options=options,
-        circuit_breakers=cluster.CircuitBreakers(thresholds=[thresholds]),
+        circuit_breakers=_circuit_breakers(),
         upstream_connection_options=None if pipes else cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive),
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]

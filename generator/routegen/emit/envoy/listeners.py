@@ -78,7 +78,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         upgrade_configs=_upgrades(plan),
         early_header_mutation_extensions=[_remove_early(plan)],
         local_reply_config=local_replies(plan),
-        access_log=access_logs(plan),
+        access_log=access_logs(),
         http_filters=[
             buffer_filter(plan),
             router_filter(plan),

@@ -12,10 +12,20 @@ WAITING: Final = "waiting"
 """The route where a request waits for its decision, and the cluster without endpoints that it leads to."""
 
 METADATA: Final = "routegen"
-"""Dynamic metadata namespace of the router's replies: keys ``backend``, ``rule``, ``reject``."""
+"""Dynamic metadata namespace of the router's replies: keys ``backend``, ``rule``, ``second``, ``reject``."""
 
 BUFFER: Final = "envoy.filters.http.buffer"
+ENGINE: Final = "engine"
+"""The key, in the metadata of an engine's endpoints, of its backend's name: it tells who really answered."""
+ANSWERED: Final = f"%UPSTREAM_METADATA({METADATA}:{ENGINE})%"
+"""The backend whose engine answered, or was tried last."""
+
 EXT_PROC: Final = "envoy.filters.http.ext_proc"
+
+
+def pair(first: str, second: str) -> str:
+    """The route and the cluster of a request with a second choice; no other name has this prefix."""
+    return f"second/{first}/{second}"
 
 
 def engine(backend: str) -> str:

@@ -16,11 +16,11 @@ from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
 from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
-from envoy_data_plane.xds.type.matcher.v3 import Matcher
+from envoy_data_plane.xds.type.matcher.v3 import Matcher, MatcherOnMatch
 
 from routegen.common.addresses import is_ip
 from routegen.emit import limits
-from routegen.plan import MODELS_PATH, Passthrough, Plan
+from routegen.plan import MODELS_PATH, Backend, Failover, Passthrough, Plan
 
 from . import matching, names, router_filter
 from .buffer_filter import whole_body
@@ -44,7 +44,7 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
                 # The response says which backend answered: never the engine's own copy, and nothing where nothing
                 # was decided (an empty value adds no header).
                 response_headers_to_remove=[plan.routing_header],
-                response_headers_to_add=[_set_header(plan.routing_header, f"%REQ({plan.routing_header})%")],
+                response_headers_to_add=[_set_header(plan.routing_header, names.ANSWERED)],
                 matcher=_matcher(plan),
             )
         ],
@@ -53,7 +53,7 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
 
 def _matcher(plan: Plan) -> Matcher | None:
     """A POST on one of ``paths``: an engine's route, or the waiting one. Everything else: the first that matches."""
-    engines = {backend.name: matching.to(_engine_route(plan, backend.name)) for backend in plan.backends}
+    engines = {backend.name: _decided(plan, backend) for backend in plan.backends}
     inference = matching.both(matching.is_method("POST"), matching.is_path(plan.paths))
     undecided = matching.to_first("undecided", [_too_large_route(plan), _waiting_route(plan)])
     decided = matching.by_header(plan.routing_header, engines, otherwise=undecided)
@@ -64,6 +64,51 @@ def _matcher(plan: Plan) -> Matcher | None:
         _not_found_route(),
     ]
     return matching.first_of((inference, decided), otherwise=matching.to_first("others", others)).matcher
+
+
+def _decided(plan: Plan, backend: Backend) -> MatcherOnMatch:
+    """Where a request goes that was decided for ``backend``; with the second choice that the router named, if any."""
+    if not backend.seconds:
+        return matching.to(_engine_route(plan, backend.name))
+    pairs = [_pair_route(plan, backend, second) for second in backend.seconds]
+    alone = _engine_route(plan, backend.name)
+    alone.match = route.RouteMatch(prefix="/")
+    return matching.to_first(names.engine(backend.name), [*pairs, alone])
+
+
+def _pair_route(plan: Plan, backend: Backend, second: str) -> route.Route:
+    """As :func:`_engine_route`, to both: another attempt goes to the second one.
+
+    Which one is told by the router's dynamic metadata, that no client can set.
+    """
+    told = matcher.MetadataMatcher(
+        filter=names.METADATA,
+        path=[matcher.MetadataMatcherPathSegment(key="second")],
+        value=matcher.ValueMatcher(string_match=exact(second)),
+    )
+    action = _to_engine(plan, backend.name)
+    action.cluster = names.pair(backend.name, second)
+    other = _to_engine(plan, second)
+    action.auto_host_rewrite = action.auto_host_rewrite or other.auto_host_rewrite
+    action.retry_policy = _second_attempt(plan.failover)
+    return route.Route(
+        name=names.pair(backend.name, second),
+        match=route.RouteMatch(prefix="/", dynamic_metadata=[told]),
+        route=action,
+        typed_per_filter_config=router_filter.asked(),
+        request_body_buffer_limit=plan.max_body_bytes,
+    )
+
+
+def _second_attempt(failover: Failover) -> route.RetryPolicy:
+    """One more attempt, at once, which the cluster sends to the second engine."""
+    causes = ["connect-failure", "refused-stream", *(["reset"] if failover.reset else [])]
+    return route.RetryPolicy(
+        retry_on=",".join([*causes, *(["retriable-status-codes"] if failover.statuses else [])]),
+        retriable_status_codes=list(failover.statuses),
+        num_retries=1,
+        retry_back_off=route.RetryPolicyRetryBackOff(base_interval=seconds(0.001), max_interval=seconds(0.01)),
+    )
 
 
 def _engine_route(plan: Plan, backend: str) -> route.Route:

@@ -1,0 +1,65 @@
+"""Which backends may stand in for which, where a connection is refused: what the gateway gets ready for.
+
+Each pair is a cluster of its own for the gateway, so a backend doesn't get all others, but the next few of those that
+an unnamed choice could have taken instead. Which of them a request goes to, if any, the router says each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Final
+
+from routegen.plan import Backend
+from routegen_router.models import is_glob
+from routegen_router.rules import Rule, Split
+
+FEW: Final = 32
+"""Up to so many backends …"""
+MOST: Final = 3
+"""… have so many stand-ins each, more have one: configurations grow with the number of backends, not its square."""
+
+
+def with_seconds(backends: Sequence[Backend], rules: Sequence[Rule]) -> tuple[Backend, ...]:
+    """The backends, each with those that may stand in for it, the likeliest first."""
+    most = MOST if len(backends) <= FEW else 1
+    shared = [_bearing(rule, backends) for rule in rules if isinstance(rule, Split)]
+    return tuple(
+        replace(backend, seconds=_stand_ins(index, backends, shared, most)) for index, backend in enumerate(backends)
+    )
+
+
+def _stand_ins(index: int, backends: Sequence[Backend], shared: Sequence[frozenset[str]], most: int) -> tuple[str, ...]:
+    """Those that share a split with it come first, then the rest; the next in the file's order, around its end."""
+    one = backends[index]
+    ring = [*backends[index + 1 :], *backends[:index]]
+    able = [other for other in ring if _same_key(one, other) and _may_serve_alike(one, other)]
+    able.sort(key=lambda other: not any({one.name, other.name} <= names for names in shared))
+    return tuple(other.name for other in able[:most])
+
+
+def _bearing(rule: Split, backends: Sequence[Backend]) -> frozenset[str]:
+    named = {name for name, weight in rule.weights if weight}
+    return frozenset(backend.name for backend in backends if {backend.name, backend.owner} & named)
+
+
+def _same_key(one: Backend, other: Backend) -> bool:
+    """A request that carries one engine's key must not reach another; one that carries the client's may."""
+    sent = [
+        backend.api_key if backend.api_key is not None and backend.api_key.send else None for backend in (one, other)
+    ]
+    return sent[0] == sent[1]
+
+
+def _may_serve_alike(one: Backend, other: Backend) -> bool:
+    """Whether some model could be on both, as far as the file says."""
+    if one.poll_urls or other.poll_urls:
+        return True
+    return any(_meet(mine, theirs) for mine in one.models for theirs in other.models)
+
+
+def _meet(one: str, other: str) -> bool:
+    if is_glob(one) and is_glob(other):
+        return True
+    return fnmatchcase(one, other) if is_glob(other) else fnmatchcase(other, one) if is_glob(one) else one == other

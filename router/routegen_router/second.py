@@ -1,0 +1,42 @@
+"""The second choice: where a request goes whose engine refuses the connection, if nobody chose that engine by name.
+
+It is what the chain would have decided had the first engine been known to be down. So whoever was chosen by name has
+none (a name stands for its backend alone), what a client named is never left (an owner's other backends may take
+over), and a preference gives way to the rules behind it. It is taken only from the backends that the gateway can
+change to (``seconds``), and only where the registry knows that it serves the model and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from .config import Config
+from .decide import Route, decide
+from .models import Snapshot
+from .request import Facts
+from .standing import Draw
+
+STATEFUL: Final = "/responses"
+"""How paths end whose requests may continue what one engine remembers; they have no second choice."""
+
+
+class Seconds:
+    """The second choices of one configuration: build it once, when the configuration is loaded."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._possible: Mapping[str, frozenset[str]] = {
+            backend.name: frozenset(backend.seconds) for backend in config.backends if backend.seconds
+        }
+
+    def of(self, route: Route, facts: Facts, view: Snapshot, draw: Draw) -> str | None:
+        """The second choice for a request that was decided to go to ``route``; ``None``: there is none."""
+        possible = self._possible.get(route.backend)
+        if not possible or facts.path.endswith(STATEFUL):
+            return None
+        left = possible & view.alive
+        if not left:
+            return None
+        instead = decide(facts, self._config, view.as_if_alive(left), draw)
+        return instead.backend if isinstance(instead, Route) and instead.backend in left else None
