@@ -6,11 +6,11 @@ The standard protocol (grpc.health.v1), over raw bytes: Envoy's active health ch
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
-import grpc
-
 from . import wire
+from .transport import Status, StatusError
 
 SERVICES: Final = ("", wire.SERVICE)
 """Both mean the whole router, which is its one service."""
@@ -36,24 +36,19 @@ class Health:
         self._closed = True
         self._wake()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """What a gRPC server serves it with."""
-        methods = {
-            "Check": grpc.unary_unary_rpc_method_handler(self.check),
-            "Watch": grpc.unary_stream_rpc_method_handler(self.watch),
-        }
-        return grpc.method_handlers_generic_handler(wire.HEALTH_SERVICE, methods)
+    def check(self, request: bytes) -> bytes:
+        """Answer once.
 
-    async def check(self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        """Answer once; NOT_FOUND for a service that isn't here, as the protocol says."""
-        if await self._service(request, context) not in SERVICES:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        :raises StatusError: NOT_FOUND for a service that isn't here, as the protocol says.
+        """
+        if _service(request) not in SERVICES:
+            raise StatusError(Status.NOT_FOUND, "no such service")
         return self._status()
 
-    async def watch(self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+    async def watch(self, request: bytes) -> AsyncIterator[bytes]:
         """Answer now and whenever the status changes, until the client leaves or the server stops."""
-        if await self._service(request, context) not in SERVICES:
-            await context.write(wire.SERVICE_UNKNOWN)
+        if _service(request) not in SERVICES:
+            yield wire.SERVICE_UNKNOWN
             while not self._closed:
                 await self._changed.wait()
             return
@@ -61,7 +56,7 @@ class Health:
         while not self._closed:
             changed, status = self._changed, self._status()
             if status != told:
-                await context.write(status)
+                yield status
                 told = status
             await changed.wait()
 
@@ -72,10 +67,9 @@ class Health:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    @staticmethod
-    async def _service(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> str:
-        try:
-            return wire.read_health(request)
-        except wire.WireError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            raise
+
+def _service(request: bytes) -> str:
+    try:
+        return wire.read_health(request)
+    except wire.WireError as error:
+        raise StatusError(Status.INVALID_ARGUMENT, str(error)) from error

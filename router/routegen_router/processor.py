@@ -1,4 +1,4 @@
-"""Envoy's external processing service: one gRPC stream a request, handled over raw bytes."""
+"""Envoy's external processing service: one stream a request, from messages' bytes to replies' bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
-
-import grpc
 
 from . import refusals, wire
 from .admission import Admission
@@ -33,6 +31,7 @@ from .stream import (
     Trailers,
     rejection,
 )
+from .transport import Exchange, Status, StatusError
 
 REQUEST_ID: Final = "x-request-id"
 MAX_REQUEST_ID: Final = 128
@@ -61,27 +60,18 @@ class Processor:
         """End the reader processes."""
         self._readers.close()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """What a gRPC server serves it with.
-
-        The method streams both ways. To grpc it is said to stream requests only, which is the same on the wire: what
-        :meth:`process` returns then leaves together with the stream's end instead of in a turn of its own, which saves
-        about a tenth of what a request costs. The reply before it, to the headers, is written.
-        """
-        methods = {wire.METHOD: grpc.stream_unary_rpc_method_handler(self.process)}
-        return grpc.method_handlers_generic_handler(wire.SERVICE, methods)
-
-    async def process(self, _messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def process(self, exchange: Exchange) -> bytes:
         """Handle one stream; returns its last reply.
 
-        It ends right after the decision: a stream that stays open is held until the engine's answer ends. Without a
-        decision it ends with an error status, since Envoy reads a good end as "let the request pass".
+        It ends right after the decision: a stream that stays open is held until the engine's answer ends.
+
+        :raises StatusError: there is no decision. Envoy reads a good end without one as "let the request pass".
         """
         active = self._current()
         stream = Stream(active.policy, active.registry.view, random.random)
         try:
             with ExitStack() as held:
-                decision = await self._decide(stream, active, context, held)
+                decision = await self._decide(stream, active, exchange, held)
             if decision is not None:
                 return decision
             count, problem = self._metrics.abandoned, "the stream ended before a decision"
@@ -92,23 +82,20 @@ class Processor:
             count, problem = self._metrics.failed, str(error)
         except Exception as error:  # noqa: BLE001 - however a decision fails, Envoy must not take it for "let it pass"
             count, problem = self._metrics.failed, "internal error; the router's log says more"
-            if context.cancelled():  # writing to a stream that has just been reset fails too
+            if exchange.cancelled():  # writing to a stream that has just been reset fails too
                 count = self._metrics.abandoned
             else:
                 _log.error("stream failed", exc_info=error)
         count()
-        await context.abort(grpc.StatusCode.INTERNAL, problem)
-        raise AssertionError("abort() raises")
+        raise StatusError(Status.INTERNAL, problem)
 
-    async def _decide(
-        self, stream: Stream, active: Active, context: grpc.aio.ServicerContext[bytes, bytes], held: ExitStack
-    ) -> bytes | None:
+    async def _decide(self, stream: Stream, active: Active, exchange: Exchange, held: ExitStack) -> bytes | None:
         """Answer messages until there is a decision; ``None`` if the gateway ended the stream before.
 
         :param held: takes what is to be given back when the stream ends.
         """
         request_id = ""
-        while (message := await context.read()) is not grpc.aio.EOF:
+        while isinstance(message := await exchange.read(), bytes):
             began = time.perf_counter()
             event, protocol = wire.read(message)
             del message
@@ -125,7 +112,7 @@ class Processor:
                 reservation = await self._admission.reserve(reply.body_bytes)
                 if reservation is not None:
                     held.callback(reservation.release)
-                    await context.write(answer)
+                    await exchange.write(answer)
                     continue
                 reply = rejection(refusals.overloaded())
                 answer = active.replies.encode(reply)

@@ -13,21 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import grpc
 import msgspec
 
 from . import addresses, logs
 from .addresses import StartError
 from .config import ConfigError
+from .grpc_transport import GrpcTransport
 from .health import Health
 from .journal import Journal
 from .live import Live
 from .metrics import Metrics
 from .processor import Processor
 from .status import StatusServer
+from .transport import Transport
 
-HEADROOM: Final = 1024 * 1024
-"""Bytes that a message may be longer than the longest body: its framing and Envoy's metadata."""
 GRACE: Final = 5.0
 """Seconds that streams under way get at the end; they take milliseconds."""
 
@@ -81,11 +80,10 @@ async def _serve(options: Options, lines: logs.LineHandler) -> None:
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _on_signals(stopping, hurry, live)
 
-    server = grpc.aio.server(options=_channel_options(live.max_body_bytes))
-    server.add_generic_rpc_handlers((processor.handler(), health.handler()))
-    listening = [_bind(server, address) for address in options.listen]
+    transport: Transport = GrpcTransport(processor, health, live.max_body_bytes)
+    listening = [transport.bind(address) for address in options.listen]
     status = _status(options.metrics, metrics, live, health)
-    await server.start()
+    await transport.start()
     gc.collect()
     gc.freeze()  # what is here stays: collections needn't look through it, which is a tenth of the cost of a request
     where: dict[str, object] = {
@@ -105,7 +103,7 @@ async def _serve(options: Options, lines: logs.LineHandler) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), options.drain_seconds)
         health.close()
-        await server.stop(GRACE)
+        await transport.stop(GRACE)
         processor.close()
         journal.flush()
         running[0].cancel()
@@ -142,26 +140,6 @@ async def _become_ready(
         scratch = ready_file.with_name(ready_file.name + ".new")
         scratch.write_bytes(msgspec.json.encode({"pid": os.getpid(), **where}))
         scratch.rename(ready_file)
-
-
-def _channel_options(max_body_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),  # a busy port must be an error, not a second server that gets half the streams
-        ("grpc.max_receive_message_length", max_body_bytes + HEADROOM),  # grpc's 4 MiB would be a 500 for the client
-        # Envoy's keepalive pings are welcome at any rate; by default they end the connection as too many.
-        ("grpc.http2.max_ping_strikes", 0),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-
-
-def _bind(server: grpc.aio.Server, address: str) -> str:
-    """Listen on one address; the address with its true port."""
-    addresses.check(address)
-    try:
-        port: int = server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise StartError(f"can't listen on {address}; choose another address with --listen") from error
-    return addresses.bound(address, port)
 
 
 def _status(address: str, metrics: Metrics, live: Live, health: Health) -> StatusServer | None:

@@ -21,6 +21,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from routegen_router import readers
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.admission import Admission
+from routegen_router.grpc_transport import GrpcTransport
+from routegen_router.health import Health
 from routegen_router.journal import Journal
 from routegen_router.metrics import Metrics
 from routegen_router.poller import Registry
@@ -50,11 +52,10 @@ class Router:
         self.run(self._start())
 
     async def _start(self) -> None:
-        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", 4 * LIMIT)])
-        self._server.add_generic_rpc_handlers((self._processor.handler(),))
-        port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server = GrpcTransport(self._processor, Health(), 4 * LIMIT)
+        where = self._server.bind("127.0.0.1:0")
         await self._server.start()
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self._channel = grpc.aio.insecure_channel(where)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run on the loop and wait."""
@@ -74,7 +75,7 @@ class Router:
         async def stop() -> None:
             self._processor.close()
             await self._channel.close()
-            await self._server.stop(None)
+            await self._server.stop(0)
 
         self.run(stop())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -6,6 +6,8 @@ import grpc
 import pytest
 
 from routegen_router.admission import Admission
+from routegen_router.grpc_transport import GrpcTransport
+from routegen_router.health import Health
 from routegen_router.journal import Journal
 from routegen_router.metrics import Metrics
 from routegen_router.poller import Registry
@@ -28,18 +30,17 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
     active = Active(policy, Registry(settings, None, lambda: None), Replies("x-inference-server"))
     admission, metrics = Admission(settings.max_inflight_bytes), Metrics()
     journal = Journal(metrics, lambda *_line: None)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Processor(lambda: active, admission, journal, metrics).handler(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    transport = GrpcTransport(Processor(lambda: active, admission, journal, metrics), Health(), 1 << 20)
+    where = transport.bind("127.0.0.1:0")
+    await transport.start()
+    async with grpc.aio.insecure_channel(where) as channel:
         call = channel.stream_stream(PROCESS)()
         await call.write(headers(more={"content-length": "100"}).SerializeToString())
         await call.read()
         await call.write(body({"prompt": "my secret"}).SerializeToString())
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
-    await server.stop(None)
+    await transport.stop(0)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(caught.value)
     assert "routegen_stream_failures_total 1.0" in metrics.render().decode()
