@@ -18,6 +18,7 @@ import pytest
 
 from routegen.explain import knowledge
 from routegen.explain import report as explain
+from routegen.explain.gateway import Request as Asked
 from support import corpus
 from support.corpus import LIMIT, MIB, Case, Request, exactly, variants
 from support.gateway import Gateway, Reply, gateway
@@ -136,7 +137,7 @@ def _problems(running: Gateway, known: knowledge.Knowledge, request: Request, re
         if received.header("x_inference_server"):
             yield "the engine saw the routing header with underscores"
     told = explain.explain(
-        running.plan, known, explain.Request("POST", request.case.path, request.headers, request.body), random.random
+        running.plan, known, Asked("POST", request.case.path, request.headers, request.body), random.random
     )
     explained = told.backend or f"{told.reply.status} {told.code}"
     if explained not in allowed:

@@ -15,8 +15,9 @@ from routegen.cli import cli
 from routegen.common.problems import UserError
 from routegen.compile import compile_text
 from routegen.explain import knowledge
+from routegen.explain.gateway import Request
 from routegen.explain.knowledge import OTHERWISE
-from routegen.explain.report import PASSTHROUGH, Report, Request, checked_config, explain
+from routegen.explain.report import PASSTHROUGH, Report, checked_config, explain
 from routegen.explain.text import as_json, as_text
 from routegen_router.fetch import PollError
 from routegen_router.models import Answer
@@ -178,6 +179,15 @@ def test_headers_that_never_reach_the_router_are_pointed_out() -> None:
     assert "the gateway drops headers with underscores" in dropped
     assert 'did you mean "x-tenant"?' in misspelt
     assert told.backend == "vllm-a"
+
+
+def test_without_polling_a_backend_that_lists_no_models_may_serve_any() -> None:
+    plan = compile_text(ROUTES.replace(", models: [llama, qwen]}", "}"), "routes.yaml")
+    known = knowledge.static(checked_config(plan))
+    assert (
+        explain(plan, known, Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0).code == "registry_incomplete"
+    )
+    assert explain(plan, known, Request("POST", PATH, (), b'{"model":"llama"}'), lambda: 0.0).backend == "vllm-a"
 
 
 def test_where_too_little_is_known_of_the_engines_the_way_out_is_told() -> None:

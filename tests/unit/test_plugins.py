@@ -16,7 +16,8 @@ from routegen.common.problems import InputError
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
 from routegen.explain import knowledge
-from routegen.explain.report import Request, explain
+from routegen.explain.gateway import Request
+from routegen.explain.report import explain
 from routegen.spec.schema import json_schema
 from routegen_router.config import ConfigError, dump, load
 from routegen_router.decide import Route, Step, decide

@@ -66,7 +66,8 @@ def command(
     """
     import random  # noqa: PLC0415 - not for `--help`
 
-    from routegen.explain.report import Request, explain  # noqa: PLC0415 - not for `--help`
+    from routegen.explain.gateway import Request  # noqa: PLC0415 - not for `--help`
+    from routegen.explain.report import explain  # noqa: PLC0415 - not for `--help`
     from routegen.explain.text import as_json, as_text  # noqa: PLC0415 - not for `--help`
     from routegen.pipeline import read_plan  # noqa: PLC0415 - not for `--help`
 

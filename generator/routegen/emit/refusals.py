@@ -9,3 +9,4 @@ from routegen_router.refusals import Reject
 NOT_FOUND: Final = Reject(404, "not_found", "This gateway does not serve that path or method.")
 ROUTE_NOT_SET: Final = Reject(503, "route_not_set", "No engine was chosen for this request.")
 UPLOAD_STALLED: Final = Reject(408, "request_timeout", "The request's body did not come in time.")
+BAD_REQUEST: Final = Reject(400, "bad_request", "The gateway refused the request.")

@@ -77,7 +77,8 @@ def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | PollErr
     origin = "engines polled now" if told else "routes.yaml alone; there is no engine to ask"
     known = _knowledge(config, origin, answers, errors, "polled", alive)
     silent = ", ".join(errors)
-    return replace(known, remedy=f"not every engine can be asked from here (no answer from {silent}): {OTHERWISE}")
+    remedy = f"not every engine can be asked from here (no answer from {silent}): {OTHERWISE}"
+    return replace(known, remedy=remedy if silent else "")
 
 
 def from_router(config: Config, url: str) -> Knowledge:

@@ -16,29 +16,21 @@ from typing import Any, Final
 from routegen.common.problems import UserError
 from routegen.compile.advice import claims
 from routegen.emit.router_config import router_config
+from routegen.explain.gateway import Passed, Request, arrive
 from routegen.explain.knowledge import BackendKnowledge, Knowledge
 from routegen.plan import Plan
 from routegen_router import config as contract
 from routegen_router.config import Config
 from routegen_router.decide import Step
+from routegen_router.refusals import Reject
 from routegen_router.request import FieldPath
 from routegen_router.standing import Draw
-from routegen_router.stream import Answer, Body, Continue, Headers, Policy, Routed, Stream
+from routegen_router.stream import Answer, Body, Continue, Headers, Policy, Routed, Stream, rejection
 
 PASSTHROUGH: Final = "passthrough"
 """The rule named for a request that the gateway sends on unread."""
 _LIKENESS: Final = 0.8
 """From how much likeness on (:func:`difflib.get_close_matches`) a name counts as misspelt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as a client sends it."""
-
-    method: str
-    path: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class Reply:
     headers: Mapping[str, str]
     """Those that the gateway adds, or all of its own answer's."""
     body: Any
-    """The JSON document of the gateway's own answer; ``None`` for an engine's."""
+    """The JSON document of the gateway's own answer; ``None`` for an engine's, and in answer to HEAD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +85,13 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
     config = checked_config(plan)
     headers, dropped = _as_forwarded(plan, request)
     trace: list[Step] = []
-    passed_by = _passthrough(plan, request)
-    if passed_by is not None:
-        outcome: Routed | Answer = Routed(passed_by, PASSTHROUGH)
-    else:
-        outcome = _run(config, knowledge, replace(request, headers=headers), draw, trace)
+    match arrive(plan, request):
+        case Passed(backend):
+            outcome: Routed | Answer = Routed(backend, PASSTHROUGH)
+        case Reject() as reject:
+            outcome = rejection(reject)
+        case Request() as arrived:
+            outcome = _run(config, knowledge, replace(arrived, headers=headers), draw, trace)
     return Report(
         method=request.method,
         path=request.path,
@@ -111,7 +105,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         second=outcome.second if isinstance(outcome, Routed) else None,
         rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
         code=None if isinstance(outcome, Routed) else outcome.code,
-        reply=_reply(plan, outcome),
+        reply=_reply(plan, request.method, outcome),
         warnings=(
             *dropped,
             *_misspelt(config, request),
@@ -149,10 +143,11 @@ def _run(config: Config, knowledge: Knowledge, request: Request, draw: Draw, tra
     return reply
 
 
-def _reply(plan: Plan, outcome: Routed | Answer) -> Reply:
+def _reply(plan: Plan, method: str, outcome: Routed | Answer) -> Reply:
     if isinstance(outcome, Routed):
         return Reply(None, {plan.routing_header: outcome.backend}, None)
-    return Reply(outcome.status, dict(outcome.headers), json.loads(outcome.body))
+    body = None if method == "HEAD" else json.loads(outcome.body)
+    return Reply(outcome.status, dict(outcome.headers), body)
 
 
 def _as_forwarded(plan: Plan, request: Request) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -168,18 +163,9 @@ def _as_forwarded(plan: Plan, request: Request) -> tuple[tuple[tuple[str, str], 
     return tuple(kept), tuple(warnings)
 
 
-def _passthrough(plan: Plan, request: Request) -> str | None:
-    """The backend of the passthrough entry that takes the request past the router."""
-    path = request.path.partition("?")[0]
-    if request.method == "POST" and path in plan.paths:
-        return None
-    taking = (entry.backend for entry in plan.passthrough if entry.method == request.method and entry.takes(path))
-    return next(taking, None)
-
-
 def _remedy(knowledge: Knowledge, outcome: Routed | Answer) -> tuple[str, ...]:
-    incomplete = isinstance(outcome, Answer) and outcome.code == "registry_incomplete"
-    return (knowledge.remedy,) if incomplete and knowledge.remedy else ()
+    unsure = isinstance(outcome, Answer) and outcome.code in {"registry_incomplete", "model_not_found"}
+    return (knowledge.remedy,) if unsure and knowledge.remedy else ()
 
 
 def _fault(outcome: Routed | Answer) -> tuple[str, ...]:

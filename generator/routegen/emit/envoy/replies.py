@@ -14,7 +14,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
-from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET, UPLOAD_STALLED
+from routegen.emit.refusals import BAD_REQUEST, NOT_FOUND, ROUTE_NOT_SET, UPLOAD_STALLED
 from routegen.plan import Plan
 from routegen_router.answers import error_document
 from routegen_router.refusals import Reject, too_large
@@ -34,7 +34,6 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     gone = "The chosen engine can't be reached, or closed the connection before it answered."
     broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
-    refusing = Reject(400, "bad_request", "The gateway refused the request.")
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=_from_router()),
@@ -48,7 +47,7 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
             _mapper(Reject(503, "router_unavailable", "The gateway's router can't be reached or failed.")),
             _mapper(Reject(502, "engine_failed", broken)),
             _mapper(failing, op=_AT_LEAST),
-            _mapper(refusing, op=_AT_LEAST),
+            _mapper(BAD_REQUEST, op=_AT_LEAST),
         ]
     )
 
