@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from routegen.common.problems import InputError, Problem
-from routegen.explain.report import Request
+from routegen.explain.gateway import Request
 from routegen.plan import Plan
 from routegen_router.config import reads
 from routegen_router.request import MODEL, Source

@@ -12,7 +12,8 @@ from routegen.checks.cases import Cases, ExpectCase, RequestCase
 from routegen.common.positions import Document, Path
 from routegen.common.problems import InputError, Problem
 from routegen.explain import knowledge
-from routegen.explain.report import Report, Request, checked_config, explain
+from routegen.explain.gateway import Request
+from routegen.explain.report import Report, checked_config, explain
 from routegen.plan import Plan
 from routegen_router.config import Config
 from routegen_router.models import Answer
