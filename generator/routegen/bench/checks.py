@@ -26,6 +26,9 @@ FEW: Final = 0.01
 TEMPLATE: Final = 64
 """Tokens that a cold prompt may find in the cache: the chat template, which all prompts begin with."""
 
+MORE: Final = 1.25
+"""Times the tokens of a shared prefix may be counted: it was made without a tokenizer."""
+
 TALKATIVE: Final = 2.0
 """How many times as much text as the other an engine may give for as many tokens."""
 
@@ -159,7 +162,8 @@ def _errors(arm: str, requests: Iterable[Request]) -> Iterator[Check]:
 def _cache(recorded: Recorded, arm: str, requests: Iterable[Request]) -> Iterator[Check]:
     policy = recorded.run.design.cache
     known = [request for request in requests if request.cached_tokens is not None and request.prompt_tokens]
-    if policy == "as-is":
+    own = recorded.run.design.workload
+    if policy == "as-is" or (own is not None and own.turns > 1):  # a conversation's turns share their beginnings
         return
     if not known:
         yield Check(
@@ -169,7 +173,10 @@ def _cache(recorded: Recorded, arm: str, requests: Iterable[Request]) -> Iterato
             "(vLLM: --enable-prompt-tokens-details; SGLang: --enable-cache-report).",
         )
         return
-    hits = sum((request.cached_tokens or 0) > max(TEMPLATE, (request.prompt_tokens or 0) // 10) for request in known)
+    shared = round(MORE * recorded.run.design.shared_prefix)
+    hits = sum(
+        (request.cached_tokens or 0) > shared + max(TEMPLATE, (request.prompt_tokens or 0) // 10) for request in known
+    )
     share = hits / len(known)
     right = share <= FEW if policy == "cold" else share >= 1 - FEW
     message = f"{arm}: {hits} of {len(known)} prompts were found in the prefix cache; they were to be {policy}."

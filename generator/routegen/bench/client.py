@@ -48,6 +48,8 @@ class Job:
     body: bytes
     key: bytes | None = None
     """Of a probe: what its answer's marks are made with."""
+    tokens: int | None = None
+    """How long its answer is to be; ``None``: as the design says."""
 
 
 class _Failed(Exception):  # noqa: N818 - a way out, not an error that leaves this module
@@ -147,7 +149,8 @@ class Client:
                     _take(event, at, seen)
             for event in reader.close():
                 _take(event, self._clock.now() - sent, seen)
-        if fault := judge(self._asked, _ending(seen)):
+        asked = self._asked and (job.tokens or self._asked)
+        if fault := judge(asked, _ending(seen)):
             raise _Failed(*fault)
 
     def _record(
@@ -183,14 +186,18 @@ class Client:
         )
 
 
-def body(arm: Arm, design: Design, prompt: str) -> bytes:
-    """The JSON that asks ``arm`` for a streamed answer to ``prompt`` with its usage."""
+def body(arm: Arm, design: Design, prompt: str | list[dict[str, Any]], tokens: int | None = None) -> bytes:
+    """The JSON that asks ``arm`` for a streamed answer to ``prompt`` with its usage.
+
+    :param prompt: a text, or a chat's messages.
+    :param tokens: how long the answer is to be, where not as the design says.
+    """
     document: dict[str, Any] = {"model": arm.model, "stream": True, "stream_options": {"include_usage": True}}
     if design.path.endswith("/chat/completions"):
-        document["messages"] = [{"role": "user", "content": prompt}]
+        document["messages"] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     else:
         document["prompt"] = prompt
-    document |= {"max_tokens": design.output_tokens, **design.sampling}
+    document |= {"max_tokens": tokens or design.output_tokens, **design.sampling}
     if design.ignore_eos:
         document |= {"ignore_eos": True}
     if arm.inference_server is not None:

@@ -10,14 +10,29 @@ import msgspec
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How requests arrive."""
 
-    kind: Literal["closed", "constant", "poisson"]
+    kind: Literal["closed", "constant", "poisson", "trace"]
     concurrency: int | None = None
     """Closed loop: this many requests in flight, each worker's next sent when its last has ended."""
     ramp: float = 0.0
     """Closed loop: seconds over which the workers' first requests are spread; 0: all at once, which keeps requests of
     one length in step with each other."""
     rate: float | None = None
-    """Open loop: requests per second, sent when they are due whatever the engine does."""
+    """Open loop: requests per second, sent when they are due whatever the engine does; ``None`` for a trace, whose file
+    says when."""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of prompts of one's own; of its content only the hash is recorded."""
+
+    path: str
+    sha256: str
+    conversations: int
+    turns: int
+    """The most requests that one of them has."""
+    timed: bool
+    """Each says when it is due."""
+    chat: bool
+    """Some are chats, not texts."""
 
 
 class Slo(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +74,10 @@ class Design(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     """Of the intervals; the rest is the share of runs that may call equal engines different, all looks together."""
     slo: Slo = Slo()
+    workload: Workload | None = None
+    """Where prompts are the user's own: ``requests`` then counts conversations, and ``input_tokens`` means nothing."""
+    shared_prefix: int = 0
+    """About so many tokens stand before every prompt of an arm, the same in all of them."""
     probes: int = 0
     """Prompts that every arm gets alike before the first block, to compare what they answer."""
     looks: tuple[int, ...] = ()

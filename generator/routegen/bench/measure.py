@@ -20,13 +20,14 @@ import uvloop
 
 from routegen.common.problems import UserError
 
-from .client import Client, Job, body
+from . import jobs
+from .client import Client, Job
 from .design import Run
 from .lateness import watched
 from .progress import GO_ON, Answered, Event, Finished, Looking, Started, Warming, encode
-from .prompts import prompt
 from .records import PROBE, WARMUP, Block, Clock, Part, Recorded, Request, append, read
 from .schedule import Slot, arrivals, order
+from .workload import read as read_workload
 
 Emit = Callable[[Event], None]
 
@@ -91,6 +92,8 @@ class _Session:
     ) -> None:
         self.folder, self.run, self.clock, self.number = folder, run, clock, number
         self.clients, self.emit = clients, emit
+        workload = run.design.workload
+        self.own = () if workload is None else read_workload(Path(workload.path), workload)[1]
         self._key = secrets.token_bytes(16)
 
     async def part(self, block: int, slot: Slot) -> Part:
@@ -98,68 +101,50 @@ class _Session:
 
         :raises UserError: an arm answered nothing at all.
         """
-        jobs = {arm: self._jobs(arm, block) for arm in slot}
+        groups = {
+            arm: jobs.make(self.run, arm, block, session=self.number, key=self._key, own=self.own) for arm in slot
+        }
         with _no_collector():
             async with watched(self.clock.now) as late:
                 started = self.clock.now()
-                answers = await asyncio.gather(*(self._drive(arm, block, jobs[arm], started) for arm in slot))
+                answers = await asyncio.gather(*(self._drive(arm, block, groups[arm], started) for arm in slot))
                 ended = self.clock.now()
         append(self.folder, [request for requests in answers for request in requests])
         for arm, requests in zip(slot, answers, strict=True):
             _require_an_answer(arm, requests, self.clients[arm].complaint)
         return Part(arms=slot, started=round(started, 6), ended=round(ended, 6), late=round(late.mean, 6))
 
-    def _jobs(self, arm: str, block: int) -> list[Job]:
-        design = self.run.design
-        warm = design.cache == "warm"
-        count = {WARMUP: design.warmup, PROBE: design.probes}.get(block, design.requests)
-        return [
-            Job(
-                block,
-                number,
-                body(
-                    self.run.arm(arm),
-                    design,
-                    prompt(
-                        seed=design.seed,
-                        tokens=design.input_tokens,
-                        cache="as-is" if block == PROBE else design.cache,
-                        block=block,
-                        number=number % design.requests if warm else number,
-                        nonce=f"{self.run.id} {self.number} {arm}",
-                    ),
-                ),
-                self._key if block == PROBE else None,
-            )
-            for number in range(count)
-        ]
-
-    async def _drive(self, arm: str, block: int, jobs: Sequence[Job], started: float) -> list[Request]:
+    async def _drive(self, arm: str, block: int, groups: Sequence[jobs.Group], started: float) -> list[Request]:
         load, client = self.run.design.load, self.clients[arm]
         if block == PROBE:  # one at a time: an engine's answer may depend on what it computes beside it
-            return await self._closed(client, jobs, 1, 0.0, started)
+            return await self._closed(client, groups, 1, 0.0, started)
         if load.concurrency is not None:
-            return await self._closed(client, jobs, load.concurrency, load.ramp, started)
-        return await self._open(client, jobs, arrivals(self.run.design, block, len(jobs)), started)
+            return await self._closed(client, groups, load.concurrency, load.ramp, started)
+        singles = [job for group in groups for job in group]
+        due = arrivals(self.run.design, block, len(singles)) if load.rate else jobs.due(self.run, block, self.own)
+        return await self._open(client, singles, due, started)
 
     async def _closed(
-        self, client: Client, jobs: Sequence[Job], concurrency: int, ramp: float, started: float
+        self, client: Client, groups: Sequence[jobs.Group], concurrency: int, ramp: float, started: float
     ) -> list[Request]:
         """Keep ``concurrency`` requests in flight: a worker sends its next when its last has ended."""
-        waiting, found = iter(jobs), list[Request]()
+        waiting, found = iter(groups), list[Request]()
 
         async def work(number: int) -> None:
             free = started + ramp * number / concurrency
             await asyncio.sleep(free - self.clock.now())
-            for job in waiting:
-                request = await client.send(job, free)
-                free = self.clock.now()
-                found.append(self._told(request))
+            for group in waiting:
+                for job in group:
+                    request = await client.send(job, free)
+                    free = self.clock.now()
+                    found.append(self._told(request))
 
-        await asyncio.gather(*(work(number) for number in range(min(concurrency, len(jobs)))))
+        await asyncio.gather(*(work(number) for number in range(min(concurrency, len(groups)))))
         return found
 
-    async def _open(self, client: Client, jobs: Sequence[Job], due: Sequence[float], started: float) -> list[Request]:
+    async def _open(
+        self, client: Client, singles: Sequence[Job], due: Sequence[float], started: float
+    ) -> list[Request]:
         """Send each request when it is due, however many are still unanswered."""
 
         async def send(job: Job, at: float) -> Request:
@@ -167,7 +152,7 @@ class _Session:
 
         tasks = []
         async with asyncio.TaskGroup() as group:
-            for job, offset in zip(jobs, due, strict=True):
+            for job, offset in zip(singles, due, strict=True):
                 at = started + offset
                 await asyncio.sleep(at - self.clock.now())
                 tasks.append(group.create_task(send(job, at)))

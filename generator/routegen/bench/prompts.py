@@ -27,20 +27,37 @@ NONCE: Final = WORDS[:16]
 
 
 def prompt(
-    *, seed: int, tokens: int, cache: Literal["cold", "warm", "as-is"], block: int, number: int, nonce: str = ""
+    *,
+    seed: int,
+    tokens: int,
+    cache: Literal["cold", "warm", "as-is"],
+    block: int,
+    number: int,
+    nonce: str = "",
+    shared: int = 0,
 ) -> str:
     """The ``number``-th prompt of a block, about ``tokens`` tokens long.
 
     The text after the nonce is the same for all arms. ``cold``: starts with a nonce of its own (made from ``nonce``,
     which names the run, the session and the arm), so that no other prompt shares its beginning. ``warm``: the same in
     every block. ``as-is``: new in every block, without a nonce.
+
+    :param shared: about so many tokens more stand before it, the same in all prompts of one ``nonce``.
     """
     text = _words(f"{seed} {0 if cache == 'warm' else block} {number}", tokens)
+    if shared:
+        mine = "" if cache == "as-is" else nonce
+        return " ".join([opening(f"{seed} {mine} shared"), *_words(f"{seed} {mine} shared", shared), *text])
     if cache != "cold":
         return " ".join(text)
+    return " ".join([opening(f"{seed} {nonce} {block} {number}"), *text[: max(tokens - len(NONCE) - 2, 1)]])
+
+
+def opening(key: str) -> str:
+    """Words in an order of their own, for the beginning of a prompt that no cache may know."""
     order = list(NONCE)
-    random.Random(f"{seed} {nonce} {block} {number}").shuffle(order)  # noqa: S311 - repeatable on purpose
-    return " ".join(["List:", *order, *text[: max(tokens - len(order) - 2, 1)]])
+    random.Random(key).shuffle(order)  # noqa: S311 - repeatable on purpose
+    return " ".join(["List:", *order])
 
 
 def _words(key: str, count: int) -> list[str]:

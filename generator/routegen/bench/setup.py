@@ -21,12 +21,13 @@ from .analysis import analyse
 from .arms import Way, from_plan, from_urls
 from .client import FIELDS
 from .conduct import new_run
-from .design import Arm, Design, Finding, Load, Slo
+from .design import Arm, Design, Finding, Load, Slo, Workload
 from .layout import lay_out
 from .looks import LEAST_BLOCKS, reached, spaced
 from .metrics import BY_KEY, COMPARED, STEADY, TAILS, steady_needs
 from .preflight import find_max_lengths, find_models
 from .stats import FEWEST
+from .workload import read as read_workload
 
 CONFIDENCE: Final = 0.96
 """Not 0.95: a reserve, so that one run in twenty is the most that is wrong where an assumption holds only nearly."""
@@ -140,7 +141,8 @@ def design_of(options: Mapping[str, Any]) -> Design:
             raise UsageError(f"--{name} {options[name]} is no number of its own")
     blocks, looks = _blocks(options)
     seed = randbelow(2**31) if options["seed"] is None else options["seed"]
-    load = _load(options)
+    own = read_workload(options["prompts"])[0] if options["prompts"] is not None else None
+    load = _load(options, own)
     needs = BY_KEY[primary].needs
     requests = options["requests"] or max(LEAST_REQUESTS, ROUNDS * (load.concurrency or 0), needs)
     if requests < needs:
@@ -153,6 +155,8 @@ def design_of(options: Mapping[str, Any]) -> Design:
     warmup = options["warmup"] or max(2 * (load.concurrency or 0), LEAST_WARMUP)
     if load.concurrency is not None and warmup < load.concurrency:
         raise UsageError(f"--warmup {warmup} can't warm up {load.concurrency} requests at once")
+    if own is not None:
+        _check_workload(options, own, load, blocks * requests + warmup)
     return Design(
         seed=seed,
         blocks=blocks,
@@ -170,12 +174,20 @@ def design_of(options: Mapping[str, Any]) -> Design:
         margin=options["margin"],
         confidence=CONFIDENCE,
         slo=slo,
+        workload=own,
+        shared_prefix=options["shared_prefix"] or 0,
         probes=options["probes"],
         looks=looks,
     )
 
 
-def _load(options: Mapping[str, Any]) -> Load:
+def _load(options: Mapping[str, Any], own: Workload | None) -> Load:
+    if options["arrivals"] == "trace":
+        if own is None or not own.timed:
+            raise UsageError('--arrivals trace needs --prompts FILE in which every line has "at", in seconds')
+        if options["rate"] is not None or options["concurrency"] is not None or options["ramp"]:
+            raise UsageError("--arrivals trace excludes --rate, --concurrency and --ramp: the file says when")
+        return Load(kind="trace")
     if options["rate"] is None:
         concurrency = options["concurrency"] or CONCURRENCY
         if options["requests"] is not None and options["requests"] < concurrency:
@@ -184,6 +196,21 @@ def _load(options: Mapping[str, Any]) -> Load:
     if options["concurrency"] is not None or options["ramp"]:
         raise UsageError("--rate (open loop) excludes --concurrency and --ramp (closed loop)")
     return Load(kind=options["arrivals"], rate=options["rate"])
+
+
+def _check_workload(options: Mapping[str, Any], own: Workload, load: Load, wanted: int) -> None:
+    if options["shared_prefix"]:
+        raise UsageError("--shared-prefix is for made-up prompts; a file of prompts has its own beginnings")
+    if options["completions"] and own.chat:
+        raise UsageError("--completions takes texts: a line with messages or conversations is a chat")
+    if own.turns > 1 and load.concurrency is None:
+        raise UsageError("conversations of several turns need a closed loop: --concurrency, not --rate or a trace")
+    once = "--cache as-is" if options["cache"] == "as-is" else "--arrivals trace" if load.kind == "trace" else None
+    if once and own.conversations < wanted:
+        raise UsageError(
+            f"{once} needs {wanted} prompts, each sent once; {own.path} has {own.conversations}: ask for fewer "
+            "--blocks or --requests"
+        )
 
 
 def _slo(limits: Sequence[tuple[str, str]]) -> Slo:

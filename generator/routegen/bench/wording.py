@@ -6,7 +6,7 @@ from typing import Final
 
 from .analysis import Analysis, Figure, Percentile
 from .comparisons import Compared
-from .design import Load
+from .design import Design, Load
 from .metrics import BY_KEY, Metric
 from .stats import MOST
 from .verdict import Effect
@@ -103,7 +103,21 @@ def duration(seconds: float) -> str:
 
 def load(how: Load) -> str:
     """How requests arrived: ``8 at once``."""
-    return f"{how.concurrency} at once" if how.concurrency is not None else f"{how.rate:g} requests/s, {how.kind}"
+    if how.concurrency is not None:
+        return f"{how.concurrency} at once"
+    return "as its trace says" if how.rate is None else f"{how.rate:g} requests/s, {how.kind}"
+
+
+def work(design: Design) -> str:
+    """What was asked: ``256 tokens in, 128 out``."""
+    if design.workload is not None:
+        own = design.workload
+        turns = f" of up to {own.turns} turns" if own.turns > 1 else ""
+        return (
+            f"{own.conversations} prompts{turns} from {own.path}, {design.output_tokens} tokens out unless they say so"
+        )
+    shared = f"{design.shared_prefix} of them shared and " if design.shared_prefix else ""
+    return f"{shared}{design.input_tokens} tokens in, {design.output_tokens} out"
 
 
 def plain(analysis: Analysis, compared: Compared) -> str:

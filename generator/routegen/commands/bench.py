@@ -94,7 +94,7 @@ _manifests = click.option(
 @click.option("--concurrency", type=click.IntRange(1), help="Closed loop: requests in flight. Default: 8.")
 @click.option("--ramp", type=click.FloatRange(0), default=0.0, help="Seconds over which its first requests are spread.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Open loop: requests a second.")
-@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
+@click.option("--arrivals", type=click.Choice(["poisson", "constant", "trace"]), default="poisson", show_default=True)
 @click.option("--blocks", type=click.IntRange(1), help="Default: 40; a verdict needs 20.")
 @click.option("--plan", is_flag=True, help="Measure six blocks and say what a run can tell; --resume goes on.")
 @click.option("--until-decided", is_flag=True, help="Look on the way, and end when it is decided.")
@@ -106,6 +106,10 @@ _manifests = click.option(
     "--warmup", type=click.IntRange(1), help="Requests per engine. Default: twice the concurrency, 16 at least."
 )
 @click.option("--input-tokens", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--shared-prefix", type=click.IntRange(1), help="Tokens that stand before every prompt, the same in all.")
+@click.option(
+    "--prompts", type=click.Path(path_type=Path), metavar="FILE", help="Prompts of your own: JSON lines, ShareGPT."
+)
 @click.option("--output-tokens", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--cache", type=click.Choice(["cold", "warm", "as-is"]), default="cold", show_default=True)
 @click.option(

@@ -18,6 +18,7 @@ _NOT_IN_A_JOB: Final = {
     "out": "the Job has a run folder of its own; keep it with --claim",
     "resume": "a Job measures a new run",
     "manifests": "give them to `routegen bench report` afterwards",
+    "prompts": "the file is not in the cluster",
     "context": "inside the cluster there is only one",
 }
 

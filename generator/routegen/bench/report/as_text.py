@@ -54,7 +54,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     design = report.run.design
     yield (
         f"{report.blocks} of {design.blocks} blocks, {design.requests} requests per arm and block, "
-        f"{wording.load(design.load)}; {design.input_tokens} tokens in, {design.output_tokens} out, "
+        f"{wording.load(design.load)}; {wording.work(design)}, "
         f"cache {design.cache}; seed {design.seed}"
     )
     yield ""
