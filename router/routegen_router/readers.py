@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from . import memory
 from .body import SHORT, BodyReader, Fields
 from .config import Reads
 from .refusals import BodyError, Reject
@@ -142,6 +143,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the router too, which drains
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    memory.keep_freed()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     for reads, raw in _requests(source):
         answer = _encode(_answer(reads, raw))

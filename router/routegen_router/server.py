@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from . import addresses, logs
+from . import addresses, logs, memory
 from .addresses import StartError
 from .config import ConfigError
 from .grpc_transport import GrpcTransport
@@ -58,6 +58,7 @@ def run(options: Options) -> None:
 
     :raises StartError: it can't start.
     """
+    memory.keep_freed()
     lines = logs.configure(options.log_level, options.log_format)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(options, lines))
