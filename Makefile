@@ -14,7 +14,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up bench-demo benchmark benchmark-peers test test-cluster check format lint types contracts proto engine-options clean
+.PHONY: help setup demo up bench-demo benchmark benchmark-peers benchmark-variants test test-cluster check format lint types contracts proto engine-options clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,6 +49,9 @@ benchmark: $(READY) ## Measure what a request costs in the router, beside a bare
 
 benchmark-peers: $(READY) ## The same beside whatever else routes by the body: BBR, vllm-router, smg, Envoy alone
 	@$(BIN)/python benchmarks/router_cost.py --peers $(ARGS)
+
+benchmark-variants: $(READY) ## What each change to the router or to Envoy does to that cost
+	@$(BIN)/python benchmarks/router_cost.py --variants $(ARGS)
 
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -42,21 +42,38 @@ def floor(place: Place) -> Arm:
     return _behind_envoy(place, "floor", 1, lambda address, _: [str(HERE / "floor.py"), address, ENGINES[0]])
 
 
-def router(place: Place, *, processes: int = 1, unix: bool = False, name: str = "routegen") -> Arm:
-    """Start the router with its defaults, a log line for each decision included."""
+def router(
+    place: Place,
+    *,
+    processes: int = 1,
+    unix: bool = False,
+    name: str = "routegen",
+    program: tuple[str, ...] = ("-m", "routegen_router"),
+    change: Callable[[envoys.Document], envoys.Document] = lambda document: document,
+) -> Arm:
+    """Start the router with its defaults, a log line for each decision included.
+
+    :param program: what Python runs.
+    :param change: to Envoy's configuration as routegen renders it.
+    """
     return _behind_envoy(
         place,
         name,
         processes,
-        lambda address, settings: [
-            *("-m", "routegen_router", "--config", str(settings), "--listen", address, "--metrics", "")
-        ],
+        lambda address, settings: [*program, "--config", str(settings), "--listen", address, "--metrics", ""],
         unix=unix,
+        change=change,
     )
 
 
 def _behind_envoy(
-    place: Place, name: str, processes: int, command: Callable[[str, Path], list[str]], *, unix: bool = False
+    place: Place,
+    name: str,
+    processes: int,
+    command: Callable[[str, Path], list[str]],
+    *,
+    unix: bool = False,
+    change: Callable[[envoys.Document], envoys.Document] = lambda document: document,
 ) -> Arm:
     port = free_port()
     addresses = [
@@ -75,7 +92,7 @@ def _behind_envoy(
         log = place.folder / f"{name}-{number}.log"
         started.append(start(place.stack, [sys.executable, *command(address, settings)], log))
         wait_for(address.removeprefix("unix:") if unix else int(address.rpartition(":")[2]), log)
-    envoy = envoys.run(place, name, static(plan, admin=f"127.0.0.1:{free_port()}"), port)
+    envoy = envoys.run(place, name, change(static(plan, admin=f"127.0.0.1:{free_port()}")), port)
     return Arm(f"http://127.0.0.1:{port}{envoys.PATH}", (envoy,), tuple(started))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -28,6 +29,10 @@ class Watched:
         """
         return sum(time.clock_gettime((~pid << 3) | 2) for pid in self._tree())
 
+    def faults(self) -> int:
+        """Pages that the kernel had to provide so far."""
+        return sum(int(_stat(pid)[7]) for pid in self._tree())
+
     def forget_peak(self) -> None:
         """Let :meth:`peak` start anew."""
         for pid in self._tree():
@@ -49,12 +54,15 @@ def _parents() -> dict[int, int]:
     """Every process, and who started it."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            told = entry.read_text()
-        except OSError:  # it has just ended
-            continue
-        found[int(entry.parent.name)] = int(told.rpartition(")")[2].split()[1])
+        pid = int(entry.parent.name)
+        with contextlib.suppress(OSError):  # it has just ended
+            found[pid] = int(_stat(pid)[1])
     return found
+
+
+def _stat(pid: int) -> list[str]:
+    """proc_pid_stat(5) from the state on, which is the third field there."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _memory(pid: int) -> float:

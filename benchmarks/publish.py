@@ -23,6 +23,11 @@ BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
     "start": ("docs/performance.md", "router", report.start),
     "rendering": ("docs/performance.md", "router", report.rendering),
     "short": ("README.md", "router", lambda figures: f"{report.short(figures)}\n\n{report.heading(figures)}"),
+    "variants": (
+        "docs/performance.md",
+        "variants",
+        lambda figures: f"{report.heading(figures)}\n\n{report.variants(figures)}",
+    ),
     "peers": ("docs/performance.md", "peers", lambda figures: f"{report.heading(figures)}\n\n{report.peers(figures)}"),
 }
 """Block -> its page, the figures that it is made of, and how."""

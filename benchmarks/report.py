@@ -109,6 +109,29 @@ def peers(figures: Figures) -> str:
     return "\n\n".join([*parts, legend + missing])
 
 
+def variants(figures: Figures) -> str:
+    """What each change does, a row for each; ratios to the router and Envoy as they are."""
+    cells = figures["cells"]
+    head = [""]
+    for cell in cells:
+        where = f"{_size(cell)}, {cell['at_once']}"
+        head += [f"{where}: router", "Envoy and router", "page faults"]
+    rows = []
+    for name in cells[0]["setups"]:
+        row = [figures["legend"][name]]
+        for cell in cells:
+            one = cell["setups"].get(name)
+            if one is None or "failed" in one:
+                row += ["" if one is None else _failure(one), "", ""]
+            else:
+                row += [
+                    *(f"{one[part][0]:.2f} ± {one[part][1]:.2f}" for part in ("router", "total")),
+                    str(one["faults"]),
+                ]
+        rows.append(row)
+    return _table(head, rows)
+
+
 def start(figures: Figures) -> str:
     """How fast routegen starts."""
     rows = [

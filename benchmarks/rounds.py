@@ -46,6 +46,8 @@ class Sample:
     """CPU microseconds a request of the processes that the client talks to."""
     router_us: float
     """CPU microseconds a request of those that the proxy asks."""
+    router_faults: float
+    """Pages a request that the kernel had to provide to those."""
     p50_ms: float
     p99_ms: float
     failed: int
@@ -84,14 +86,22 @@ class Sender:
         """Run a round."""
         body = self._body(cell.size, cell.shape, ENGINES[0])
         proxy, router = (sum(one.cpu() for one in part) for part in (arm.proxy, arm.router))
+        faults = sum(one.faults() for one in arm.router)
         told = self._send(arm, body, cell.at_once, cell.requests)
         proxy, router = (
             sum(one.cpu() for one in part) - before for part, before in ((arm.proxy, proxy), (arm.router, router))
         )
         each = 1e6 / cell.requests
+        faults = sum(one.faults() for one in arm.router) - faults
         good = told["models"].get(ENGINES[0], 0)
         return Sample(
-            proxy * each, router * each, told["p50_ms"], told["p99_ms"], cell.requests - good, told["answers"]
+            proxy * each,
+            router * each,
+            faults / cell.requests,
+            told["p50_ms"],
+            told["p99_ms"],
+            cell.requests - good,
+            told["answers"],
         )
 
     def _body(self, size: int, shape: str, engine: str) -> Path:

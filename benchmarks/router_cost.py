@@ -26,10 +26,11 @@ import publish
 import report
 import rounds
 import starting
+import variants
 from bodies import ENGINES, KB, MANY, MB
 from go_programs import MissingError
 from setups import Arm, Place, Setup
-from summary import summarise
+from summary import compare, summarise
 
 ROUTER_SHAPES = {"plain": rounds.SIZES, "Chinese": (MB,)}
 PEER_SHAPES = {"plain": rounds.SIZES, "escaped": (32 * KB, MB), MANY: (32 * KB, MB)}
@@ -50,6 +51,8 @@ def main() -> int:
         shapes, count = (FEWER, 2) if options.quick else (PEER_SHAPES, 6)
     else:
         shapes, count = (ROUTER_SHAPES, 2 if options.quick else 12)
+    if options.variants:
+        return _variants(program, options)
     if options.only:
         known = {setup.name: setup for setup in wanted}
         wanted = tuple(known[name] for name in dict.fromkeys((peers.ALONE.name, "floor", *options.only)))
@@ -66,12 +69,32 @@ def main() -> int:
     return 0
 
 
+def _variants(program: Path, options: argparse.Namespace) -> int:
+    """What each change to the router or to Envoy's configuration does, at many requests at once."""
+    count = options.rounds or (2 if options.quick else 20)
+    small = [rounds.Cell(size, "plain", rounds.MANY) for size in (4 * KB, MB)]
+    figures = run(program, variants.SETUPS, small, count, every_round=options.json, base=variants.BASE)
+    large = [rounds.Cell(8 * MB, "plain", rounds.MANY_HUGE)]  # in fewer processes: each holds some hundred megabytes
+    figures["cells"] += run(program, variants.LARGE, large, count // 2, every_round=None, base=variants.BASE)["cells"]
+    print(report.heading(figures), report.variants(figures), sep="\n\n")
+    if options.publish:
+        publish.keep("variants", figures)
+    return 0
+
+
 def run(
-    program: Path, wanted: tuple[Setup, ...], cells: list[rounds.Cell], count: int, *, every_round: Path | None
+    program: Path,
+    wanted: tuple[Setup, ...],
+    cells: list[rounds.Cell],
+    count: int,
+    *,
+    every_round: Path | None,
+    base: str | None = None,
 ) -> dict[str, Any]:
     """Start the setups, measure, and summarise.
 
     :param every_round: a file for every round's figures.
+    :param base: compare closely with this setup, and leave the figures themselves out.
     """
     before = machine.load()
     with tempfile.TemporaryDirectory(prefix="routegen-benchmark-") as scratch, ExitStack() as stack:
@@ -93,7 +116,12 @@ def run(
         "legend": {setup.name: setup.what for setup in wanted if setup.name in arms},
         "missing": missing,
         "cells": [
-            {"size": cell.size, "shape": cell.shape, "at_once": cell.at_once, "setups": summarise(made)}
+            {
+                "size": cell.size,
+                "shape": cell.shape,
+                "at_once": cell.at_once,
+                "setups": compare(made, base) if base else summarise(made),
+            }
             for cell, made in kept
         ],
     }
@@ -134,6 +162,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--peers", action="store_true", help="beside whatever else routes by the body, as far as it is here"
     )
+    parser.add_argument("--variants", action="store_true", help="the router and Envoy with one thing changed, each")
     parser.add_argument(
         "--quick", action="store_true", help="few rounds: does it run at all, and about how much is it?"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from statistics import median
+from collections.abc import Callable, Iterable, Mapping
+from math import sqrt
+from statistics import median, stdev
 from typing import Any
 
 ALONE, FLOOR = "Envoy alone", "floor"
@@ -18,6 +19,22 @@ def summarise(measured: Mapping[str, Any]) -> dict[str, Any]:
     slows both sides of them.
     """
     return {name: _setup(made, measured) for name, made in measured.items()}
+
+
+def compare(measured: Mapping[str, Any], base: str) -> dict[str, Any]:
+    """One cell's setups beside one of them, closely: medians of the rounds' ratios, each with its standard error."""
+    made: dict[str, Any] = {}
+    reference = measured[base]["samples"]
+    for name, one in measured.items():
+        if one["failed"]:
+            made[name] = {"failed": one["samples"][0]["answers"]}
+            continue
+        made[name] = {
+            part: _with_error(value(mine) / value(other) for mine, other in zip(one["samples"], reference, strict=True))
+            for part, value in _PARTS.items()
+        }
+        made[name]["faults"] = round(median(sample["router_faults"] for sample in one["samples"]))
+    return made
 
 
 def _setup(made: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +68,19 @@ def _samples(measured: Mapping[str, Any], name: str) -> list[Any] | None:
 
 def _total(sample: Mapping[str, float]) -> float:
     return sample["proxy_us"] + sample["router_us"]
+
+
+_PARTS: Mapping[str, Callable[[Mapping[str, float]], float]] = {
+    "router": lambda sample: sample["router_us"],
+    "proxy": lambda sample: sample["proxy_us"],
+    "total": _total,
+}
+
+
+def _with_error(values: Iterable[float]) -> list[float]:
+    known = list(values)
+    error = stdev(known) / sqrt(len(known)) if len(known) > 1 else 0.0
+    return [round(median(known), 3), round(error, 3)]
 
 
 def _spread(values: Iterable[float]) -> Spread:

@@ -9,11 +9,19 @@ import bodies
 import publish
 import pytest
 import report
-from summary import ALONE, FLOOR, summarise
+from summary import ALONE, FLOOR, compare, summarise
 
 
 def sample(proxy: float, router: float, p50: float = 1.0) -> dict[str, Any]:
-    return {"proxy_us": proxy, "router_us": router, "p50_ms": p50, "p99_ms": p50, "failed": 0, "answers": {"200": 1}}
+    return {
+        "proxy_us": proxy,
+        "router_us": router,
+        "p50_ms": p50,
+        "p99_ms": p50,
+        "router_faults": 3.0,
+        "failed": 0,
+        "answers": {"200": 1},
+    }
 
 
 def measured(*samples: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +51,16 @@ def test_what_fails_is_said_and_compared_with_nothing() -> None:
     assert figures[ALONE] == {"failed": {"500": 3, "200": 1}}
     assert "to_alone" not in figures["routegen"]
     assert "to_floor" not in figures["routegen"]
+
+
+def test_small_differences_come_with_their_standard_error() -> None:
+    figures = compare(
+        {"as it is": measured(sample(1, 100), sample(1, 200)), "other": measured(sample(1, 110), sample(1, 260))},
+        "as it is",
+    )
+    assert figures["as it is"]["router"] == [1.0, 0.0]
+    assert figures["other"]["router"] == [1.2, 0.1]
+    assert figures["other"]["faults"] == 3
 
 
 @pytest.mark.parametrize(
