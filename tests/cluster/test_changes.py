@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/targets/envoy-gateway.md").read_text(encoding="utf-8")
 NAMESPACE = "changes"
 EVERYTHING = (
-    "gateway,httproute,clienttrafficpolicy,backendtrafficpolicy,envoyextensionpolicy,httproutefilter,backend,"
-    "backendtlspolicy,referencegrant,deployment,service,poddisruptionbudget,configmap"
+    "gateway,envoyproxy,httproute,clienttrafficpolicy,backendtrafficpolicy,envoyextensionpolicy,httproutefilter,"
+    "backend,backendtlspolicy,referencegrant,deployment,service,endpointslice,poddisruptionbudget,configmap"
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from routegen import pipeline
+from routegen.emit.envoy_gateway import proxy
 from routegen.emit.envoy_gateway.policies import client_traffic_settings
 from support.plans import TWO_ENGINES
 
@@ -24,14 +25,15 @@ def test_every_kind_that_is_rendered_is_in_the_table() -> None:
     assert kinds == table - {"object"}
 
 
-def test_the_page_says_what_runs_behind_the_router() -> None:
-    """Authorization and rate limits do: whoever relies on them must not read that they are in front."""
-    rows = re.findall(r"^\| (before the router|the router|behind the router) \| .* \| (.*) \|$", PAGE, re.MULTILINE)
+def test_the_page_says_that_everything_runs_in_front_of_the_router() -> None:
+    """In the order that tests/cluster/test_policies.py finds in a real Envoy."""
+    rows = re.findall(r"^\| (before the router|the router) \| .* \| (.*) \|$", PAGE, re.MULTILINE)
     places = {field: place for place, cell in rows for field in re.findall("`(.*?)`", cell)}
-    assert {field for field, place in places.items() if place == "behind the router"} >= {"authorization", "rateLimit"}
-    assert places["jwt"] == "before the router"
+    assert {field for field, place in places.items() if place == "before the router"} >= {"authorization", "rateLimit"}
+    assert places["requestBuffer"] == "the router"
 
 
 def test_the_lines_to_merge_are_those_that_are_rendered() -> None:
-    (lines,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert yaml.safe_load(lines) == {"spec": client_traffic_settings(TWO_ENGINES)}
+    clients, order = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert yaml.safe_load(clients) == {"spec": client_traffic_settings(TWO_ENGINES)}
+    assert yaml.safe_load(order) == {"spec": {"filterOrder": proxy.settings()["filterOrder"]}}

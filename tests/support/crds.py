@@ -25,6 +25,7 @@ BUILT_IN = {
     ("v1", "Service"): "V1Service",
     ("apps/v1", "Deployment"): "V1Deployment",
     ("batch/v1", "Job"): "V1Job",
+    ("discovery.k8s.io/v1", "EndpointSlice"): "V1EndpointSlice",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
 }
 """(apiVersion, kind) -> the type of the ``kubernetes`` package."""

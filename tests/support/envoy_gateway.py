@@ -15,6 +15,7 @@ Document = Mapping[str, Any]
 _TYPES = "type.googleapis.com/envoy"
 _FILTER = "envoy.filters.http.ext_proc"
 _BUFFER = "envoy.filters.http.buffer"
+_OVERRIDE = "envoy.filters.http.custom_response"
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
@@ -29,6 +30,7 @@ def bootstrap(documents: Iterable[Document], router: str) -> dict[str, Any]:
         _cluster(name, [_address(end["ip"]["address"], end["ip"]["port"]) for end in spec["endpoints"]])
         for name, spec in backends.items()
     ]
+    clusters += [_nowhere(one) for (kind, _), one in objects.items() if kind == "EndpointSlice"]
     host, _, port = router.rpartition(":")
     processor = _cluster("router", [{"pipe": {"path": port}} if host == "unix" else _address(host, int(port))])
     processor["typed_extension_protocol_options"] = {
@@ -59,6 +61,19 @@ def _cluster(name: str, addresses: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _nowhere(endpoint_slice: Document) -> dict[str, Any]:
+    """What a Service whose only endpoints don't serve becomes: hosts that drain, and none is used in a panic."""
+    service = endpoint_slice["metadata"]["labels"]["kubernetes.io/service-name"]
+    [port] = endpoint_slice["ports"]
+    ends = [(one["addresses"][0], one["conditions"]["serving"]) for one in endpoint_slice["endpoints"]]
+    assert not any(serves for _, serves in ends)
+    cluster = _cluster(service, [_address(host, port["port"]) for host, _ in ends])
+    for endpoint in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]:
+        endpoint["health_status"] = "DRAINING"
+    cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}}
+    return cluster
+
+
 def _listener(objects: Mapping[tuple[str, str], Document]) -> dict[str, Any]:
     policies = [document["spec"] for (kind, _), document in objects.items() if kind == "ClientTrafficPolicy"]
     clients = policies[0] if policies else {}
@@ -77,6 +92,7 @@ def _listener(objects: Mapping[tuple[str, str], Document]) -> dict[str, Any]:
             )
         },
         "http_filters": [
+            *_overrides(objects),
             *_buffers(objects),
             *_processors(objects),
             _named("envoy.filters.http.router", "filters.http.router.v3.Router"),
@@ -112,6 +128,45 @@ def _bytes(quantity: str) -> int:
     return int(quantity[:-2]) * _UNITS[unit] if unit in _UNITS else int(quantity)
 
 
+def _overrides(objects: Mapping[tuple[str, str], Document]) -> list[dict[str, Any]]:
+    """``responseOverride`` is a custom response filter a policy (filter order 0), which its routes enable."""
+    found = []
+    for (kind, name), document in objects.items():
+        if kind == "BackendTrafficPolicy" and (rules := document["spec"].get("responseOverride")):
+            matchers = {"matcher_list": {"matchers": [_override(rule) for rule in rules]}}
+            message = "filters.http.custom_response.v3.CustomResponse"
+            found.append({**_named(f"{_OVERRIDE}/{name}", message, custom_response_matcher=matchers), "disabled": True})
+    return found
+
+
+def _override(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """One matcher: Envoy's own replies of a status get another body, and perhaps another status."""
+    assert rule["source"] == "Local"
+    [code] = rule["match"]["statusCodes"]
+    response = rule["response"]
+    header = {"key": "content-type", "value": response["contentType"]}
+    policy = {
+        "@type": f"{_TYPES}.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
+        "body_format": {"text_format": response["body"]["inline"]},
+        "response_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+        **({"status_code": response["statusCode"]} if "statusCode" in response else {}),
+    }
+    conditions = {"HttpResponseStatusCodeMatchInput": str(code["value"]), "HttpResponseLocalReplyMatchInput": "true"}
+    predicates = [
+        {
+            "single_predicate": {
+                "input": {"name": kind, "typed_config": {"@type": f"{_TYPES}.type.matcher.v3.{kind}"}},
+                "value_match": {"exact": value},
+            }
+        }
+        for kind, value in conditions.items()
+    ]
+    return {
+        "predicate": {"and_matcher": {"predicate": predicates}},
+        "on_match": {"action": {"name": "override", "typed_config": policy}},
+    }
+
+
 def _buffers(objects: Mapping[tuple[str, str], Document]) -> list[dict[str, Any]]:
     """``requestBuffer`` is the buffer filter, in front of external processing (filter order 12 and 100)."""
     used = any("requestBuffer" in document["spec"] for document in objects.values() if "spec" in document)
@@ -136,7 +191,6 @@ def _processor(name: str, policy: Mapping[str, Any]) -> dict[str, Any]:
             grpc_service={"envoy_grpc": {"cluster_name": "router"}, "timeout": "10s"},
             failure_mode_allow=wanted["failOpen"],
             message_timeout=wanted["messageTimeout"],
-            status_on_error={"code": wanted["statusOnError"]},
             metadata_options={"receiving_namespaces": {"untyped": wanted["metadata"]["writableNamespaces"]}},
             processing_mode={
                 "request_header_mode": "SEND",
@@ -187,7 +241,10 @@ def _route(
     route: dict[str, Any] = {"name": document["metadata"]["name"], "match": {**where, "headers": wanted}}
     if "backendRefs" in rule:
         weights = [{"name": ref["name"], "weight": ref.get("weight", 1)} for ref in rule["backendRefs"]]
-        route["route"] = {"weighted_clusters": {"clusters": weights}, "timeout": rule["timeouts"]["request"]}
+        route["route"] = {
+            "weighted_clusters": {"clusters": weights},
+            "timeout": rule.get("timeouts", {}).get("request", "0s"),
+        }
     for entry in rule.get("filters", []):
         _apply(entry, route, objects)
     enabled = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
@@ -200,6 +257,8 @@ def _route(
             limit = {"max_request_bytes": _bytes(settings["requestBuffer"]["limit"])}
             buffer = {"@type": f"{_TYPES}.extensions.filters.http.buffer.v3.BufferPerRoute", "buffer": limit}
             per_filter[_BUFFER] = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": buffer}
+        if "responseOverride" in settings:
+            per_filter[f"{_OVERRIDE}/{name}"] = enabled
         if "route" in route:
             route["route"]["idle_timeout"] = settings["timeout"]["http"]["streamIdleTimeout"]
     if per_filter:

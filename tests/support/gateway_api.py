@@ -48,7 +48,7 @@ class Answered:
     """It ended in the gateway or at the router."""
 
     by: str
-    """``router``, or the HTTPRouteFilter's name; ``nobody`` where no route matched."""
+    """``router``, the HTTPRouteFilter's name, ``nobody``: no route matched, or ``nowhere``: no address serves."""
 
 
 Outcome = Forwarded | Answered
@@ -96,6 +96,15 @@ class SimulatedGateway:
     def _kind(self, kind: str) -> Iterable[Document]:
         return (document for document in self.documents if document["kind"] == kind)
 
+    def _nowhere(self) -> set[str]:
+        """The Services whose only addresses are rendered here, and never serve."""
+        return {
+            name
+            for one in self._kind("EndpointSlice")
+            if (name := one["metadata"]["labels"]["kubernetes.io/service-name"])
+            and not any(end["conditions"]["serving"] for end in one["endpoints"])
+        }
+
     def _extension(self, route: Document) -> Document | None:
         labels = route["metadata"]["labels"].items()
         for policy in self._kind("EnvoyExtensionPolicy"):
@@ -142,6 +151,8 @@ class SimulatedGateway:
                     for pair in change.get("set", ()):
                         named = pair["value"] if pair["name"] == self.routing_header else named
         refs = tuple((ref.get("kind", "Service"), ref["name"]) for ref in rule["backendRefs"])
+        if {name for _, name in refs} <= self._nowhere():
+            return Answered("nowhere")
         seen = tuple(value for name, value in request.headers if name.lower() == self.routing_header)
         return Forwarded(refs, seen, named)
 

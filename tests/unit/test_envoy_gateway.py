@@ -42,12 +42,14 @@ def reached_by(reach: ir.Reach, **changes: Any) -> ir.Plan:
 def test_the_kinds_come_in_an_order_that_is_safe_to_apply() -> None:
     kinds = [document.kind for document in render(TWO_ENGINES).documents]
     assert list(dict.fromkeys(kinds)) == [
+        "EnvoyProxy",
         "Gateway",
         "ClientTrafficPolicy",
         "ConfigMap",
         "Service",
         "Deployment",
         "PodDisruptionBudget",
+        "EndpointSlice",
         "HTTPRouteFilter",
         "BackendTrafficPolicy",
         "EnvoyExtensionPolicy",
@@ -188,7 +190,7 @@ def test_with_a_failure_backend_the_waiting_route_alone_fails_open() -> None:
 def test_the_router_policy_leads_to_the_routers_service() -> None:
     output = render(TWO_ENGINES)
     (reference,) = only(output, "EnvoyExtensionPolicy")["spec"]["extProc"][0]["backendRefs"]
-    service = only(output, "Service")
+    service = named(output, "Service")["compare-router"]
     assert reference["name"] == service["metadata"]["name"]
     assert reference["port"] in [port["port"] for port in service["spec"]["ports"]]
 

@@ -89,7 +89,7 @@ def test_without_a_decision_a_request_goes_where_the_operator_said(
     for request in requests(plan, data.draw(st.sampled_from(plan.paths))):
         stopped, silent = at_work.handle(request, Fault.STOPPED), at_work.handle(request, Fault.SILENT)
         if fallback is None:
-            assert (stopped, silent) == (Answered("gateway"), Answered("compare-route-not-set"))
+            assert (stopped, silent) == (Answered("gateway"), Answered("nowhere"))
         else:
             assert stopped == silent == Forwarded(service(plan, fallback), (), None)
 

@@ -12,12 +12,12 @@ from typing import ClassVar
 from routegen.common.problems import Remark
 from routegen.common.text import to_yaml
 from routegen.distribution import unpublished
-from routegen.emit.envoy_gateway import policies, refusals, refused
+from routegen.emit.envoy_gateway import policies, proxy, refusals, refused
 from routegen.emit.envoy_gateway.reach import needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
+from routegen.emit.kubernetes import nowhere, router_deployment
 from routegen.emit.kubernetes import refused as kubernetes
-from routegen.emit.kubernetes import router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan, PoolRef
 from routegen.targets.target import Capabilities, Output, Rendered, Target
@@ -54,6 +54,7 @@ class EnvoyGateway(Target):
         documents = [
             *_front(plan),
             *router_deployment.router_documents(plan),
+            *nowhere.documents(plan),
             *(document for one in reached.values() for document in one.documents),
             *_policies(plan),
             *_routes(plan, reached),
@@ -63,12 +64,12 @@ class EnvoyGateway(Target):
 
 def _front(plan: Plan) -> Iterable[Document]:
     if plan.gateway.create:
-        yield gateway.gateway(plan)
+        yield proxy.envoy_proxy(plan)
+        yield gateway.gateway(plan, proxy.parameters(plan))
         yield policies.client_traffic_policy(plan)
 
 
 def _policies(plan: Plan) -> Iterable[Document]:
-    yield refusals.route_not_set(plan)
     if plan.gateway.create:
         yield refusals.not_found(plan)
     yield from policies.backend_traffic_policies(plan)
@@ -82,7 +83,7 @@ def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
         opened = [entry for entry in plan.passthrough if entry.backend == backend.name]
         yield from httproute.passthrough_routes(plan, backend, reached[backend.name].refs, opened)
     fallback = plan.router.failure_backend
-    refuse = refusals.refuse(refusals.route_not_set(plan))
+    refuse = {"backendRefs": nowhere.refs(plan)}
     yield from httproute.models_routes(plan, refuse)
     yield from httproute.waiting_routes(plan, reached[fallback].refs if fallback else (), refuse)
     # On somebody else's Gateway a route of everything could take other teams' requests.
@@ -92,17 +93,24 @@ def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
 
 def _of_gateway(plan: Plan) -> Iterable[Remark]:
     if not plan.gateway.create:
-        lines = to_yaml([{"spec": policies.client_traffic_settings(plan)}])
-        message = (
-            f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered. Envoy Gateway"
-            " takes one ClientTrafficPolicy a Gateway and calls a second one Conflicted, so put these lines into the"
-            f" one that it has, or make one of them, before the routes:\n{lines}"
-            "Until then a client's own routing header decides which route its request matches first. The router"
-            " overrules it, and where the router fails the answer is 503; but where the router ends its stream"
-            " without a reply, and for HTTP/2 requests with trailers and no body, the request goes to the backend"
-            " that the client named."
-        )
-        yield Remark(("spec", "gateway", "create"), message)
+        yield Remark(("spec", "gateway", "create"), _to_merge(plan))
+
+
+def _to_merge(plan: Plan) -> str:
+    """What must be so of a Gateway that is somebody else's."""
+    clients = to_yaml([{"spec": policies.client_traffic_settings(plan)}])
+    order = to_yaml([{"spec": {"filterOrder": proxy.settings()["filterOrder"]}}])
+    return (
+        f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered. Envoy Gateway"
+        " takes one ClientTrafficPolicy a Gateway and calls a second one Conflicted, so put these lines into the"
+        f" one that it has, or make one of them, before the routes:\n{clients}"
+        "Until then a client's own routing header decides which route its request matches first. The router"
+        " overrules it, and where the router fails the answer is 503; but where the router ends its stream"
+        " without a reply, and for HTTP/2 requests with trailers and no body, the request goes to the backend"
+        " that the client named.\n"
+        "Its EnvoyProxy (infrastructure.parametersRef, or the GatewayClass's) must hold these, else authorization and"
+        f" rate limits run behind the router and don't hold for what it answers itself:\n{order}"
+    )
 
 
 def _of_backends(plan: Plan) -> Iterable[Remark]:

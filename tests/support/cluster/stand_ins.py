@@ -146,6 +146,11 @@ class Routers:
         self.api.patch_status("deployment", self.name, self.namespace, status)
         return True
 
+    def vanish(self) -> None:
+        """End all of them, and let the Service have no address."""
+        self.close()
+        self._write([])
+
     def close(self) -> None:
         """End all of them, at once."""
         for address in self.addresses:

@@ -14,7 +14,14 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
-from routegen.emit.refusals import BAD_REQUEST, NOT_FOUND, ROUTE_NOT_SET, UPLOAD_STALLED
+from routegen.emit.refusals import (
+    BAD_REQUEST,
+    GATEWAY_TIMEOUT,
+    NOT_FOUND,
+    ROUTE_NOT_SET,
+    ROUTER_UNAVAILABLE,
+    UPLOAD_STALLED,
+)
 from routegen.plan import Plan
 from routegen_router.answers import error_document
 from routegen_router.refusals import Reject, too_large
@@ -40,11 +47,11 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
             _mapper(too_large(plan.max_body_bytes)),
             _mapper(UPLOAD_STALLED),
             _mapper(NOT_FOUND),
-            _mapper(Reject(504, "gateway_timeout", "The router or the engine took too long to answer.")),
+            _mapper(GATEWAY_TIMEOUT),
             _mapper(ROUTE_NOT_SET, undecided, nowhere),
             _mapper(Reject(503, "engine_overloaded", full), _flags("UO")),
             _mapper(Reject(503, "engine_unavailable", gone), failed),
-            _mapper(Reject(503, "router_unavailable", "The gateway's router can't be reached or failed.")),
+            _mapper(ROUTER_UNAVAILABLE),
             _mapper(Reject(502, "engine_failed", broken)),
             _mapper(failing, op=_AT_LEAST),
             _mapper(BAD_REQUEST, op=_AT_LEAST),

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from routegen.emit import limits
+from routegen.emit.envoy_gateway import overrides
 from routegen.emit.kubernetes.objects import (
     INFERENCE_ROUTE,
+    MODELS_ROUTE,
     PASSTHROUGH_ROUTE,
     ROUTER,
     WAITING_ROUTE,
@@ -61,9 +63,9 @@ def extension_policies(plan: Plan) -> list[Document]:
     """
     name, fails_open = child_name(plan.name, ROUTER), plan.router.failure_backend is not None
     if not fails_open:
-        return [_extension_policy(plan, name, (INFERENCE_ROUTE, WAITING_ROUTE))]
+        return [_extension_policy(plan, name, (INFERENCE_ROUTE, WAITING_ROUTE, MODELS_ROUTE))]
     return [
-        _extension_policy(plan, name, (INFERENCE_ROUTE,)),
+        _extension_policy(plan, name, (INFERENCE_ROUTE, MODELS_ROUTE)),
         _extension_policy(plan, child_name(plan.name, ROUTER, "waiting"), (WAITING_ROUTE,), fails_open=True),
     ]
 
@@ -74,7 +76,6 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
         "processingMode": {"request": {"body": "Buffered"}},
         "messageTimeout": _seconds(limits.DECISION),
         "failOpen": fails_open,
-        "statusOnError": 503,
         "metadata": {"writableNamespaces": ["routegen"]},
         "backendSettings": {
             "circuitBreaker": _circuit_breaker(),
@@ -94,6 +95,8 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
                     "baseEjectionTime": "2s",
                     "maxEjectionPercent": 75,
                 },
+                # Never the address of nobody, which keeps this policy valid while there is no router (nowhere.py).
+                "panicThreshold": 0,
             },
             "loadBalancer": {"type": "LeastRequest"},
             # A decision has no side effects, so it may be asked for again.
@@ -110,8 +113,12 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
 def backend_traffic_policies(plan: Plan) -> list[Document]:
     """How engines are spoken to, and how requests wait for a decision."""
     made = [
-        _backend_traffic_policy(plan, "engines", INFERENCE_ROUTE, _engine_traffic()),
+        # An override here holds only where an engine route is the first match: a client's header got that far.
+        _backend_traffic_policy(
+            plan, "engines", INFERENCE_ROUTE, _engine_traffic() | {"responseOverride": [overrides.router_failed()]}
+        ),
         _backend_traffic_policy(plan, "waiting", WAITING_ROUTE, _waiting_traffic(plan)),
+        _backend_traffic_policy(plan, "models", MODELS_ROUTE, _nowhere_traffic(overrides.while_asking())),
     ]
     if plan.passthrough:
         made.append(_backend_traffic_policy(plan, "passthrough", PASSTHROUGH_ROUTE, _engine_traffic()))
@@ -132,8 +139,18 @@ def _waiting_traffic(plan: Plan) -> dict[str, Any]:
     """
     whole = {"requestBuffer": {"limit": quantity(plan.max_body_bytes)}}
     if plan.router.failure_backend is not None:
-        return _engine_traffic() | whole
-    return whole | {"timeout": {"http": {"requestTimeout": "0s", "streamIdleTimeout": _seconds(limits.IDLE_UPLOAD)}}}
+        return _engine_traffic() | whole | {"responseOverride": overrides.while_reading(plan)}
+    return _nowhere_traffic([*overrides.while_reading(plan), *overrides.while_asking()]) | whole
+
+
+def _nowhere_traffic(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """For a route that leads nowhere: it must not even be tried."""
+    return {
+        # 0: an address that doesn't serve stays out also where there is no other (Envoy's default is to use all then).
+        "healthCheck": {"panicThreshold": 0},
+        "timeout": {"http": {"requestTimeout": "0s", "streamIdleTimeout": _seconds(limits.IDLE_UPLOAD)}},
+        "responseOverride": answers,
+    }
 
 
 def _engine_traffic() -> dict[str, Any]:

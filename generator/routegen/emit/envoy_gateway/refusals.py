@@ -7,19 +7,10 @@ from typing import Any
 
 from routegen.emit.envoy_gateway.policies import API
 from routegen.emit.kubernetes.objects import Document, child_name, document
-from routegen.emit.refusals import NOT_FOUND, ROUTE_NOT_SET
+from routegen.emit.refusals import NOT_FOUND
 from routegen.plan import Plan
 from routegen_router.answers import error_document
 from routegen_router.refusals import Reject
-
-
-def route_not_set(plan: Plan) -> Document:
-    """503 for a request that got no decision.
-
-    Envoy Gateway would make a bare 503 of a Service without endpoints; this one has a body. The body limit is the
-    listener's here, so that the route answers directly takes nothing away from it.
-    """
-    return _refusal(plan, ROUTE_NOT_SET)
 
 
 def not_found(plan: Plan) -> Document:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from routegen.emit.kubernetes.objects import Document, document
 from routegen.plan import Listener, Plan
 
 
-def gateway(plan: Plan) -> Document:
-    """The Gateway, open to HTTPRoutes of the routes' own namespace only."""
+def gateway(plan: Plan, parameters: Mapping[str, str] | None = None) -> Document:
+    """The Gateway, open to HTTPRoutes of the routes' own namespace only.
+
+    :param parameters: the object with settings of its proxy (``infrastructure.parametersRef``).
+    """
     spec = {
         "gatewayClassName": plan.gateway.class_name,
         "listeners": [_listener(listener, plan) for listener in plan.gateway.listeners],
+        **({"infrastructure": {"parametersRef": dict(parameters)}} if parameters else {}),
     }
     return document(
         plan,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from routegen.emit.kubernetes.objects import (
     INFERENCE_ROUTE,
+    MODELS_ROUTE,
     PASSTHROUGH_ROUTE,
     WAITING_ROUTE,
     Document,
@@ -61,7 +62,7 @@ def models_routes(plan: Plan, refuse: Action) -> list[Document]:
     # A path prefix matches whole segments: /v1/models and /v1/models/x, not /v1/modelsx.
     path = {"type": "PathPrefix", "value": MODELS_PATH}
     matches = [{"path": path, "method": method} for method in ("GET", "HEAD")]
-    return _routes(plan, child_name(plan.name, "models"), INFERENCE_ROUTE, matches, refuse)
+    return _routes(plan, child_name(plan.name, "models"), MODELS_ROUTE, matches, refuse)
 
 
 def passthrough_routes(plan: Plan, backend: Backend, refs: Refs, opened: Sequence[Passthrough]) -> list[Document]:

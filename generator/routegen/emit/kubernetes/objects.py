@@ -15,7 +15,9 @@ MAX_LABEL: Final = 63
 """The longest DNS label (RFC 1123): Service names, label values, and pod names' parts."""
 
 INFERENCE_ROUTE: Final = "inference-route"
-"""The component label of the HTTPRoutes of decided requests, and of the list of models; the router is on them."""
+"""The component label of the HTTPRoutes of decided requests; the router is on them too."""
+MODELS_ROUTE: Final = "models-route"
+"""The component label of the HTTPRoute of the list of models, which the router answers."""
 WAITING_ROUTE: Final = "waiting-route"
 """The component label of the HTTPRoutes where requests wait for the router's decision."""
 PASSTHROUGH_ROUTE: Final = "passthrough-route"

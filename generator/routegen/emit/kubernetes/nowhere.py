@@ -1,0 +1,62 @@
+"""A Service that leads nowhere: an address of nobody, which is listed and never serves.
+
+A gateway treats a route to it as one that forwards, so policies hold there as on any other; but nothing is ever
+connected to, and a request that gets so far is 503 at once. Without the address some gateways answer such a route by
+themselves, and leave rate limits out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from routegen.emit.kubernetes.objects import Document, child_name, document, labels
+from routegen.emit.kubernetes.router_deployment import GRPC_PORT, router_name
+from routegen.plan import Plan
+
+NOBODY: Final = "192.0.2.1"
+"""TEST-NET-1 (RFC 5737): no machine has it, and it isn't loopback or link-local, which EndpointSlices refuse."""
+PORT: Final = 9
+"""The discard port (RFC 863)."""
+
+
+def documents(plan: Plan) -> list[Document]:
+    """The Service, its EndpointSlice, and one for the router's Service.
+
+    The latter keeps the policy that asks the router valid while no router pod has an address: in the first seconds of
+    an install, when the image can't be pulled, and when all pods are away. It has no port for metrics, so that nobody
+    tries to scrape it.
+    """
+    service = document(
+        plan, "v1", "Service", service_name(plan), "nowhere", {"ports": [{"name": "none", "port": PORT}]}
+    )
+    return [
+        service,
+        _slice(plan, service_name(plan), service_name(plan), {"name": "none", "port": PORT}),
+        _slice(
+            plan, child_name(plan.name, "router", "nowhere"), router_name(plan), {"name": "grpc", "port": GRPC_PORT}
+        ),
+    ]
+
+
+def refs(plan: Plan) -> list[dict[str, Any]]:
+    """``backendRefs`` of a rule that leads nowhere."""
+    return [{"name": service_name(plan), "port": PORT}]
+
+
+def service_name(plan: Plan) -> str:
+    """The Service's name."""
+    return child_name(plan.name, "nowhere")
+
+
+def _slice(plan: Plan, name: str, service: str, port: dict[str, Any]) -> Document:
+    """An EndpointSlice of ours: the label says whose, so that Kubernetes' own controller leaves it alone."""
+    owner = {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "routegen"}
+    conditions = {"ready": False, "serving": False, "terminating": False}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": name, "namespace": plan.namespace, "labels": {**labels(plan, "nowhere"), **owner}},
+        "addressType": "IPv4",
+        "ports": [{**port, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [NOBODY], "conditions": conditions}],
+    }
