@@ -1,0 +1,135 @@
+"""Files that a person might write, at the edges of what may stand in them: Hypothesis strategies for routes.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+NAMESPACES = ("search", "elsewhere")
+LONG = "x" * 63
+
+labels = st.sampled_from(["a", "a-b", "7b", "9", LONG, "x" * 50, "a--b", "vllm"]) | st.from_regex(
+    r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True
+)
+dotted = labels | st.sampled_from(["a.b", "a.b.c", "x" * 60 + ".ab", "0.1"])
+hosts = st.sampled_from(
+    [
+        *("10.0.0.1", "a.example.com", "A.Example.Com", "a.example.com.", "xn--bcher-kva.example", "0.example"),
+        *("a-b.c-d.example", "[fd00::7]", "[::ffff:10.0.0.9]", "x" * 63 + ".example", "1.2.3.4.example", "a.b"),
+        *("engine", "localhost", "127.0.0.1", "[::1]", "under_score.example", "a..b", "-a.example", "a-.example"),
+    ]
+)
+ports = st.sampled_from([1, 80, 443, 1023, 1024, 8000, 9000, 10080, 10443, 11023, 19000, 19001, 19003, 50051, 65535])
+quantities = st.sampled_from(
+    ["1", "0", "250m", "0.5", "1.5", "1Gi", "0.1Gi", "100k", "1e3", "64Mi", "3Ti", "1m", "0.001", "2.0000001", "8Gi"]
+)
+resources = st.dictionaries(
+    st.sampled_from(
+        [
+            "cpu",
+            "memory",
+            "ephemeral-storage",
+            "example.com/device",
+            "gpu",
+            "hugepages-2Mi",
+            "storage",
+            "nvidia.com/gpu",
+        ]
+    ),
+    quantities,
+    max_size=3,
+)
+texts = st.sampled_from(
+    ["m", "org/model", "a b", "*", "llama-*", "ünïcode", "x" * 200, "a:b", "{}", "'", '"', "#", "%2F"]
+)
+path_text = st.text("abcXYZ019-._~!$&'()*+,;=:@", min_size=1, max_size=12).map(lambda text: f"/{text}")
+paths = (
+    st.sampled_from(["/v1/chat/completions", "/", "/a/b/c", "/%41", "/a%20b", "/" + "p" * 1023, "/v1/models"])
+    | path_text
+)
+headers = st.sampled_from(
+    ["x-engine", "X-Engine", "x.engine", "x!engine", "x" * 256, "host", "content-type", "a", "x-envoy-a", "x'y", "x|y"]
+)
+sizes = st.sampled_from(["1", "1k", "1Mi", "32Mi", "100Mi", "1Gi", "2Gi", "4Gi", "999", "1025", "33333333"])
+names = st.sampled_from(NAMESPACES)
+
+
+def some(required: dict[str, Any], **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """A mapping with these keys, each optional one there or not."""
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+tls = st.just(True) | some(
+    {},
+    serverName=st.sampled_from(["a.example.com", "a", "a.b", "x" * 63 + ".example"]),
+    caConfigMap=dotted,
+    insecureSkipVerify=st.booleans(),
+)
+common: dict[str, Any] = {"ownedBy": st.sampled_from(["vllm", "a/b", "A.b_c"]), "models": st.lists(texts, max_size=3)}
+backends = st.one_of(
+    some({"service": some({"name": labels, "port": ports}, namespace=names)}, tls=tls, **common),
+    some({"llmInferenceService": labels | some({"name": labels}, namespace=names)}, tls=tls, **common),
+    some({"inferencePool": some({"name": dotted}, namespace=names), "models": st.lists(texts, min_size=1, max_size=2)}),
+    some(
+        {
+            "endpoints": st.lists(
+                st.tuples(hosts, ports).map(lambda pair: f"{pair[0]}:{pair[1]}"), min_size=1, max_size=20, unique=True
+            )
+        },
+        tls=tls,
+        **common,
+    ),
+)
+listeners = st.lists(
+    some({"name": labels, "port": ports}, tls=st.fixed_dictionaries({"secretName": dotted})), min_size=1, max_size=3
+)
+passthrough = st.fixed_dictionaries(
+    {
+        "path": paths | path_text.map(lambda path: f"{path}/*") | st.just("/*"),
+        "method": st.sampled_from(["GET", "POST", "DELETE"]),
+        "backend": st.just("b0"),
+    }
+)
+spec = some(
+    {
+        "backends": st.lists(backends, min_size=1, max_size=4).map(
+            lambda made: {f"b{n}": one for n, one in enumerate(made)}
+        )
+    },
+    gateway=some(
+        {},
+        name=dotted,
+        namespace=names,
+        className=dotted,
+        create=st.booleans(),
+        listeners=listeners,
+        hostnames=st.lists(
+            st.sampled_from(["a.example.com", "*.example.com", "a", "1.2.3.4", "x" * 63 + ".example", "*.a"]),
+            max_size=3,
+            unique=True,
+        ),
+    ),
+    router=some(
+        {},
+        image=st.sampled_from(["r", "r:1", "localhost:5000/r@sha256:1", "R", "a/b:c!", "-", "~"]),
+        replicas=st.sampled_from([1, 2, 1000]),
+        resources=some({}, requests=resources, limits=resources),
+        maxInflightBytes=sizes,
+        failure=st.just("closed") | st.just({"backend": "b0"}),
+    ),
+    routingHeader=headers,
+    paths=st.lists(paths, min_size=1, max_size=64, unique=True),
+    passthrough=st.lists(passthrough, max_size=3),
+    maxBodyBytes=sizes,
+)
+files = st.fixed_dictionaries(
+    {
+        "apiVersion": st.just("routegen/v1alpha1"),
+        "kind": st.just("InferenceRoutes"),
+        "metadata": st.fixed_dictionaries(
+            {"name": st.sampled_from(["a", "a-b", "x" * 50]) | labels, "namespace": names}
+        ),
+        "spec": spec,
+    }
+)
