@@ -67,6 +67,17 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_every_test_that_the_docs_name_exists() -> None:
+    """A guarantee names the test that shows it."""
+    named = {
+        (page.relative_to(ROOT).as_posix(), test)
+        for page in [ROOT / "README.md", ROOT / "SECURITY.md", *DOCS.rglob("*.md")]
+        for test in re.findall(r"tests/[\w/]+\.(?:py|txt)", page.read_text())
+    }
+    assert len(named) > 20
+    assert sorted(name for name in named if not (ROOT / name[1]).exists()) == []
+
+
 def _help(verb: str) -> str:
     """What ``--help`` prints in a terminal of 100 columns."""
     done = CliRunner().invoke(cli, [verb, "--help"], prog_name="routegen", terminal_width=100, catch_exceptions=False)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
@@ -19,6 +14,7 @@ from routegen.plan import Addresses
 from support.engines import refusing
 from support.envoy import VERSIONS
 from support.gateway import Gateway, first_backend, gateway
+from support.serving import answering
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -145,39 +141,6 @@ def test_switched_off_it_fails_as_before() -> None:
         ) as running,
     ):
         assert 503 in {running.post({"model": "both"}).status for _ in range(20)}
-
-
-@contextmanager
-def answering(status: int) -> Iterator[tuple[str, int]]:
-    """The address of an engine that answers every POST with this status, or with none (0): the connection is reset."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            if status == 0:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-                return
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            del format, args
-
-        def finish(self) -> None:
-            with suppress(OSError, ValueError):
-                super().finish()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield ("127.0.0.1", int(server.server_address[1]))
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,22 @@ def test_with_its_decision_it_can_change_no_other_header(version: str) -> None:
         assert seen.header("content-length") == (str(len(BODY)),)
         assert not [value for _, value in seen.headers if value in {"stolen", "evil", "1.2.3.4"}]
         assert gate.reached() == {"vllm": 1, "sglang": 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_sees_the_headers_that_rules_read_and_no_credential(version: str) -> None:
+    heard: list[bytes] = []
+    reads = ROUTES + "  rules:\n    - {header: X-Engine, onUnknown: next}\n    - split: {vllm: 1}\n"
+    secrets = {"authorization": "Bearer token", "cookie": "a=b", "x-api-key": "k", "proxy-authorization": "p"}
+    sent = [*secrets.items(), ("x-engine", "gold"), ("x-tenant", "t"), ("accept", "*/*")]
+    with (
+        scripted_router([CONTINUE, TO_VLLM], heard) as address,
+        gateway(reads, MODELS, routers=[address], version=version) as gate,
+    ):
+        assert gate.post(BODY, headers=sent).status == 200
+        (received,) = (one for one in gate.engines["vllm"].recorder.requests if one.path == "/v1/chat/completions")
+    first = pb.ProcessingRequest.FromString(heard[0])
+    names = {pair.key for pair in first.request_headers.headers.headers}
+    assert {":method", ":path", "x-engine"} <= names
+    assert names <= {":method", ":path", "x-engine", "x-request-id", "content-type", "content-length"}
+    assert received.header("authorization") == ("Bearer token",)  # the engine gets what the client sent

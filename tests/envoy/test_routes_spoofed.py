@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from routegen.plan import Addresses
 from support.envoy import VERSIONS
 from support.fake_router import fake_router
-from support.gateway import Gateway, gateway
+from support.gateway import Gateway, first_backend, gateway
+from support.serving import answering
 from support.spoofed import FORMS
 
 ROUTES = """\
@@ -107,3 +109,15 @@ def test_headers_that_ask_envoy_for_something_are_removed_too() -> None:
         assert (reply.status, gate.reached()) == (200, {"vllm": 1, "sglang": 0})
         [received] = gate.engines["vllm"].recorder.generations()
         assert not [name for name, _ in received.headers if name.startswith("x-envoy")]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_engine_cannot_name_itself_as_somebody_else(version: str) -> None:
+    with (
+        answering(200, x_inference_server="sglang", X_Inference_Server="gold") as address,
+        gateway(ROUTES, MODELS, version=version, adjust=first_backend(reach=Addresses((address,)))) as running,
+    ):
+        reply = running.post({"model": "both", "inference_server": "vllm"})
+        assert [value for name, value in reply.headers if name == "x-inference-server"] == ["vllm"]
+        passed = running.request("POST", "/tokenize", b"{}", [])
+        assert [value for name, value in passed.headers if name == "x-inference-server"] == ["vllm"]

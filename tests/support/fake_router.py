@@ -38,12 +38,17 @@ def fake_router(fault: Fault) -> Iterator[str]:
 
 
 @contextmanager
-def scripted_router(replies: Sequence[bytes]) -> Iterator[str]:
-    """Answer the first message of each stream with the first reply, and so on; gives the address."""
+def scripted_router(replies: Sequence[bytes], heard: list[bytes] | None = None) -> Iterator[str]:
+    """Answer the first message of each stream with the first reply, and so on; gives the address.
+
+    :param heard: collects the messages.
+    """
 
     def process(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
         del context
-        for _, reply in zip(requests, replies, strict=False):
+        for message, reply in zip(requests, replies, strict=False):
+            if heard is not None:
+                heard.append(message)
             yield reply
 
     with _serving(process) as address:
