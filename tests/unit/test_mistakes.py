@@ -1,7 +1,8 @@
 """Every kind of mistake in routes.yaml gets its own sentence, with the right line.
 
 The tables are tests/unit/mistakes/*.txt: a title after ``===``, the file, and after each ``=>`` one problem, exactly
-as a user reads it. ``<head>``, ``<two>`` and ``<rules>`` stand for the beginnings below, of 4, 7 and 8 lines.
+as a user reads it. ``<verbs>`` stands for all verbs; ``<head>``, ``<two>`` and ``<rules>`` for the beginnings below, of
+4, 7 and 8 lines.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pytest
 
 from routegen.common.problems import InputError
 from routegen.compile import compile_text
+from routegen_router.rules.table import FORMS
 
 _HEAD: Final = """\
 apiVersion: routegen/v1alpha1
@@ -48,7 +50,7 @@ _INVISIBLE: Final = {
 def _cases() -> Iterator[tuple[str, str, list[str]]]:
     for table in sorted((Path(__file__).parent / "mistakes").glob("*.txt")):
         for block in re.split(r"^=== ", table.read_text(), flags=re.MULTILINE)[1:]:
-            title, rest = block.split("\n", 1)
+            title, rest = block.replace("<verbs>", ", ".join(FORMS)).split("\n", 1)
             text, *problems = rest.rstrip().split("\n=> ")
             text += "\n"
             for beginning, lines in _BEGINNINGS.items():

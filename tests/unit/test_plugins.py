@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ from routegen_router.config import ConfigError, dump, load
 from routegen_router.decide import Route, Step, decide
 from routegen_router.refusals import Reject
 from routegen_router.rules import Prefer, Rule
-from routegen_router.rules.table import table
+from routegen_router.rules.table import FORMS, table
 from support.distributions import distribution, rule
 from support.policy import BACKENDS, config, facts, view
 
@@ -41,7 +42,7 @@ TAKE = """\
 left = tuple(one for one in standing.candidates if any(one in standing.bearing(name) for name in self.to))
 return Narrow(left, lambda: "taken") if left else Pass(lambda: "not taken")
 """
-VERBS = "body, header, prefer, split, reject"
+VERBS = ", ".join(FORMS)
 AT = "routes.yaml:9 $.spec.rules[0]"
 INSTEAD = "let authentication set its own header"
 NUMBER = count()
@@ -160,7 +161,7 @@ def test_the_schema_and_the_list_have_it(install: Installer) -> None:
     assert "TakeRule" in json_schema()["$defs"]
     listed = CliRunner().invoke(cli, ["plugins"])
     assert listed.exit_code == 0
-    assert f"  take    {name} 1.0" in listed.stdout
+    assert re.search(rf"^  take +{name} 1\.0 +Try something\.$", listed.stdout, re.MULTILINE)
     assert table().owners("take") == [name]
 
 
