@@ -14,7 +14,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up bench-demo benchmark benchmark-peers benchmark-variants test test-cluster check format lint types contracts proto engine-options clean
+.PHONY: help setup demo up bench-demo benchmark benchmark-peers benchmark-variants reliability test test-cluster check format lint types contracts proto engine-options clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -52,6 +52,9 @@ benchmark-peers: $(READY) ## The same beside whatever else routes by the body: B
 
 benchmark-variants: $(READY) ## What each change to the router or to Envoy does to that cost
 	@$(BIN)/python benchmarks/router_cost.py --variants $(ARGS)
+
+reliability: $(READY) ## Attack and break real processes, and say what holds; ARGS names scenarios
+	@PYTHONPATH=benchmarks:tests $(BIN)/python -m reliability $(ARGS)
 
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
 from routegen.emit import limits
+from routegen.emit.envoy import bootstrap
 from routegen.mock_engine import Behaviour
+from routegen.plan import Plan
 from support.envoy import VERSIONS
 from support.gateway import Gateway, Reply, gateway
 from support.router import wait_for
@@ -111,6 +114,25 @@ def test_a_silent_upload_ends_in_time_and_a_silent_engine_does_not(
             answer = client.recv(65536)
             assert answer.startswith(b"HTTP/1.1 408 ")
             assert b'"code":"request_timeout"' in answer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_is_shed_for_lack_of_memory_is_told_so(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = ROUTES.replace("gateway: {target: envoy}", "gateway: {target: envoy, memory: 1Mi}")
+    rendered = bootstrap.static
+
+    def http1_alone(plan: Plan, *, admin: str) -> dict[str, Any]:
+        document = rendered(plan, admin=admin)
+        document["overload_manager"]["loadshed_points"].pop()  # it closes the connection without a word
+        return document
+
+    monkeypatch.setattr(bootstrap, "static", http1_alone)
+    with gateway(full, MODELS, version=version) as gate:
+        pressure = "overload.envoy.resource_monitors.fixed_heap.pressure"
+        wait_for(lambda: gate.envoy.stat(pressure) >= 100, "Envoy to look at its heap")
+        reply = gate.post(SMALL)
+        assert (reply.status, reply.code) == (503, "gateway_overloaded")
+        assert gate.reached() == {"vllm": 0, "sglang": 0}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

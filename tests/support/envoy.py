@@ -100,6 +100,11 @@ class Envoy:
             self._process.wait()
         self._folder.cleanup()
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def port(self, listener: str = "http") -> int:
         """Where ``listener`` is bound."""
         for status in json.loads(self.admin("/listeners?format=json"))["listener_statuses"]:

@@ -106,7 +106,7 @@ def _overload_manager(plan: Plan) -> overload.OverloadManager:
     """
     connected = connections.DownstreamConnectionsConfig(max_active_downstream_connections=MAX_CONNECTIONS)
     return overload.OverloadManager(
-        refresh_interval=seconds(0.25),
+        refresh_interval=seconds(0.1),  # a burst of uploads brings hundreds of megabytes in a quarter of a second
         resource_monitors=[
             overload.ResourceMonitor(
                 name="envoy.resource_monitors.global_downstream_max_connections", typed_config=packed(connected)
@@ -126,12 +126,15 @@ def _overload_manager(plan: Plan) -> overload.OverloadManager:
                 name=f"envoy.load_shed_points.{point}",
                 triggers=[
                     overload.Trigger(
-                        name=_HEAP,
-                        scaled=overload.ScaledTrigger(scaling_threshold=SHED_FROM, saturation_threshold=1.0),
+                        name=_HEAP, scaled=overload.ScaledTrigger(scaling_threshold=begins, saturation_threshold=1.0)
                     )
                 ],
             )
-            for point in ("http1_server_abort_dispatch", "http2_server_go_away_and_close_on_dispatch")
+            # The second one closes connections of HTTP/1.1 as well, without a word, so the first is given some room.
+            for point, begins in (
+                ("http1_server_abort_dispatch", SHED_FROM),
+                ("http2_server_go_away_and_close_on_dispatch", (1 + SHED_FROM) / 2),
+            )
         ],
     )
 

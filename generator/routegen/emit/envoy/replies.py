@@ -7,9 +7,12 @@ Envoy's "response code details", which hold the router's error text.
 
 from __future__ import annotations
 
+import dataclasses
+
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel import v3 as cel
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
@@ -27,6 +30,7 @@ from routegen_router.answers import error_document
 from routegen_router.refusals import Reject, too_large
 
 from . import names
+from .messages import packed
 
 _AT_LEAST = accesslog.ComparisonFilterOp.GE
 _EQUAL = accesslog.ComparisonFilterOp.EQ
@@ -40,6 +44,7 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     full = "As many requests as this gateway holds for one engine are waiting for the chosen one; try again later."
     gone = "The chosen engine can't be reached, or closed the connection before it answered."
     broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
+    pressed = "The gateway has no memory left for this request; try again later."
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
     return hcm.LocalReplyConfig(
         mappers=[
@@ -53,6 +58,7 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
             _mapper(Reject(503, "engine_unavailable", gone), failed),
             _mapper(ROUTER_UNAVAILABLE),
             _mapper(Reject(502, "engine_failed", broken)),
+            _shed(Reject(503, "gateway_overloaded", pressed)),
             _mapper(failing, op=_AT_LEAST),
             _mapper(BAD_REQUEST, op=_AT_LEAST),
         ]
@@ -70,6 +76,15 @@ def _mapper(
             json_format=Struct.from_dict(error_document(reject)), content_type="application/json"
         ),
     )
+
+
+def _shed(reject: Reject) -> hcm.ResponseMapper:
+    """What is shed for lack of memory is 500 to Envoy, and told from other failures by its details alone."""
+    expression = cel.ExpressionFilter(expression="response.code_details == 'overload'")
+    shed = accesslog.ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=packed(expression))
+    mapper = _mapper(dataclasses.replace(reject, status=500), accesslog.AccessLogFilter(extension_filter=shed))
+    mapper.status_code = reject.status
+    return mapper
 
 
 def _from_router() -> accesslog.AccessLogFilter:
