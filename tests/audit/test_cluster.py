@@ -108,3 +108,12 @@ def test_a_cluster_that_does_not_answer_is_a_sentence(tmp_path: Path, monkeypatc
     assert result.exit_code == 2
     assert result.stderr.startswith("routegen: can't reach the cluster: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_kinds_of_other_projects_are_read_from_a_cluster_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = [*_objects("kinds/ray-service-script.yaml")[:1], *_objects("kinds/jobs.yaml")]
+    with api_server(objects) as url:
+        report = json.loads(_audit(url, tmp_path, monkeypatch, "--format", "json").stdout)
+    [compared] = report["compared"]
+    assert [compared[side]["object"] for side in ("first", "second")] == ["Job serving/vllm", "Job serving/sglang"]
+    assert [one["object"] for one in report["skipped"]] == ["RayService serving/a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ GUIDE = (HERE / "guide" / "vllm.yaml").read_text(encoding="utf-8")
 ENGINES = [json.dumps(document) for document in yaml.safe_load_all(
     (HERE / "cases" / "FAIR001" / "fires.yaml").read_text(encoding="utf-8")
 )]  # fmt: skip
+KINDS = [list(yaml.safe_load_all(file.read_text(encoding="utf-8"))) for file in sorted((HERE / "kinds").glob("*.yaml"))]
 FLAGS = sorted({flag for kind in kinds().values() for flag in kind.by_flag})
 
 _leaves = (
@@ -62,7 +64,7 @@ def test_no_text_crashes_the_reader(text: str) -> None:
 
 @given(st.data())
 def test_no_value_anywhere_in_a_manifest_crashes_a_rule(data: st.DataObject) -> None:
-    documents = [json.loads(text) for text in ENGINES]
+    documents = copy.deepcopy(data.draw(st.sampled_from([[json.loads(text) for text in ENGINES], *KINDS])))
     for _ in range(data.draw(st.integers(1, 3))):
         document = data.draw(st.sampled_from(documents))
         *parents, last = data.draw(st.sampled_from(_paths(document)))

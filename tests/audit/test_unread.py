@@ -159,12 +159,22 @@ def test_no_credential_is_printed(tmp_path: Path) -> None:
         assert "--new-url" in result.stdout
 
 
-@pytest.mark.parametrize("kind", ["variables", "container", "security", "pod", "llminferenceservice"])
+@pytest.mark.parametrize("kind", ["variables", "container", "security", "pod", "left", "llminferenceservice"])
 def test_what_may_differ_has_a_reason_in_words(kind: Any) -> None:
     for reason, names in irrelevant(kind).items():
         assert len(reason.split()) > 1
         assert names
         assert all(understood(kind, name.replace("*", "X")) for name in names)
+
+
+def test_no_credential_inside_a_field_is_printed(tmp_path: Path) -> None:
+    hidden = {
+        "overhead": {"x": {"env": [{"name": "HF_TOKEN", "value": "hUsH"}], "password": "hUsH", "u": "s3://k:hUsH@b"}}
+    }
+    for format_ in FORMATS:
+        result = _audit(tmp_path, _deployment("a", args=[]), _deployment("b", args=[], pod=hidden), format_=format_)
+        assert "overhead of the pod" in result.stdout
+        assert "hUsH" not in result.stdout
 
 
 def test_a_value_is_shown_unless_its_name_says_secret() -> None:

@@ -19,6 +19,8 @@ PLURALS = {
     "Deployment": ("apps/v1", "deployments", True),
     "StatefulSet": ("apps/v1", "statefulsets", True),
     "LLMInferenceService": ("serving.kserve.io/v1alpha2", "llminferenceservices", True),
+    "Job": ("batch/v1", "jobs", True),
+    "RayService": ("ray.io/v1", "rayservices", True),
     "PodMetrics": ("metrics.k8s.io/v1beta1", "pods", True),
     "NodeMetrics": ("metrics.k8s.io/v1beta1", "nodes", False),
 }

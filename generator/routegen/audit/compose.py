@@ -7,22 +7,27 @@ from other objects, or say what an engine does in words of their own. Each of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from routegen.audit.engine import KSERVE_PRESET
+from routegen.audit.engine import KSERVE_PRESET, split_image
 from routegen.audit.reading import Manifest, Part, dig, items, mapping
 from routegen.common.positions import Path, read_documents
 
 _POD: Final[Path] = ("spec", "template", "spec")
 _CONTAINER: Final[Path] = (*_POD, "containers", 0)
 _DEEPEST: Final = 12
+LEFT: Final = "left"
+"""Below ``spec`` of a composed object: what its kind says beside the pod, for which a pod has no field."""
 
 
 def pod_templates(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
-    """Every pod template below ``spec``, wherever the kind has it: the name of its role, and the composed object."""
-    found = list(_pods(manifest.value.get("spec"), ("spec",), ""))
+    """Every pod template below ``spec``, wherever the kind has it: the name of its role, and the composed object.
+
+    Not of a Pod, whose ``spec`` is the pod itself.
+    """
+    found = [(role, pod) for role, pod in _pods(manifest.value.get("spec"), ("spec",), "") if len(pod) > 1]
     for role, pod in found:
         if pod == _POD:
             yield "", manifest
@@ -35,6 +40,8 @@ def pod_templates(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
         if (replicas := dig(manifest.value, beside)) is not None:
             spec["replicas"] = replicas
             parts.append(Part(("spec", "replicas"), manifest, beside))
+        own = {key for key in ("name", "groupName", "template", "replicas", above[-1]) if isinstance(key, str)}
+        _leave(spec, parts, manifest, above[:-1], own)
         value = {**manifest.value, "spec": spec}
         yield role if len(found) > 1 else "", composed(manifest, value, parts)
 
@@ -53,6 +60,13 @@ def _pods(value: Any, path: Path, role: str) -> Iterator[tuple[str, Path]]:
     for index, inner in enumerate(items(value)):
         name = mapping(inner).get("name") or mapping(inner).get("groupName") or str(index)
         yield from _pods(inner, (*path, index), str(name))
+
+
+def _leave(spec: dict[str, Any], parts: list[Part], manifest: Manifest, at: Path, read: Collection[str]) -> None:
+    """Keep under :data:`LEFT` what stands at ``at`` beside what is read."""
+    left = {str(key): value for key, value in mapping(manifest.get(*at)).items() if str(key) not in read}
+    spec[LEFT] = {**mapping(spec.get(LEFT)), **left}
+    parts += [Part(("spec", LEFT, key), manifest, (*at, key)) for key in left]
 
 
 def composed(manifest: Manifest, value: Mapping[str, Any], parts: Sequence[Part]) -> Manifest:
@@ -89,6 +103,9 @@ def inference_service(manifest: Manifest, world: Sequence[Manifest]) -> tuple[Ma
     own = {key: told[key] for key in ("command", "env", "image", "resources", "ports", "livenessProbe") if key in told}
     container |= own
     parts += [Part((*_CONTAINER, key), manifest, (*at, "model", key)) for key in own]
+    if "runtimeVersion" in told and isinstance(container.get("image"), str) and "image" not in own:
+        container["image"] = f"{split_image(container['image'])[0]}:{told['runtimeVersion']}"
+        parts.append(Part((*_CONTAINER, "image"), manifest, (*at, "model", "runtimeVersion")))
     names = {"{{.Name}}": manifest.name, "{{ .Name }}": manifest.name}
     container["args"] = [_filled(one, names) for one in (*items(container.get("args")), *items(told.get("args")))]
     for position in range(len(items(told.get("args")))):
@@ -100,6 +117,9 @@ def inference_service(manifest: Manifest, world: Sequence[Manifest]) -> tuple[Ma
     spec = {"template": {"spec": pod}, "replicas": predictor.get("minReplicas")}
     spec |= {"model": {"uri": told["storageUri"]}} if "storageUri" in told else {}
     parts.append(Part(("spec", "replicas"), manifest, (*at, "minReplicas")))
+    _leave(
+        spec, parts, manifest, (*at, "model"), {*own, "args", "modelFormat", "runtime", "runtimeVersion", "storageUri"}
+    )
     missing = "" if runtime is not None else f"the ServingRuntime {name or 'for ' + form} is not in the input"
     return composed(manifest, {**manifest.value, "spec": spec}, parts), missing
 
@@ -152,8 +172,13 @@ def dynamo_services(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
         if "envs" in service and "env" not in container:
             container["env"] = service["envs"]
             parts.append(Part((*_CONTAINER, "env"), manifest, (*at, "envs")))
+        if "envFromSecret" in service:
+            container["envFrom"] = [{"secretRef": {"name": service["envFromSecret"]}}]
+            parts.append(Part((*_CONTAINER, "envFrom"), manifest, (*at, "envFromSecret")))
         pod = {**{key: one for key, one in extra.items() if key != "mainContainer"}, "containers": [container]}
-        spec = {"template": {"spec": pod}, "replicas": service.get("replicas")}
+        spec: dict[str, Any] = {"template": {"spec": pod}, "replicas": service.get("replicas")}
+        _leave(spec, parts, manifest, at, {"envFromSecret", "envs", "extraPodSpec", "replicas", "resources"})
+        _leave(spec, parts, manifest, ("spec",), {"services"})
         yield str(name), composed(manifest, {**manifest.value, "spec": spec}, parts)
 
 
@@ -176,7 +201,8 @@ def ray_service(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
         containers = items(manifest.get(*template, "spec", "containers"))
         container = {**mapping(containers[0] if containers else None), "command": words, "args": []}
         pod = {**mapping(manifest.get(*template, "spec")), "containers": [container]}
-        spec = {"template": {"metadata": manifest.get(*template, "metadata"), "spec": pod}}
+        left = {str(key): one for key, one in config.items() if key not in {"engine_kwargs", "model_loading_config"}}
+        spec = {"template": {"metadata": manifest.get(*template, "metadata"), "spec": pod}, LEFT: left}
         parts = [
             Part(("spec", "template"), manifest, template),
             *(

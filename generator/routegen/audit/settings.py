@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any, Literal
 
-Kind = Literal["variables", "container", "security", "pod", "llminferenceservice"]
+Kind = Literal["variables", "container", "security", "pod", "left", "llminferenceservice"]
 
 _SECRET = re.compile(r"(?i)secret|passw|credential|api.?key|access.?key|private.?key|auth|(?:^|[-_.])(?:key|token)$")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -29,6 +29,19 @@ def irrelevant(kind: Kind) -> Mapping[str, Sequence[str]]:
 def public(name: str, text: str) -> str:
     """The value of the setting ``name`` as a report may show it: credentials are not shown."""
     return "(not shown)" if _SECRET.search(name) else _USER_INFO.sub("", text)
+
+
+def redacted(value: Any) -> Any:
+    """``value`` without credentials, however deep: by the names of keys, and of items with ``name`` and ``value``."""
+    if isinstance(value, Mapping):
+        secret = _SECRET.search(str(value.get("name", ""))) is not None
+        return {
+            key: "(not shown)" if _SECRET.search(str(key)) or (secret and key == "value") else redacted(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [redacted(inner) for inner in value]
+    return _USER_INFO.sub("", value) if isinstance(value, str) else value
 
 
 @functools.cache

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from routegen.audit.compose import LEFT
 from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.facts import Fact
 from routegen.audit.gpus import is_gpu
 from routegen.audit.reading import items, mapping
-from routegen.audit.settings import Kind, public, understood
+from routegen.audit.settings import Kind, public, redacted, understood
 from routegen.common.positions import Path, render_path
 
 _LONGEST: Final = 100
@@ -39,7 +40,8 @@ class Setting:
             case "option" | "known" | "variable":
                 return str(self.path[-1])
             case "spec":
-                return render_path(("spec", *self.path)).removeprefix("$.")
+                path = self.path[1:] if self.path[0] == LEFT else ("spec", *self.path)
+                return render_path(path).removeprefix("$.")
         return f"{render_path(self.path).removeprefix('$.')} of the {self.where}"
 
     def of(self, engine: Engine) -> Fact:
@@ -59,7 +61,7 @@ class Setting:
                 fact = engine.manifest.fact("spec", *self.path)
         if fact.value is None or isinstance(fact.value, bool):
             return fact
-        text = fact.value if isinstance(fact.value, str) else json.dumps(fact.value, default=str)
+        text = fact.value if isinstance(fact.value, str) else json.dumps(redacted(fact.value), default=str)
         text = public(str(self.path[-1]), text)
         return replace(fact, text=text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
@@ -81,6 +83,7 @@ def unread(engine: Engine, other: Engine) -> Iterator[Setting]:
     yield from _fields("pod", engine.pod_get(), "pod")
     yield from _fields("container", engine.get("securityContext"), "security", "securityContext")
     yield from _fields("pod", engine.pod_get("securityContext"), "security", "securityContext")
+    yield from _fields("spec", engine.manifest.get("spec", LEFT) if engine.manifest.parts else None, "left", LEFT)
     if engine.manifest.kind == KSERVE:
         yield from _fields("spec", engine.manifest.get("spec"), "llminferenceservice")
 
