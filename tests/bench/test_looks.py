@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from statistics import NormalDist
 
 import msgspec
@@ -16,6 +17,13 @@ from support.bench_runs import DESIGN
 def test_looks_grow_apart_and_end_at_the_most() -> None:
     assert spaced(200) == (20, 28, 40, 57, 80, 113, 160, 200)
     assert spaced(20) == (20,)
+
+
+@pytest.mark.parametrize("most", range(20, 600))
+def test_looks_never_stand_still(most: int) -> None:
+    found = spaced(most)
+    assert found[-1] == most
+    assert all(before < now for before, now in pairwise(found))
 
 
 def test_a_single_look_has_the_whole_level() -> None:

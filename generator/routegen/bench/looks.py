@@ -42,7 +42,7 @@ class Look(NamedTuple):
 def spaced(most: int) -> tuple[int, ...]:
     """The numbers of blocks to look at, up to ``most``."""
     found, at = [], float(LEAST_BLOCKS)
-    while at < most:
+    while round(at) < most:
         found.append(round(at))
         at *= _GROWTH
     return (*found, most)
