@@ -8,10 +8,13 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from routegen.compile import compile_text
 from routegen.emit import limits
+from routegen.emit.router_config import router_config
 from routegen.mock_engine import Behaviour, Fault
 from routegen.plan import Addresses, Plan
 from support.engines import engine as small_engine
@@ -20,6 +23,7 @@ from support.envoy import VERSIONS
 from support.fake_router import Fault as RouterFault
 from support.fake_router import fake_router
 from support.gateway import Gateway, Reply, first_backend, gateway
+from support.router import running as a_router
 from support.router import wait_for
 
 ROUTES = """\
@@ -107,6 +111,28 @@ def test_an_engine_gets_no_more_requests_than_the_gateway_holds_for_it(monkeypat
         assert seen(ask(gate, "vllm")) == (503, "engine_overloaded", "vllm")
         assert seen(ask(gate, "sglang")) == (200, None, "sglang")
         assert first.result().status == 200
+
+
+def test_a_router_that_dies_just_after_another_came_back_costs_at_most_one_request(tmp_path: Path) -> None:
+    """Envoy collects changes of health for a second unless told otherwise: it went on asking the dead one alone."""
+    config = router_config(compile_text(ROUTES.replace("ownedBy", "poll: {enabled: false}, ownedBy"), "routes.yaml"))
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    with (
+        a_router(folders[1], config) as second,
+        a_router(folders[0], config) as first,
+        gateway(ROUTES, MODELS, routers=[first.address, second.address]) as gate,
+    ):
+        healthy = "cluster.router.membership_healthy"
+        wait_for(lambda: gate.envoy.stat(healthy) == 2, "both routers")
+        first.stop(signal.SIGKILL)
+        wait_for(lambda: ask(gate, "vllm").status == 200 and gate.envoy.stat(healthy) == 1, "one to be missed")
+        with a_router(folders[0], config, listen=[first.address]):
+            wait_for(lambda: gate.envoy.stat(healthy) == 2, "it to be back")
+            second.stop(signal.SIGKILL)
+            statuses = [ask(gate, "vllm").status for _ in range(50)]
+    assert statuses.count(200) >= 49
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -179,7 +179,9 @@ def _cluster(
 ) -> cluster.Cluster:
     """What engines and router have in common.
 
-    The panic threshold of 1 % means: any healthy endpoint is used alone, and all of them where none is.
+    The panic threshold of 1 % means: any healthy endpoint is used alone, and all of them where none is. Without the
+    merge window of 0 Envoy would go on using one that it has thrown out, where another change came less than a second
+    before: it collects changes of health for a second.
     """
     resolve, pipes = any(map(needs_dns, addresses)), any(address.pipe is not None for address in addresses)
     if resolve and pipes:
@@ -194,7 +196,9 @@ def _cluster(
         dns_lookup_family=families.V4_PREFERRED if resolve else families.AUTO,
         connect_timeout=seconds(connect_timeout),
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
-        common_lb_config=cluster.ClusterCommonLbConfig(healthy_panic_threshold=envoy_type.Percent(value=1)),
+        common_lb_config=cluster.ClusterCommonLbConfig(
+            healthy_panic_threshold=envoy_type.Percent(value=1), update_merge_window=seconds(0)
+        ),
         typed_extension_protocol_options=options,
         circuit_breakers=_circuit_breakers(),
         upstream_connection_options=None if pipes else cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive),
