@@ -180,3 +180,15 @@ def test_the_default_image_is_rendered_and_said_to_be_unpublished(render: Render
 
 def test_an_image_of_ones_own_needs_no_word(render: Render) -> None:
     assert render(routes=IN_CLUSTER.replace("spec:\n", "spec:\n  router: {image: mine@sha256:1}\n")).stderr == ""
+
+
+def test_a_configuration_that_is_too_large_for_an_annotation_is_said_to_be_so(render: Render) -> None:
+    models = ", ".join(f"model-{number:06}-{'x' * 80}" for number in range(3000))
+    large = IN_CLUSTER.replace("ownedBy: vllm", f"ownedBy: vllm, models: [{models}]")
+    done = render(routes=large)
+    assert done.returncode == 0
+    assert "use `kubectl apply --server-side`" in done.stderr
+    many = ", ".join(f"model-{number:06}-{'x' * 200}" for number in range(4700))
+    refused = render(routes=IN_CLUSTER.replace("ownedBy: vllm", f"ownedBy: vllm, models: [{many}]"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "the API server takes 1024" in refused.stderr

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from routegen.common.problems import Remark
+from routegen.common.problems import Remark, UserError
 from routegen.common.text import to_yaml
 from routegen.distribution import unpublished
 from routegen.emit.envoy_gateway import policies, proxy, refusals, refused
@@ -60,6 +60,16 @@ class EnvoyGateway(Target):
             *_routes(plan, reached),
         ]
         return Output(tuple(_rendered(document, plan) for document in documents))
+
+    def check(self, output: Output) -> tuple[str, ...]:
+        """What is too large for ``kubectl apply`` as it is mostly used.
+
+        :raises UserError: an object is too large for the API server.
+        """
+        found = [said for one in output.documents if (said := kubernetes.too_large(dict(one.document)))]
+        if impossible := [sentence for sentence, refused in found if refused]:
+            raise UserError("; ".join(impossible))
+        return tuple(sentence for sentence, _ in found)
 
 
 def _front(plan: Plan) -> Iterable[Document]:

@@ -30,6 +30,7 @@ def refused(plan: Plan) -> Iterator[Remark]:
         yield from _listeners(plan)
     for backend in plan.backends:
         yield from _endpoints(backend)
+        yield from _server_name(backend)
     yield from _shared_services(plan.backends)
 
 
@@ -67,6 +68,14 @@ def _endpoints(backend: Backend) -> Iterator[Remark]:
             " with tls, a serverName for all of them makes one",
             refused=True,
         )
+
+
+def _server_name(backend: Backend) -> Iterator[Remark]:
+    """A BackendTLSPolicy verifies a DNS name (Gateway API, PreciseHostname)."""
+    tls = backend.tls
+    if tls is not None and tls.verify and tls.server_name is not None and is_ip(tls.server_name):
+        place = ("spec", "backends", backend.name, "tls", "serverName")
+        yield Remark(place, f"{tls.server_name} is an address, and a certificate is verified by a name", refused=True)
 
 
 def _unreachable(host: str) -> str | None:

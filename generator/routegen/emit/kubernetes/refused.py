@@ -5,12 +5,14 @@ Each rule is one of ``pkg/apis/core/validation`` of Kubernetes; tests/cluster ho
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
 from routegen.common.problems import Remark
+from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
 
 _OVERCOMMITTED: Final = ("cpu", "memory", "ephemeral-storage")
@@ -22,6 +24,10 @@ _UNITS: Final = {"": Decimal(1), "m": Decimal("0.001")} | {
     for base, units in ((1000, "k M G T"), (1024, "Ki Mi Gi Ti"))
     for power, unit in enumerate(units.split(), start=1)
 }
+_MOST_BYTES: Final = 1 << 20
+"""Of a ConfigMap's data."""
+_MOST_ANNOTATED: Final = 255 << 10
+"""All annotations of an object may have 256 KiB together; client-side apply needs one for the whole object."""
 _RESOURCES: Final = ("spec", "router", "resources")
 
 
@@ -36,6 +42,18 @@ def refused(plan: Plan) -> Iterator[Remark]:
             if why := _wrong(resource, quantity):
                 yield Remark((*_RESOURCES, kind, resource), why, refused=True)
     yield from _beyond(amounts.get("requests", {}), amounts.get("limits", {}))
+
+
+def too_large(document: Document) -> tuple[str, bool] | None:
+    """What is to be said of an object's size, and whether nothing can be done; ``None``: it fits."""
+    size = len(json.dumps(document))
+    name = f"{document['kind']} {document['metadata']['name']}"
+    if size > _MOST_BYTES:
+        return f"{name} would have {size >> 10} KiB, and the API server takes {_MOST_BYTES >> 10}", True
+    if size > _MOST_ANNOTATED:
+        holds = f"`kubectl apply` keeps a copy in an annotation, which holds {_MOST_ANNOTATED >> 10}"
+        return f"{name} has {size >> 10} KiB, and {holds}: use `kubectl apply --server-side`", False
+    return None
 
 
 def amount(quantity: str) -> Decimal:
