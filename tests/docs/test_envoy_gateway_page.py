@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 
 from routegen import pipeline
+from routegen.emit.envoy import bootstrap
 from routegen.emit.envoy_gateway import proxy
 from routegen.emit.envoy_gateway.policies import client_traffic_settings
-from support.plans import TWO_ENGINES
+from support.crds import problems
+from support.plans import TWO_ENGINES, with_gateway
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/targets/envoy-gateway.md").read_text(encoding="utf-8")
@@ -34,6 +36,19 @@ def test_the_page_says_that_everything_runs_in_front_of_the_router() -> None:
 
 
 def test_the_lines_to_merge_are_those_that_are_rendered() -> None:
-    clients, order = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    clients, order, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert yaml.safe_load(clients) == {"spec": client_traffic_settings(TWO_ENGINES)}
     assert yaml.safe_load(order) == {"spec": {"filterOrder": proxy.settings()["filterOrder"]}}
+
+
+def test_the_lines_that_bound_memory_are_an_envoy_proxys_and_do_what_target_envoy_does() -> None:
+    _, _, memory = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    lines = yaml.safe_load(memory)
+    patches = {patch["path"]: patch["value"] for patch in lines["spec"]["bootstrap"]["jsonPatches"]}
+    plan = with_gateway(TWO_ENGINES, memory=1 << 30)
+    manager = bootstrap.static(plan)["overload_manager"]
+    assert patches["/overload_manager/loadshed_points"] == manager["loadshed_points"]
+    assert patches["/overload_manager/resource_monitors/-"] in manager["resource_monitors"]
+    metadata = {"name": "proxy", "namespace": "inference"}
+    head = {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy", "metadata": metadata}
+    assert problems(head | lines) == []
