@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import xmlschema
 from click.testing import CliRunner, Result
@@ -228,6 +229,9 @@ def test_every_format_tells_the_same(tmp_path: Path) -> None:
     junit = run(tmp_path, TWO, "--format", "junit").stdout
     xmlschema.XMLSchema10(ROOT / "tests/audit/schemas/junit.xsd").validate(junit)
     assert f'tests="{len(RULES)}" failures="2"' in junit
+    log = json.loads(run(tmp_path, TWO, "--format", "sarif").stdout)
+    jsonschema.validate(log, json.loads((ROOT / "tests/audit/schemas/sarif.json").read_text()))
+    assert [result["ruleId"] for result in log["runs"][0]["results"]] == ["LINT005", "LINT015"]
     github = run(tmp_path, TWO, "--format", "github").stdout.splitlines()
     assert [line.split("::")[1].split(" ")[0] for line in github[:-1]] == ["warning", "notice"]
     assert github[0].startswith(f"::warning file={tmp_path}/routes.yaml,title=LINT005 The model read as")

@@ -138,6 +138,11 @@ def test_a_verb_that_is_claimed_twice_names_both(install: Installer, verb: str) 
         ("class R(Rule, frozen=True, kw_only=True, tag='odd'): pass", "R", "has no field with a Verb"),
         (rule("other", TAKE).replace('"other"', '"odd"', 1), "R", 'is written with other; its entry point says "odd"'),
         (rule("odd", TAKE, "to: int"), "R", "doesn't say how it is written: R.to has neither a Key nor a Verb"),
+        (
+            rule("odd", TAKE, "to: Annotated[str, Verb('odd', 'O.')]\n    split: Annotated[str, Key('S.')] = ''"),
+            "R",
+            'its key "split" is a verb, or a key that every rule has',
+        ),
         (rule("odd", TAKE), "Missing", "can't be loaded: AttributeError"),
         (rule("odd", TAKE).replace("'odd'", "'even'"), "R", "is written with even"),
         (rule("odd", TAKE).replace('tag="odd"', 'tag="even"'), "R", "must be declared with"),
@@ -148,6 +153,15 @@ def test_what_is_no_rule_is_refused(install: Installer, code: str, reference: st
     (problem,) = problems("    - odd: [vllm]\n")
     assert told in problem
     assert CliRunner().invoke(cli, ["plugins"]).exit_code == 1
+
+
+@pytest.mark.parametrize("verb", ["when", "name", "values", "stickyBy"])
+def test_a_key_that_rules_have_is_no_verb(install: Installer, verb: str) -> None:
+    name = install(verb, rule(verb, TAKE))
+    compile_text(HEAD + "    - {name: x, body: t, values: {a: vllm}, when: {model: m}}\n    - split: {vllm: 1}\n", "r")
+    listed = CliRunner().invoke(cli, ["plugins"])
+    assert listed.exit_code == 1
+    assert f'of {name}: "{verb}" is a key that rules have, and can\'t be a verb' in listed.stderr
 
 
 def test_a_field_that_yaml_cannot_hold_is_the_authors_mistake(install: Installer) -> None:

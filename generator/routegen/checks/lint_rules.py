@@ -16,7 +16,8 @@ from routegen_router.decide import decide
 from routegen_router.models import is_glob
 from routegen_router.refusals import Reject
 from routegen_router.request import MODEL, Facts
-from routegen_router.rules import Lookup, NoRoute, Prefer, Rule, Split
+from routegen_router.rules import BUILT_IN, Lookup, NoRoute, Prefer, Rule, Split
+from routegen_router.rules.describe import forms, names
 from routegen_router.when import Condition
 
 RULES: Final[list[LintRule]] = []
@@ -267,7 +268,7 @@ def _prefers_all(routes: Routes) -> Iterator[Hit]:
     "No rule names it, clients can't, and every model that it serves is served by others that are chosen.",
 )
 def _never_chosen(routes: Routes) -> Iterator[Hit]:
-    if any(isinstance(rule, Lookup) and not rule.values for rule in routes.plan.rules) or not routes.told:
+    if not routes.told or any(_may_choose_any(rule) for rule in routes.plan.rules):
         return
     named = {name for rule in routes.plan.rules for name in _names(rule)}
     for backend in routes.config.backends:
@@ -310,15 +311,14 @@ def _contradiction(routes: Routes) -> Iterator[Hit]:
 
 
 def _names(rule: Rule) -> Iterator[str]:
-    """The names that give a rule's backends requests."""
-    if isinstance(rule, Split):
-        yield from (name for name, weight in rule.weights if weight)
-    elif isinstance(rule, Prefer):
-        yield from rule.names
-    elif isinstance(rule, Lookup):
-        yield from (name for _, name in rule.values)
-    else:  # a rule of another distribution may choose anything
-        yield from () if isinstance(rule, NoRoute) else ("",)
+    """The names that a rule may send requests to."""
+    nothing = {name for name, weight in rule.weights if not weight} if isinstance(rule, Split) else set()
+    yield from (name for _, name in names(forms(type(rule))[0], rule) if name not in nothing)
+
+
+def _may_choose_any(rule: Rule) -> bool:
+    """Whether it lets clients name backends, or nobody knows (a rule of another distribution)."""
+    return type(rule) not in BUILT_IN or (isinstance(rule, Lookup) and not rule.values)
 
 
 def _tests(routes: Routes) -> Iterator[tuple[Path, Condition]]:

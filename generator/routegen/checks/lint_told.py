@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from routegen.checks.lint import Finding
+from routegen.checks.lint import UNKNOWN, Finding
 from routegen.checks.lint_rules import RULES
+from routegen.common import sarif
 from routegen.common.ci import github, github_plain, xml_attribute, xml_text
 from routegen.common.severity import Severity
 
@@ -78,9 +79,36 @@ def as_github(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, github_plain(summary(findings))]) + "\n"
 
 
+def as_sarif(findings: Sequence[Finding]) -> str:
+    """SARIF 2.1.0, for code scanning; accepted findings are suppressed results."""
+    rules = [UNKNOWN, *RULES]
+    told = [
+        {
+            "id": rule.id,
+            "shortDescription": {"text": rule.title},
+            "fullDescription": {"text": rule.why},
+            "defaultConfiguration": {"level": sarif.LEVELS[rule.severity]},
+        }
+        for rule in rules
+    ]
+    results = [
+        {
+            "ruleId": finding.rule.id,
+            "ruleIndex": rules.index(finding.rule),
+            "level": sarif.LEVELS[finding.rule.severity],
+            "message": {"text": f"{finding.message}\n{finding.rule.why}\nFix: {finding.fix}"},
+            "locations": [{"physicalLocation": sarif.place(finding.file, finding.line)}],
+            **(sarif.accepted(finding.reason) if finding.reason is not None else {}),
+        }
+        for finding in findings
+    ]
+    return sarif.log("routegen lint", told, results, {})
+
+
 FORMATS: Final[Mapping[str, Callable[[Sequence[Finding]], str]]] = {
     "text": text,
     "json": as_json,
+    "sarif": as_sarif,
     "junit": junit,
     "github": as_github,
 }

@@ -7,7 +7,7 @@ import click
 from routegen.commands.options import routes_file
 from routegen.common.problems import InputError, UserError, sentences
 
-_FORMATS = ("text", "json", "junit", "github")
+_FORMATS = ("text", "json", "sarif", "junit", "github")
 _SEVERITIES = ("info", "warning", "error", "never")
 
 

@@ -23,6 +23,12 @@ KINDS: Final[Mapping[str, type[Rule]]] = {str(rule.__struct_config__.tag): rule 
 """``kind`` in the router's configuration -> the built-in rule."""
 FORMS: Final[Mapping[str, Form]] = {form.verb.key: form for rule in BUILT_IN for form in forms(rule)}
 """Verb -> how it is written, of the built-in rules."""
+RESERVED: Final = frozenset(Rule.__struct_fields__)
+"""The keys that every rule has."""
+
+
+KEYS: Final = RESERVED | {option.key for form in FORMS.values() for option in form.options}
+"""The keys that built-in rules have, verbs aside: none can be a verb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Table:
     @property
     def verbs(self) -> tuple[str, ...]:
         """All of them, the built-in ones first."""
-        return (*FORMS, *(name for name in self.plugins if name not in FORMS))
+        return (*FORMS, *(name for name in self.plugins if name not in FORMS and name not in KEYS))
 
     def owners(self, verb: str) -> list[str]:
         """The distributions that claim a verb: more than one is an error."""
@@ -75,7 +81,13 @@ def _form(plugin: Plugin) -> Form:
         raise PluginError(f"{where} doesn't say how it is written: {error}") from error
     if list(written) != [plugin.name]:
         raise PluginError(f'{where} is written with {", ".join(written)}; its entry point says "{plugin.name}"')
-    return written[plugin.name]
+    form = written[plugin.name]
+    if plugin.name in KEYS:
+        raise PluginError(f'{where}: "{plugin.name}" is a key that rules have, and can\'t be a verb')
+    clash = sorted({option.key for option in form.options} & (FORMS.keys() | RESERVED))
+    if clash:
+        raise PluginError(f'{where}: its key "{clash[0]}" is a verb, or a key that every rule has')
+    return form
 
 
 def table() -> Table:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-from urllib.parse import quote
 
-from routegen import __version__
 from routegen.audit.facts import Fact
-from routegen.audit.findings import Finding, Rule, Severity
+from routegen.audit.findings import Finding, Rule
 from routegen.audit.report import Report
 from routegen.audit.rules import RULES
-
-_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+from routegen.common import sarif
 
 
 def render(report: Report) -> str:
     """One run with every rule; suppressed findings are results with a ``suppressions`` entry (SARIF, 3.27.23)."""
     results = [_result(finding) for finding in report.findings]
-    for one in report.suppressed:
-        suppression = {"kind": "inSource", "justification": one.reason}
-        results.append({**_result(one.finding), "suppressions": [suppression]})
+    results += [{**_result(one.finding), **sarif.accepted(one.reason)} for one in report.suppressed]
     tables = [
         {
             "first": compared.pair.first.read,
@@ -30,15 +23,8 @@ def render(report: Report) -> str:
         }
         for compared in report.compared
     ]
-    driver = {"name": "routegen audit", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": True}],
-        "results": results,
-        "properties": {"compared": tables, "skipped": [f"{one.what}: {one.reason}" for one in report.skipped]},
-    }
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    properties = {"compared": tables, "skipped": [f"{one.what}: {one.reason}" for one in report.skipped]}
+    return sarif.log("routegen audit", [_rule(rule) for rule in RULES], results, properties)
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -47,7 +33,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.why},
         "help": {"text": rule.docs},
-        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+        "defaultConfiguration": {"level": sarif.LEVELS[rule.severity]},
         "properties": {"group": rule.group},
     }
 
@@ -57,7 +43,7 @@ def _result(finding: Finding) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule.id,
         "ruleIndex": RULES.index(finding.rule),
-        "level": _LEVELS[finding.severity],
+        "level": sarif.LEVELS[finding.severity],
         "message": {"text": f"{finding.message}\n{values}\n{finding.rule.why}\nFix:\n{finding.fix}"},
         "locations": [_location(finding.facts[0])],
         "properties": {"verdict": "cannot tell" if finding.unknown else "unfair"},
@@ -70,11 +56,8 @@ def _result(finding: Finding) -> dict[str, Any]:
 
 def _location(fact: Fact) -> dict[str, Any]:
     place = fact.place
-    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.file, safe="/._-~")}}
-    if place.line:
-        physical["region"] = {"startLine": place.line}
     return {
-        "physicalLocation": physical,
+        "physicalLocation": sarif.place(place.file, place.line),
         "logicalLocations": [{"fullyQualifiedName": f"{place.object} {place.path}", "kind": "object"}],
         "message": {"text": fact.shown},
     }
