@@ -14,7 +14,7 @@ export ROUTEGEN_OLDEST_ENVOY = $(abspath $(OLDEST)/envoy/_bin/envoy)
 export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up bench-demo benchmark benchmark-peers benchmark-variants reliability test test-cluster check format lint types contracts proto engine-options clean
+.PHONY: help setup demo up bench-demo benchmark benchmark-peers benchmark-variants figures reliability test test-cluster check format lint types contracts proto engine-options clean
 
 help: ## Show these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -52,6 +52,11 @@ benchmark-peers: $(READY) ## The same beside whatever else routes by the body: B
 
 benchmark-variants: $(READY) ## What each change to the router or to Envoy does to that cost
 	@$(BIN)/python benchmarks/router_cost.py --variants $(ARGS)
+
+figures: $(READY) ## Run all three, on a machine with nothing else to do, and publish what they show
+	@$(BIN)/python benchmarks/router_cost.py --publish
+	@$(BIN)/python benchmarks/router_cost.py --peers --publish
+	@$(BIN)/python benchmarks/router_cost.py --variants --publish
 
 reliability: $(READY) ## Attack and break real processes, and say what holds; ARGS names scenarios
 	@PYTHONPATH=benchmarks:tests $(BIN)/python -m reliability $(ARGS)

@@ -75,7 +75,9 @@ def _variants(program: Path, options: argparse.Namespace) -> int:
     small = [rounds.Cell(size, "plain", rounds.MANY) for size in (4 * KB, MB)]
     figures = run(program, variants.SETUPS, small, count, every_round=options.json, base=variants.BASE)
     large = [rounds.Cell(8 * MB, "plain", rounds.MANY_HUGE)]  # in fewer processes: each holds some hundred megabytes
-    figures["cells"] += run(program, variants.LARGE, large, count // 2, every_round=None, base=variants.BASE)["cells"]
+    figures["cells"] += run(program, variants.LARGE, large, max(count // 2, 1), every_round=None, base=variants.BASE)[
+        "cells"
+    ]
     print(report.heading(figures), report.variants(figures), sep="\n\n")
     if options.publish:
         publish.keep("variants", figures)

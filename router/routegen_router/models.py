@@ -89,6 +89,7 @@ class Snapshot:
         """The backends whose engines answer, or aren't asked."""
         self.owners_complete: bool = all(entry.owner_known for entry in self.known.values())
         """Whether every backend's owner is known, so that a name which nobody bears never will be borne."""
+        self._as_if_alive: dict[frozenset[str], Snapshot] = {}
         self._bearing: dict[str, list[str]] = {name: [name] for name in self.known}
         for name, entry in self.known.items():
             if entry.owner and entry.owner not in self.known:  # an own name means one backend, whoever claims it
@@ -117,9 +118,11 @@ class Snapshot:
         return tuple(self._bearing.get(name, ()))
 
     def as_if_alive(self, alive: frozenset[str]) -> Snapshot:
-        """The same knowledge, with no engines answering but these."""
-        other = copy(self)
-        other.alive = alive
+        """The same knowledge, with no engines answering but these; made once for each set, of which there are few."""
+        other = self._as_if_alive.get(alive)
+        if other is None:
+            other = self._as_if_alive[alive] = copy(self)
+            other.alive = alive
         return other
 
     def _find(self, model: str) -> tuple[str, ...]:

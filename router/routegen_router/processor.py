@@ -7,7 +7,6 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,8 +69,7 @@ class Processor:
         active = self._current()
         stream = Stream(active.policy, active.registry.view, random.random)
         try:
-            with ExitStack() as held:
-                decision = await self._decide(stream, active, exchange, held)
+            decision = await self._decide(stream, active, exchange)
             if decision is not None:
                 return decision
             count, problem = self._metrics.abandoned, "the stream ended before a decision"
@@ -89,39 +87,39 @@ class Processor:
         count()
         raise StatusError(Status.INTERNAL, problem)
 
-    async def _decide(self, stream: Stream, active: Active, exchange: Exchange, held: ExitStack) -> bytes | None:
-        """Answer messages until there is a decision; ``None`` if the gateway ended the stream before.
-
-        :param held: takes what is to be given back when the stream ends.
-        """
-        request_id = ""
-        while isinstance(message := await exchange.read(), bytes):
-            began = time.perf_counter()
-            event, protocol = wire.read(message)
-            del message
-            if isinstance(event, Body):
-                reply: Reply = await self._on_body(stream, active.policy, event)
-            else:
-                reply = _step(stream, event, protocol)
-            if isinstance(event, Headers):
-                request_id = _request_id(event)
-            del event  # don't hold a large body while the reply is on its way
-            answer = active.replies.encode(reply)
-            took = time.perf_counter() - began
-            if isinstance(reply, Continue):
-                reservation = await self._admission.reserve(reply.body_bytes)
-                if reservation is not None:
-                    held.callback(reservation.release)
-                    await exchange.write(answer)
-                    continue
-                reply = rejection(refusals.overloaded())
+    async def _decide(self, stream: Stream, active: Active, exchange: Exchange) -> bytes | None:
+        """Answer messages until there is a decision; ``None`` if the gateway ended the stream before."""
+        request_id, reservation = "", None
+        try:
+            while isinstance(message := await exchange.read(), bytes):
+                began = time.perf_counter()
+                event, protocol = wire.read(message)
+                del message
+                if isinstance(event, Body):
+                    reply: Reply = await self._on_body(stream, active.policy, event)
+                else:
+                    reply = _step(stream, event, protocol)
+                if isinstance(event, Headers):
+                    request_id = _request_id(event)
+                del event  # don't hold a large body while the reply is on its way
                 answer = active.replies.encode(reply)
-            self._journal.add(reply, took, stream.body_bytes, request_id)
-            if isinstance(reply, Answer) and reply.fault is not None:
-                what = "a rule failed" if reply.code == "rule_failed" else "the gateway is set up wrongly"
-                _log.error(what, extra={"fields": {"fault": reply.fault}})
-            return answer
-        return None
+                took = time.perf_counter() - began
+                if isinstance(reply, Continue):  # at most once: headers that come twice are a fault
+                    reservation = await self._admission.reserve(reply.body_bytes)
+                    if reservation is not None:
+                        await exchange.write(answer)
+                        continue
+                    reply = rejection(refusals.overloaded())
+                    answer = active.replies.encode(reply)
+                self._journal.add(reply, took, stream.body_bytes, request_id)
+                if isinstance(reply, Answer) and reply.fault is not None:
+                    what = "a rule failed" if reply.code == "rule_failed" else "the gateway is set up wrongly"
+                    _log.error(what, extra={"fields": {"fault": reply.fault}})
+                return answer
+            return None
+        finally:
+            if reservation is not None:
+                reservation.release()
 
     async def _on_body(self, stream: Stream, policy: Policy, body: Body) -> Routed | Answer:
         refused = stream.take(body)
