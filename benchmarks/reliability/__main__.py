@@ -12,13 +12,15 @@ from typing import Final
 
 import machine
 
-from . import hanging, memory, uploads
+from . import deaths, hanging, memory, routers, uploads
 from .claims import Claim
 
 SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
     "uploads": uploads.run,
     "memory": memory.run,
     "hanging": hanging.run,
+    "routers": routers.run,
+    "deaths": deaths.run,
 }
 
 
