@@ -22,7 +22,7 @@ class Location:
     """A path in a container, as the volume behind it."""
 
     volume: str
-    """What two pods share when it is equal: ``claim models``, ``host /data``; private volumes name the workload."""
+    """What two pods share if it is equal: ``claim serving/models``, ``host /data``; private ones name the workload."""
     path: str
     """Under the volume's root."""
     read_only: bool
@@ -163,9 +163,14 @@ def _by_uri(engine: Engine, fact: Fact) -> Model:
         return Model(Fact("set", name, fact.place), hub=name, revision=revision)
     if scheme == "pvc":
         claim, _, path = rest.partition("/")
-        return Model(fact, location=Location(f"claim {claim}", path.strip("/"), True, fact.place, claim))
-    del engine
+        return Model(fact, location=Location(_claim(engine, claim), path.strip("/"), True, fact.place, claim))
     return Model(fact, uri=text)
+
+
+def _claim(engine: Engine, name: str) -> str:
+    """A PersistentVolumeClaim, which another namespace can have under the same name."""
+    namespace = engine.manifest.namespace
+    return f"claim {namespace}/{name}" if namespace else f"claim {name}"
 
 
 def _volume(engine: Engine, name: str) -> tuple[str, str, bool]:
@@ -176,7 +181,7 @@ def _volume(engine: Engine, name: str) -> tuple[str, str, bool]:
             continue
         if claim := mapping(volume.get("persistentVolumeClaim")):
             claim_name = str(claim.get("claimName", ""))
-            return f"claim {claim_name}", claim_name, is_on(claim.get("readOnly"))
+            return _claim(engine, claim_name), claim_name, is_on(claim.get("readOnly"))
         if host := mapping(volume.get("hostPath")):
             return f"host {host.get('path', '')}", "", False
         if nfs := mapping(volume.get("nfs")):

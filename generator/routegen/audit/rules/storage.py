@@ -73,8 +73,18 @@ def claim_access(pair: Pair) -> Iterator[Hit]:
     Needs the claim in the input.
     """
     claims = [_claims(engine) for engine, _ in pair.each()]
+    space = pair.first.manifest.namespace
+    if space != pair.second.manifest.namespace:
+        return
     for claim in sorted(claims[0].keys() & claims[1].keys()):
-        manifest = next((one for one in pair.of_kind("PersistentVolumeClaim") if one.name == claim), None)
+        manifest = next(
+            (
+                one
+                for one in pair.of_kind("PersistentVolumeClaim")
+                if one.name == claim and one.namespace in {space, ""}
+            ),
+            None,
+        )
         modes = {str(mode) for mode in items(manifest.get("spec", "accessModes"))} if manifest else set()
         if manifest is None or modes & {"ReadWriteMany", "ReadOnlyMany"} or not modes:
             continue
