@@ -19,7 +19,7 @@ metadata: {name: compare, namespace: inference}
 spec:
   backends:
     vllm:   {service: {name: vllm, port: 8000}, ownedBy: vllm}
-    sglang: {endpoints: ["[::1]:8002"], ownedBy: sglang}
+    sglang: {endpoints: ["[2001:db8::2]:8002"], ownedBy: sglang}
     cloud:  {endpoints: [engines.example.com:443], tls: true}
     pool:   {inferencePool: {name: pool}, models: [m]}
 """,
@@ -55,7 +55,7 @@ def test_through_the_gateway_an_arm_sends_its_backends_name() -> None:
 def test_straight_to_an_engine_the_plan_knows_the_address() -> None:
     assert plan_arms("vllm", "sglang", "cloud", way="direct", gateway=None) == [
         "vllm: direct http://vllm.inference.svc.cluster.local:8000 None",
-        "sglang: direct http://[::1]:8002 None",
+        "sglang: direct http://[2001:db8::2]:8002 None",
         "cloud: direct https://engines.example.com:443 None",
     ]
 
@@ -114,8 +114,8 @@ def test_an_adapter_may_be_held_against_its_base_on_one_engine() -> None:
 
 @pytest.mark.parametrize("way", ["gateway", "direct", "both"])
 def test_backends_of_one_engine_are_refused_on_every_way(way: str) -> None:
-    with pytest.raises(UserError, match=r'"vllm" and "sglang" are one engine: both are at http://\[::1\]:8002'):
-        plan_arms("vllm", "sglang", way=way, vllm="http://[::1]:8002")
+    with pytest.raises(UserError, match=r'"vllm" and "sglang" are one engine: both are at http://\[2001:db8::2\]:8002'):
+        plan_arms("vllm", "sglang", way=way, vllm="http://[2001:db8::2]:8002")
 
 
 def test_one_at_a_time_every_arm_has_a_slot_and_is_compared_with_the_first() -> None:

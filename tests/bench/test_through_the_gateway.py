@@ -52,7 +52,7 @@ def generations(running: Gateway) -> dict[str, int]:
 def test_each_arm_reaches_the_engine_that_it_names(running: Gateway, tmp_path: Path) -> None:
     found = bench(running, tmp_path)
     assert [arm.arm.model for arm in found.arms] == ["both", "both"], "the only model that both serve"
-    assert generations(running) == {"vllm": 2 + 2 * 4, "sglang": 2 + 2 * 4}
+    assert generations(running) == {"vllm": 2 + 8 + 2 * 4, "sglang": 2 + 8 + 2 * 4}, "warm-up, probes, blocks"
     assert [check.level for check in found.checks if check.id == "backend"] == ["ok", "ok"]
     assert all(
         request.backend == request.arm and request.error is None
@@ -66,4 +66,4 @@ def test_both_ways_say_what_the_gateway_costs(running: Gateway, tmp_path: Path) 
     assert questions == ["engines", "engines", "overhead", "overhead"]
     assert [arm.arm.name for arm in found.arms] == ["vllm", "vllm direct", "sglang", "sglang direct"]
     assert all(not arm.errors for arm in found.arms)
-    assert generations(running) == {"vllm": 2 * 10, "sglang": 2 * 10}
+    assert generations(running) == {"vllm": 2 * 18, "sglang": 2 * 18}

@@ -16,6 +16,7 @@ import msgspec
 from click.core import ParameterSource
 
 from routegen.commands import bench_job
+from routegen.commands.bench_values import Assignments, Share
 from routegen.common.files import write_atomically
 from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
@@ -35,38 +36,6 @@ INTERRUPTED: Final = 130
 _WITH_RESUME: Final = frozenset({"resume", "blocks", "until_decided", "max_blocks", "pods", "context", "fail_if_worse"})
 
 
-class _Assignments(click.ParamType[tuple[str, str]]):
-    """``NAME=VALUE``."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Split at the first ``=``."""
-        if isinstance(value, tuple):
-            return value[0], value[1]
-        name, equals, rest = str(value).partition("=")
-        if not (name and equals and rest):
-            self.fail(f'"{value}" is not NAME=VALUE', param, ctx)
-        return name, rest
-
-
-class _Share(click.ParamType[float]):
-    """``3%`` or ``0.03``."""
-
-    name = "SHARE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a share between 0 and 1."""
-        text = str(value)
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            self.fail(f'"{text}" is neither a percentage (3%) nor a share (0.03)', param, ctx)
-        if not 0 < share < 1:
-            self.fail(f"{text} is not between 0 and 100 %", param, ctx)
-        return share
-
-
 _manifests = click.option(
     "--manifests",
     multiple=True,
@@ -80,7 +49,7 @@ _manifests = click.option(
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="A backend of it; repeat. Default: all.")
 @click.option("--gateway", metavar="URL", help="The gateway's address; engines are picked by inference_server.")
 @click.option("--way", type=click.Choice(["gateway", "direct", "both"]), help="Default: gateway where one is named.")
-@click.option("--url", "urls", type=_Assignments(), multiple=True, help="An engine's own address; repeat.")
+@click.option("--url", "urls", type=Assignments(), multiple=True, help="An engine's own address; repeat.")
 @click.option(
     "--model",
     "models",
@@ -118,14 +87,14 @@ _manifests = click.option(
 @click.option("--completions", is_flag=True, help="Use /v1/completions, not /v1/chat/completions.")
 @click.option("--stop-at-eos", is_flag=True, help="Let answers end by themselves; compare per token then.")
 @click.option(
-    "--sampling", type=_Assignments(), multiple=True, help="Such as top_p=0.9; JSON is sent as it is. temperature is 0."
+    "--sampling", type=Assignments(), multiple=True, help="Such as top_p=0.9; JSON is sent as it is. temperature is 0."
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300, show_default=True, help="Seconds.")
 @click.option(
     "--primary", metavar="METRIC", help="What the verdict is about. Default: e2e, or tpot with --stop-at-eos."
 )
-@click.option("--margin", type=_Share(), default="3%", show_default=True, help="Differences inside don't matter.")
-@click.option("--slo", type=_Assignments(), multiple=True, help="Limit in seconds for goodput: ttft=0.2, tpot, e2e.")
+@click.option("--margin", type=Share(), default="3%", show_default=True, help="Differences inside don't matter.")
+@click.option("--slo", type=Assignments(), multiple=True, help="Limit in seconds for goodput: ttft=0.2, tpot, e2e.")
 @click.option("--seed", type=int, help="Of order, prompts and arrivals. Default: drawn, and recorded.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
