@@ -18,7 +18,7 @@ TIMEOUT: Final = 1.0
 RESOLVED: Final = 15.0
 """Seconds that a name's addresses are used for."""
 AGAIN: Final = 5.0
-"""Seconds between two questions to DNS where a connection failed."""
+"""Seconds between two questions to DNS where a connection, or the question before, failed."""
 
 
 class Door:
@@ -52,6 +52,7 @@ class _Place:
         self.url = url
         self._host, self._port = address(url)
         self._resolved: list[tuple[str, int]] = []
+        self._unresolved: OSError | None = None
         self._until = 0.0
 
     async def connect(self) -> PollError | None:
@@ -69,11 +70,9 @@ class _Place:
         :raises OSError: none takes a connection.
         """
         loop = asyncio.get_running_loop()
-        if not self._resolved or time.monotonic() >= self._until:
-            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            self._resolved = [(str(place[0]), self._port) for *_, place in found]
-            self._until = time.monotonic() + RESOLVED
-        refusal: OSError | None = None
+        if time.monotonic() >= self._until:
+            await self._resolve()
+        refusal = self._unresolved
         for host, port in self._resolved:
             try:
                 transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
@@ -83,3 +82,13 @@ class _Place:
                 transport.close()
                 return
         raise refusal or OSError("no address")
+
+    async def _resolve(self) -> None:
+        """Ask DNS, and keep what it says for a while, a failure too."""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self._resolved, self._unresolved, self._until = [], error, time.monotonic() + AGAIN
+            return
+        self._resolved, self._unresolved = [(str(place[0]), self._port) for *_, place in found], None
+        self._until = time.monotonic() + RESOLVED
