@@ -99,6 +99,14 @@ def test_a_clients_own_routing_header_changes_nothing(installed: Installation, f
         assert not [name for name, _ in received.headers if "_" in name]
 
 
+def test_a_clients_request_id_reaches_the_engine(installed: Installation) -> None:
+    engines = installed.cluster.engines
+    engines.forget()
+    assert installed.post({"inference_server": "vllm"}, headers=[("x-request-id", "mine-1")]).status == 200
+    [received] = engines["vllm"].recorder.generations()
+    assert received.header("x-request-id") == ("mine-1",)
+
+
 def test_a_split_reaches_both_in_about_equal_parts(installed: Installation) -> None:
     counts: Counter[str | None] = Counter()
     for _ in range(200):

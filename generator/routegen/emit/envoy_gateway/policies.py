@@ -45,6 +45,8 @@ def client_traffic_settings(plan: Plan) -> dict[str, Any]:
         "headers": {
             # Only the router may set the routing header. Early: before the first look at the routes.
             "earlyRequestHeaders": {"remove": [plan.routing_header]},
+            # A client finds its own id in the router's log; the default replaces it.
+            "requestID": "PreserveOrGenerate",
             # Some engines take x_inference_server for x-inference-server.
             "withUnderscoresAction": "DropHeader",
         },
