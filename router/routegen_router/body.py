@@ -95,6 +95,7 @@ class BodyReader:
         self._seen.start()
         try:
             top = self._strict.decode(raw)
+            sizes = self._sizes(raw) if self._measurer is not None else {}
         except msgspec.ValidationError:  # no string where one would fit; null, for example
             self._seen.check()
             return None
@@ -105,9 +106,7 @@ class BodyReader:
         values = self._seen.strings
         if self._conditions:
             values.update(self._top.booleans(top))
-        if self._measurer is None:
-            return Fields(values.get(MODEL), values)
-        return Fields(values.get(MODEL), values, self._measurer.measure(raw))
+        return Fields(values.get(MODEL), values, sizes)
 
     def read_carefully(self, raw: bytes) -> Fields:
         """Read a body of which :meth:`read_at_once` didn't tell; errors as :meth:`read`'s."""

@@ -93,3 +93,16 @@ def test_what_is_not_short_is_left_to_a_reader_process() -> None:
     assert READER.read(body).sizes[A, "characters"] == SHORT
     plain = BodyReader(Reads(frozenset(), frozenset({MODEL}), frozenset()))
     assert plain.read_at_once(body) is not None
+
+
+def test_what_is_nested_too_deeply_is_refused_wherever_the_limit_is_met() -> None:
+    """The limit is met by the first pass, or in measuring, a few levels later."""
+    refused = 0
+    for depth in range(100, 2000, 3):
+        raw = b'{"model": "m", "a": ' + b"[" * depth + b"]" * depth + b"}"
+        try:
+            assert READER.read(raw).sizes[A, "items"] == (depth > 1)
+        except BodyError as error:
+            assert error.reject.code == "invalid_json"
+            refused += 1
+    assert refused
