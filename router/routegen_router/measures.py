@@ -1,8 +1,8 @@
 """Measures of the body's fields, whatever they hold: is it there, how many items, how many characters.
 
 For conditions that no text can express, such as ``messages: {items: {above: 20}}``. Only what is asked for is
-measured. For plain chats it takes three to four times as long as finding fields, for bodies made to be slow far longer, so
-bodies of some length are measured in a reader process (:mod:`~routegen_router.readers`).
+measured. For plain chats it takes three to four times as long as finding fields, for bodies made to be slow far
+longer, so bodies of some length are measured in a reader process (:mod:`~routegen_router.readers`).
 """
 
 from __future__ import annotations
