@@ -12,7 +12,7 @@ from typing import Final
 
 import machine
 
-from . import deaths, hanging, memory, routers, uploads
+from . import deaths, hanging, memory, routers, uploads, worst_clients
 from .claims import Claim
 
 SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
@@ -21,6 +21,7 @@ SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
     "hanging": hanging.run,
     "routers": routers.run,
     "deaths": deaths.run,
+    "worst_clients": worst_clients.run,
 }
 
 

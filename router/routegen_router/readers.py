@@ -30,17 +30,17 @@ from .config import Reads
 from .refusals import BodyError, Reject
 from .request import MODEL, FieldPath, Measure
 
-AT_ONCE: Final = 1024 * 1024
+AT_ONCE: Final = 256 * 1024
 """Longer bodies are read by a reader process."""
 CAREFULLY: Final = SHORT
 """Of shorter bodies, those up to this length are read on the event loop even where one pass doesn't tell."""
 READERS: Final = 2
 """Processes: more would only hold more bodies in memory."""
-NICENESS: Final = 5
+NICENESS: Final = 10
 """Where processors are scarce, the event loop goes first."""
 
-_HEAD: Final = struct.Struct("!IQ")
-"""Before a request: the lengths of the fields' description and of the body."""
+_HEAD: Final = struct.Struct("!IQ?")
+"""Before a request: the lengths of the fields' description and of the body, and whether one pass didn't tell."""
 _LENGTH: Final = struct.Struct("!I")
 """Before an answer."""
 
@@ -71,8 +71,9 @@ class Readers:
         :param reader: for ``reads``.
         :raises OSError, EOFError: the reader process ended before it answered.
         """
+        short = len(raw) <= AT_ONCE
         try:
-            if len(raw) <= AT_ONCE:
+            if short:
                 fields = reader.read_at_once(raw)
                 if fields is not None:
                     return fields
@@ -80,7 +81,7 @@ class Readers:
                     return reader.read_carefully(bytes(raw))
         except BodyError as error:
             return error.reject
-        work = asyncio.ensure_future(self._read_elsewhere(_encode(reads), raw))
+        work = asyncio.ensure_future(self._read_elsewhere(_encode(reads), raw, short))
         try:
             found = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -89,11 +90,11 @@ class Readers:
         values = dict(found.values)
         return found.reject or Fields(values.get(MODEL), values, dict(found.sizes))
 
-    async def _read_elsewhere(self, reads: bytes, raw: bytes | memoryview) -> _Found:
+    async def _read_elsewhere(self, reads: bytes, raw: bytes | memoryview, carefully: bool) -> _Found:
         async with self._free:
             process = self._idle.pop() if self._idle else await _Process.start()
             try:
-                found = await process.ask(reads, raw)
+                found = await process.ask(reads, raw, carefully)
             except BaseException:
                 process.end()
                 raise
@@ -121,8 +122,8 @@ class _Process:
             process = await asyncio.to_thread(_spawn, theirs)
         return cls(process, *await asyncio.open_connection(sock=ours))
 
-    async def ask(self, reads: bytes, raw: bytes | memoryview) -> _Found:
-        self._asked.write(_HEAD.pack(len(reads), len(raw)) + reads)
+    async def ask(self, reads: bytes, raw: bytes | memoryview, carefully: bool) -> _Found:
+        self._asked.write(_HEAD.pack(len(reads), len(raw), carefully) + reads)
         self._asked.write(raw)
         (length,) = _LENGTH.unpack(await self._answers.readexactly(_LENGTH.size))
         return _decode_found(await self._answers.readexactly(length))
@@ -145,22 +146,23 @@ def main() -> None:
         os.nice(NICENESS)
     memory.keep_freed()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    for reads, raw in _requests(source):
-        answer = _encode(_answer(reads, raw))
+    for reads, raw, carefully in _requests(source):
+        answer = _encode(_answer(reads, raw, carefully))
         del raw
         sink.write(_LENGTH.pack(len(answer)) + answer)
         sink.flush()
 
 
-def _requests(source: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+def _requests(source: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
     while len(head := source.read(_HEAD.size)) == _HEAD.size:
-        described, length = _HEAD.unpack(head)
-        yield source.read(described), source.read(length)
+        described, length, carefully = _HEAD.unpack(head)
+        yield source.read(described), source.read(length), carefully
 
 
-def _answer(reads: bytes, raw: bytes) -> _Found:
+def _answer(reads: bytes, raw: bytes, carefully: bool) -> _Found:
+    reader = _reader(reads)
     try:
-        fields = _reader(reads).read(raw)
+        fields = reader.read_carefully(raw) if carefully else reader.read(raw)
         return _Found(tuple(fields.values.items()), tuple(fields.sizes.items()))
     except BodyError as error:
         return _Found(reject=error.reject)
