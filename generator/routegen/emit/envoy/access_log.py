@@ -67,7 +67,8 @@ def access_logs() -> list[accesslog.AccessLog]:
 
 def _path_below(path: str, *, but: bool = False) -> route.HeaderMatcher:
     prefix = matcher.StringMatcher(prefix=f"{path}/")
-    return route.HeaderMatcher(name=":path", string_match=prefix, invert_match=but)
+    # CONNECT has no path, nor has what isn't valid HTTP: they are below nothing, and told as well.
+    return route.HeaderMatcher(name=":path", string_match=prefix, invert_match=but, treat_missing_header_as_empty=True)
 
 
 def _logger(told: dict[str, str], which: accesslog.AccessLogFilter) -> accesslog.AccessLog:
