@@ -15,6 +15,7 @@ from .config import Config
 from .decide import Route, decide
 from .models import Snapshot
 from .request import Facts
+from .rules import Lookup
 from .standing import Draw
 
 STATEFUL: Final = "/responses"
@@ -26,6 +27,7 @@ class Seconds:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._lookups = frozenset(rule.name for rule in config.rules if isinstance(rule, Lookup))
         self._possible: Mapping[str, frozenset[str]] = {
             backend.name: frozenset(backend.seconds) for backend in config.backends if backend.seconds
         }
@@ -36,6 +38,9 @@ class Seconds:
         if not possible or facts.path.endswith(STATEFUL):
             return None
         left = possible & view.alive
+        if route.rule in self._lookups:  # the client named this backend, or its owner: nobody else may stand in
+            owner = view.known[route.backend].owner
+            left = left.intersection(view.bearing(owner)) if owner else frozenset()
         if not left:
             return None
         instead = decide(facts, self._config, view.as_if_alive(left), draw)

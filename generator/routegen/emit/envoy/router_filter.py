@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
@@ -75,6 +76,7 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
     return hcm.HttpFilter(name=names.EXT_PROC, typed_config=packed(config), disabled=True)
 
 
+@cache  # on every route, and making it takes a while
 def asked(*, fail_open: bool = False) -> dict[str, Any]:
     """Per-route settings: the router is asked.
 

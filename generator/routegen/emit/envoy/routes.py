@@ -9,6 +9,8 @@ lose ``request_body_buffer_limit``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -53,7 +55,11 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
 
 def _matcher(plan: Plan) -> Matcher | None:
     """A POST on one of ``paths``: an engine's route, or the waiting one. Everything else: the first that matches."""
-    engines = {backend.name: _decided(plan, backend) for backend in plan.backends}
+    by_name = {backend.name: backend for backend in plan.backends}
+    engines = {
+        name: _decided(plan, backend, [by_name[second] for second in backend.seconds])
+        for name, backend in by_name.items()
+    }
     inference = matching.both(matching.is_method("POST"), matching.is_path(plan.paths))
     undecided = matching.to_first("undecided", [_too_large_route(plan), _waiting_route(plan)])
     decided = matching.by_header(plan.routing_header, engines, otherwise=undecided)
@@ -66,17 +72,17 @@ def _matcher(plan: Plan) -> Matcher | None:
     return matching.first_of((inference, decided), otherwise=matching.to_first("others", others)).matcher
 
 
-def _decided(plan: Plan, backend: Backend) -> MatcherOnMatch:
+def _decided(plan: Plan, backend: Backend, seconds: Sequence[Backend]) -> MatcherOnMatch:
     """Where a request goes that was decided for ``backend``; with the second choice that the router named, if any."""
-    if not backend.seconds:
-        return matching.to(_engine_route(plan, backend.name))
-    pairs = [_pair_route(plan, backend, second) for second in backend.seconds]
-    alone = _engine_route(plan, backend.name)
+    alone = _engine_route(plan, backend)
+    if not seconds:
+        return matching.to(alone)
     alone.match = route.RouteMatch(prefix="/")
+    pairs = [_pair_route(plan, backend, second) for second in seconds]
     return matching.to_first(names.engine(backend.name), [*pairs, alone])
 
 
-def _pair_route(plan: Plan, backend: Backend, second: str) -> route.Route:
+def _pair_route(plan: Plan, backend: Backend, second: Backend) -> route.Route:
     """As :func:`_engine_route`, to both: another attempt goes to the second one.
 
     Which one is told by the router's dynamic metadata, that no client can set.
@@ -84,22 +90,19 @@ def _pair_route(plan: Plan, backend: Backend, second: str) -> route.Route:
     told = matcher.MetadataMatcher(
         filter=names.METADATA,
         path=[matcher.MetadataMatcherPathSegment(key="second")],
-        value=matcher.ValueMatcher(string_match=exact(second)),
+        value=matcher.ValueMatcher(string_match=exact(second.name)),
     )
-    action = _to_engine(plan, backend.name)
-    action.cluster = names.pair(backend.name, second)
-    other = _to_engine(plan, second)
-    action.auto_host_rewrite = action.auto_host_rewrite or other.auto_host_rewrite
-    action.retry_policy = _second_attempt(plan.failover)
-    return route.Route(
-        name=names.pair(backend.name, second),
-        match=route.RouteMatch(prefix="/", dynamic_metadata=[told]),
-        route=action,
-        typed_per_filter_config=router_filter.asked(),
-        request_body_buffer_limit=plan.max_body_bytes,
-    )
+    made = _engine_route(plan, backend)
+    made.name = names.pair(backend.name, second.name)
+    made.match = route.RouteMatch(prefix="/", dynamic_metadata=[told])
+    assert made.route is not None
+    made.route.cluster = made.name
+    made.route.auto_host_rewrite = _host_rewrite(backend, second)
+    made.route.retry_policy = _second_attempt(plan.failover)
+    return made
 
 
+@cache
 def _second_attempt(failover: Failover) -> route.RetryPolicy:
     """One more attempt, at once, which the cluster sends to the second engine."""
     causes = ["connect-failure", "refused-stream", *(["reset"] if failover.reset else [])]
@@ -111,11 +114,11 @@ def _second_attempt(failover: Failover) -> route.RetryPolicy:
     )
 
 
-def _engine_route(plan: Plan, backend: str) -> route.Route:
+def _engine_route(plan: Plan, backend: Backend) -> route.Route:
     """Where a decided request goes. The router's filter is on here too: a header that slipped in is overwritten."""
     return route.Route(
-        name=names.engine(backend),
-        route=_to_engine(plan, backend),
+        name=names.engine(backend.name),
+        route=_to_engine(backend),
         typed_per_filter_config=router_filter.asked(),
         request_body_buffer_limit=plan.max_body_bytes,
     )
@@ -142,7 +145,7 @@ def _waiting_route(plan: Plan) -> route.Route:
     if fallback is None:
         action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.IDLE_UPLOAD))
     else:
-        action = _to_engine(plan, fallback)
+        action = _to_engine(plan.backend(fallback))
         headers = [_set_header(plan.routing_header, fallback)]
     return route.Route(
         name=names.WAITING,
@@ -176,7 +179,7 @@ def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
         encoded = matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex="[^?]*%(2[fF]|5[cC]).*"))
         match.headers.append(route.HeaderMatcher(name=":path", string_match=encoded, invert_match=True))
     match.headers.insert(0, _method(entry.method))
-    action = _to_engine(plan, entry.backend)
+    action = _to_engine(plan.backend(entry.backend))
     action.upgrade_configs = [route.RouteActionUpgradeConfig(upgrade_type="websocket", enabled=True)]
     return route.Route(
         name=f"passthrough{entry.path}",
@@ -192,24 +195,32 @@ def _not_found_route() -> route.Route:
     )
 
 
-def _to_engine(plan: Plan, backend: str) -> route.RouteAction:
+def _to_engine(backend: Backend) -> route.RouteAction:
     """Proxy to one backend, for as long as it takes; tried again only where nothing can have been generated."""
     return route.RouteAction(
-        cluster=names.engine(backend),
+        cluster=names.engine(backend.name),
         timeout=seconds(0),
         idle_timeout=seconds(limits.SILENCE),
-        auto_host_rewrite=True if any(not is_ip(host) for host, _ in hosts(plan.backend(backend))) else None,
-        retry_policy=route.RetryPolicy(
-            retry_on="connect-failure,refused-stream",
-            num_retries=2,
-            host_selection_retry_max_attempts=3,
-            retry_host_predicate=[
-                route.RetryPolicyRetryHostPredicate(
-                    name="envoy.retry_host_predicates.previous_hosts",
-                    typed_config=packed(previous_hosts.PreviousHostsPredicate()),
-                )
-            ],
-        ),
+        auto_host_rewrite=_host_rewrite(backend),
+        retry_policy=_another_host(),
+    )
+
+
+def _host_rewrite(*backends: Backend) -> bool | None:
+    """Whether an endpoint's own name is put into ``host``: where it has one."""
+    return True if any(not is_ip(host) for backend in backends for host, _ in hosts(backend)) else None
+
+
+@cache  # the same for every engine, and making it takes a while
+def _another_host() -> route.RetryPolicy:
+    elsewhere = route.RetryPolicyRetryHostPredicate(
+        name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(previous_hosts.PreviousHostsPredicate())
+    )
+    return route.RetryPolicy(
+        retry_on="connect-failure,refused-stream",
+        num_retries=2,
+        host_selection_retry_max_attempts=3,
+        retry_host_predicate=[elsewhere],
     )
 
 
