@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from support.engines import Request, Respond, certificate, engine, refusing, serving
+from support.router import wait_for
 from support.up import request, up
 
 ROUTES = """\
@@ -154,9 +157,12 @@ TROUBLES = [
 
 
 def ready(router: str) -> bool:
-    """Whether the router says so; 503 would be an error here."""
-    with urllib.request.urlopen(f"{router}/readyz", timeout=10) as response:
-        return bool(response.status == 200)
+    """Whether the router says so."""
+    try:
+        with urllib.request.urlopen(f"{router}/readyz", timeout=10) as response:
+            return bool(response.status == 200)
+    except urllib.error.HTTPError:
+        return False
 
 
 def outcome(gateway: str, **fields: str) -> tuple[int, str | None, str | None]:
@@ -176,7 +182,7 @@ def test_one_engine_in_trouble_takes_nothing_from_the_others(case: Trouble, tmp_
             gateway = running.ready()
             running.says(f"the engine of backend ill {case.words}")
             router = running.says(r"the router: (http://\S+)/metrics")[1]
-            assert ready(router)
+            wait_for(partial(ready, router), "the router to be ready")
             if case.title == "slow":
                 running.says("the engine of backend ill answers")
 
@@ -201,7 +207,7 @@ def test_all_engines_down_is_503_for_all_and_the_router_is_ready(tmp_path: Path)
             running.says("the engine of backend well does not answer")
             running.says("the engine of backend ill does not answer")
             router = running.says(r"the router: (http://\S+)/metrics")[1]
-            assert ready(router)
+            wait_for(partial(ready, router), "the router to be ready")
             assert request(gateway, path="/v1/models")[2]["data"] == []
             assert outcome(gateway, model="m")[:2] == UNKNOWN
             assert outcome(gateway)[:2] == DOWN
