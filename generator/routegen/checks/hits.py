@@ -54,6 +54,10 @@ class Routes:
         return {name: self.view.bearing(name) for name in self.view.bearable}
 
 
+Check = Callable[[Routes], Iterable[Hit]]
+"""Finds every hit of one rule."""
+
+
 @dataclass(frozen=True, slots=True)
 class LintRule:
     """One thing that is legal and almost surely not meant."""
@@ -62,4 +66,20 @@ class LintRule:
     title: str
     severity: Severity
     why: str
-    check: Callable[[Routes], Iterable[Hit]] = field(repr=False)
+    check: Check = field(repr=False)
+
+
+class Checks:
+    """Rules of one kind, each noted where its check stands."""
+
+    def __init__(self) -> None:
+        self.rules: list[LintRule] = []
+
+    def rule(self, id_: str, severity: Severity, title: str, why: str) -> Callable[[Check], Check]:
+        """Note the check that follows under this id, with its title and why what it finds is hardly meant."""
+
+        def note(check: Check) -> Check:
+            self.rules.append(LintRule(id_, title, severity, why, check))
+            return check
+
+        return note
