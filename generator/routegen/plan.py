@@ -191,6 +191,11 @@ class Plan:
     rules: tuple[Rule, ...]
     failover: Failover = Failover()
 
+    @property
+    def sends_keys(self) -> bool:
+        """Whether some engine's key goes on its requests."""
+        return any(backend.api_key is not None and backend.api_key.send for backend in self.backends)
+
     def backend(self, name: str) -> Backend:
         """The backend called ``name``.
 

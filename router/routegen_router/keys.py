@@ -48,24 +48,25 @@ def bearer(key: str) -> str:
     return f"Bearer {key}"
 
 
-def authorizations(backends: Iterable[Backend]) -> dict[str, str]:
+def authorizations(backends: Iterable[Backend]) -> tuple[dict[str, str], list[str]]:
     """What requests to each backend carry: its name -> ``authorization``, for those whose key is sent.
 
     Reads the keys of the others too, so that one which is missing is noticed when a configuration is loaded.
 
-    :raises KeyUnreadableError: one can't be had.
+    :returns: what was found, and a sentence for each key that can't be had.
     """
-    found = {}
+    found, problems = {}, []
     for backend in backends:
         if backend.key is None:
             continue
         try:
             key = read(backend.key)
         except KeyUnreadableError as error:
-            raise KeyUnreadableError(f"the key of backend {backend.name!r}: {error}") from None
+            problems.append(f"the key of backend {backend.name!r}: {error}")
+            continue
         if backend.key.send:
             found[backend.name] = bearer(key)
-    return found
+    return found, problems
 
 
 def _file(path: Path) -> str:

@@ -17,7 +17,6 @@ from . import config as configuration
 from . import keys, wire
 from .admission import Admission
 from .config import Config, ConfigError
-from .keys import KeyUnreadableError
 from .metrics import Metrics
 from .poller import Registry
 from .processor import Active
@@ -27,8 +26,16 @@ INTERVAL: Final = 1.0
 """Seconds between two looks at the file."""
 SLACK: Final = 1.0
 """Seconds beyond the polls' own timeout that a new configuration waits for its engines."""
+LOADED: Final = "configuration loaded"
+BACK: Final = "configuration file is back to what is in force"
+REFUSED: Final = "configuration refused; the last good one stays in force"
+"""What the log says of the file; ``routegen up`` waits for these."""
 
 _log = logging.getLogger("routegen.config")
+
+
+class _KeylessError(ConfigError):
+    """A configuration that could be used if an engine's key could be read."""
 
 
 class Live:
@@ -47,6 +54,8 @@ class Live:
             raise ConfigError(f"{path}: no such file, or it can't be read")
         self._loaded = self._seen
         self._keyless: str | None = None
+        self._waits_for: str | None = None
+        """Which keys the file was refused for; it is tried again until they are there."""
         config = configuration.load(self._loaded, origin=str(path))
         self.max_body_bytes: Final = config.max_body_bytes
         """What the gRPC server was made for; a reload can't go beyond it."""
@@ -67,14 +76,17 @@ class Live:
         """Look at the file now; load it if it changed and can be used. Take over engines' keys that have changed."""
         async with self._checking:
             data = _read(self._path)
-            if data == self._seen:
+            if data != self._seen:
+                self._waits_for = None
+            else:
                 self._look_at_keys()
-                return
+                if self._waits_for is None:
+                    return
             self._seen = data
             if data is None:
                 self._refuse(f"{self._path}: no such file, or it can't be read")
             elif data == self._loaded:
-                _log.info("configuration file is back to what is in force")
+                _log.info(BACK)
             else:
                 await self._load(data)
 
@@ -89,9 +101,12 @@ class Live:
             return
         try:
             before, after = self.current, self._activate(config, self.current.registry)
-        except ConfigError as error:
-            self._refuse(str(error))
+        except _KeylessError as error:
+            if self._waits_for != str(error):  # not every second
+                self._refuse(str(error))
+            self._waits_for = str(error)
             return
+        self._waits_for = None
         after.registry.start()
         # What is known of a changed backend is void; without this wait its requests would fail until it has answered.
         await after.registry.wait_until_asked(config.models.timeout + SLACK)
@@ -100,37 +115,33 @@ class Live:
         self.admission.limit = config.max_inflight_bytes
         await before.registry.stop()
         self._metrics.reloaded(good=True)
-        _log.info("configuration loaded", extra={"fields": {"file": str(self._path), "name": config.name}})
+        _log.info(LOADED, extra={"fields": {"file": str(self._path), "name": config.name}})
         self._changed()
 
     def _refuse(self, problem: str) -> None:
         self._metrics.reloaded(good=False)
-        _log.error("configuration refused; the last good one stays in force", extra={"fields": {"problem": problem}})
+        _log.error(REFUSED, extra={"fields": {"problem": problem}})
 
     def _activate(self, config: Config, before: Registry | None) -> Active:
         """Make ready what follows from a configuration.
 
         :raises ConfigError: an engine's key can't be read.
         """
-        try:
-            replies = wire.Replies(config.routing_header, keys.authorizations(config.backends))
-        except KeyUnreadableError as error:
-            raise ConfigError(f"{self._path}: {error}") from error
+        authorizations, problems = keys.authorizations(config.backends)
+        if problems:
+            raise _KeylessError("; ".join(f"{self._path}: {problem}" for problem in problems))
+        replies = wire.Replies(config.routing_header, authorizations)
         return Active(Policy(config), Registry(config, before, self._changed), replies)
 
     def _look_at_keys(self) -> None:
         """Secrets are renewed while routers run; a key that can't be read any more stays as it was."""
-        config = self.current.policy.config
-        problem: str | None = None
-        try:
-            authorizations = keys.authorizations(config.backends)
-        except KeyUnreadableError as error:
-            problem = str(error)
-        else:
-            if authorizations != self.current.replies.authorizations:
-                replies = wire.Replies(config.routing_header, authorizations)
-                self.current = replace(self.current, replies=replies)
-                _log.info("an engine's key has changed")
+        config, before = self.current.policy.config, self.current.replies.authorizations
+        found, problems = keys.authorizations(config.backends)
+        authorizations = {**before, **found}
+        if authorizations != before:
+            self.current = replace(self.current, replies=wire.Replies(config.routing_header, authorizations))
+            _log.info("an engine's key has changed")
+        problem = "; ".join(problems) or None
         if problem is not None and problem != self._keyless:
             _log.error("a key can't be read; the last good one stays in use", extra={"fields": {"problem": problem}})
         self._keyless = problem

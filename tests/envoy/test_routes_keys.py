@@ -111,6 +111,18 @@ def test_a_renewed_key_is_taken_over_without_a_restart(keyed: tuple[Gateway, Pat
         wait_for(lambda: _shown(gate) == {SEEN["own"]}, "the old key on requests")
 
 
+def test_a_key_that_is_gone_holds_up_no_other(keyed: tuple[Gateway, Path]) -> None:
+    gate, folder = keyed
+    (folder / "asked").unlink()
+    (folder / "own").write_text("key-of-own-8")
+    try:
+        wait_for(lambda: _shown(gate) == {"Bearer key-of-own-8"}, "the new key on requests")
+    finally:
+        for name in ("asked", "own"):
+            (folder / name).write_text(KEYS[name])
+        wait_for(lambda: _shown(gate) == {SEEN["own"]}, "the old key on requests")
+
+
 def _shown(gate: Gateway) -> set[str]:
     gate.forget()
     gate.post({"model": "m", "inference_server": "own"})

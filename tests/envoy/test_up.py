@@ -28,6 +28,18 @@ from support.up import PATIENCE, TWO_ENGINES, Up, request, up
 
 HELLO = {"messages": [{"role": "user", "content": "a secret prompt"}]}
 
+KEYED = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: keyed}
+spec:
+  gateway: {target: envoy}
+  backends:
+    a:
+      endpoints: ["ADDRESS"]
+      ownedBy: sglang
+"""
+
 
 @pytest.fixture
 def routes(tmp_path: Path) -> Path:
@@ -142,6 +154,51 @@ def test_changes_are_taken_over_and_mistakes_refused_without_a_failed_request(ro
             time.sleep(0.2)
         assert load.answers["200"] > answered > 100
     assert list(load.answers) == ["200"]
+
+
+async def test_what_the_router_refuses_changes_nothing_and_what_it_said_before_is_no_answer(routes: Path) -> None:
+    """A key that isn't there is a mistake that only the router can see, after Envoy has taken the routes."""
+    key = routes.with_name("key")
+    async with (
+        MockEngine(SGLANG, Behaviour(models=("m",))) as one,
+        MockEngine(SGLANG, Behaviour(models=("m",))) as two,
+    ):
+        good = KEYED.replace("ADDRESS", f"{one.host}:{one.port}")
+        bad = KEYED.replace("ADDRESS", f"{two.host}:{two.port}") + f"      apiKey: {{file: {key}}}\n"
+        await asyncio.to_thread(_refused_and_mended, routes, key, good, bad)
+        assert not two.recorder.generations()
+
+
+def _refused_and_mended(routes: Path, key: Path, good: str, bad: str) -> None:
+    routes.write_text(good)
+    with up("-f", str(routes)) as running:
+        gateway = running.ready()
+        seen = len(running.lines)
+        routes.write_text(bad)
+        running.says("the key of backend 'a': the file .* can't be read", seen)
+        running.says("the last good configuration stays in force", seen)
+        for _ in range(5):
+            assert request(gateway, HELLO)[0] == 200
+
+        key.write_text("sk-1")
+        keyed = good + f"      apiKey: {{file: {key}}}\n"
+        routes.write_text(keyed)
+        running.says("taken over", seen)
+
+        seen = len(running.lines)
+        key.unlink()
+        running.says("a key can't be read", seen)
+        key.write_text("sk-2")
+        routes.write_text(keyed + "  failover: {enabled: false}\n")
+        running.says("taken over", seen)
+
+        seen = len(running.lines)
+        routes.write_text(bad.replace(str(key), f"{key}-gone"))
+        running.says("^the last good configuration stays in force", seen)
+        seen = len(running.lines)
+        routes.write_text(keyed)  # what the router has in force already
+        running.says("taken over", seen)
+        assert not any(line.startswith("the router refuses") for line in running.lines[seen:])
 
 
 def test_a_stream_ends_well_though_its_backend_is_removed_meanwhile(routes: Path) -> None:

@@ -66,6 +66,16 @@ def test_a_reload_without_its_key_is_refused(tmp_path: Path) -> None:
             wait_for(lambda: router.logged("configuration refused; the last good one stays in force"), "a refusal")
 
 
+def test_a_reload_that_was_refused_for_its_key_happens_when_the_key_is_there(tmp_path: Path) -> None:
+    refused = "configuration refused; the last good one stays in force"
+    with engine(locked) as running_engine, running(tmp_path, keyed(running_engine.url, None)) as router:
+        router.rewrite(dump(keyed(running_engine.url, Key(file=str(tmp_path / "late")))))
+        wait_for(lambda: router.logged(refused), "a refusal")
+        (tmp_path / "late").write_text("sk-right")
+        wait_for(lambda: router.logged("configuration loaded"), "the configuration")
+        assert len(router.logged(refused)) == 1
+
+
 def test_a_key_is_in_one_place() -> None:
     both = dump(keyed("http://127.0.0.1:9/v1/models", Key(env="A", file="/b")))
     with pytest.raises(ConfigError, match="a key needs either an environment variable or a file"):

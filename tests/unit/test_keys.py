@@ -60,10 +60,19 @@ def test_only_keys_that_are_to_be_sent_go_on_requests(tmp_path: Path) -> None:
         Backend(name="asked", key=Key(file=str(tmp_path / "b"))),
         Backend(name="open"),
     )
-    assert authorizations(backends) == {"sent": "Bearer key-a"}
+    assert authorizations(backends) == ({"sent": "Bearer key-a"}, [])
 
 
-def test_a_key_that_is_only_shown_must_be_there_too(tmp_path: Path) -> None:
-    backends = (Backend(name="asked", key=Key(file=str(tmp_path / "gone"))),)
-    with pytest.raises(KeyUnreadableError, match=r"^the key of backend 'asked': the file .*gone can't be read"):
-        authorizations(backends)
+def test_a_key_that_is_only_shown_must_be_there_too_and_takes_no_other_away(tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("key")
+    backends = (
+        Backend(name="asked", key=Key(file=str(tmp_path / "gone"))),
+        Backend(name="sent", key=Key(file=str(tmp_path / "here"), send=True)),
+        Backend(name="lost", key=Key(env="NO_SUCH_KEY", send=True)),
+    )
+    found, problems = authorizations(backends)
+    assert found == {"sent": "Bearer key"}
+    assert problems == [
+        f"the key of backend 'asked': the file {tmp_path}/gone can't be read: No such file or directory",
+        "the key of backend 'lost': the environment variable NO_SUCH_KEY is empty or not there",
+    ]

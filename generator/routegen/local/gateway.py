@@ -102,7 +102,11 @@ class LocalGateway:
         leaving = tuple(backend for backend in old.backends if backend.name not in staying)
         both = await self.envoy.render(replace(plan, backends=plan.backends + leaving)) if leaving else documents
         await self._while_alive(self.envoy.publish(both))
-        await self._while_alive(self.router.configure(config_of(plan)))
+        try:
+            await self._while_alive(self.router.configure(config_of(plan)))
+        except UserError:
+            await self._while_alive(self.envoy.publish(await self.envoy.render(old)))
+            raise
         self._plan = plan
         if leaving:
             await asyncio.sleep(SETTLE)
@@ -178,6 +182,7 @@ def _fixed(old: Plan, new: Plan) -> str:
         "spec.routingHeader": old.routing_header != new.routing_header,
         "spec.maxBodyBytes": old.max_body_bytes != new.max_body_bytes,
         "spec.passthrough": old.passthrough != new.passthrough,
+        "whether a key is sent (apiKey: {send: true})": old.sends_keys != new.sends_keys,
         "the set of headers that rules read": reads(old.rules).headers != reads(new.rules).headers,
     }
     return ", ".join(name for name, differs in what.items() if differs) or "what the listener is made of"

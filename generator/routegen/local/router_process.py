@@ -16,6 +16,7 @@ from routegen.local.children import Child
 from routegen.local.workdir import Workdir
 from routegen.plan import Plan
 from routegen_router.config import dump
+from routegen_router.live import BACK, LOADED, REFUSED
 from routegen_router.status import RegistryStatus, read_status
 
 TIMEOUT: Final = 30.0
@@ -56,14 +57,24 @@ class RouterProcess:
     async def configure(self, config: bytes) -> None:
         """Replace its configuration and wait until it is in force.
 
-        :raises UserError: the router refuses it, or doesn't say that it took it.
+        :raises UserError: the router refuses it, or doesn't say that it took it; the one before lies in its file again.
         """
-        assert self._child is not None  # start() comes first
-        if config == self._files.router_config.read_bytes():
+        before = self._files.router_config.read_bytes()
+        if config == before:
             return
+        try:
+            await self._take(config, LOADED)
+        except UserError:
+            await self._take(before, LOADED, BACK)
+            raise
+
+    async def _take(self, config: bytes, *answers: str) -> None:
+        assert self._child is not None  # start() comes first
+        while not self._said.empty():  # what it said before is no answer
+            self._said.get_nowait()
         self._files.write_router_config(config)
         self._child.signal(Signals.SIGHUP)  # look now, not within the next second
-        await self._says("configuration loaded")
+        await self._says(*answers)
 
     async def registry(self) -> RegistryStatus:
         """What it knows of the engines.
@@ -73,18 +84,18 @@ class RouterProcess:
         _, body = await http.get(self.status, "/registry")
         return read_status(body)
 
-    async def _says(self, message: str) -> dict[str, Any]:
-        """Wait for a line of its log."""
+    async def _says(self, *messages: str) -> dict[str, Any]:
+        """Wait for one of these lines of its log."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 while True:
                     said = await self._said.get()
-                    if said["message"] == message:
+                    if said["message"] in messages:
                         return said
-                    if "problem" in said:
+                    if said["message"] == REFUSED:
                         raise UserError(f"the router refuses its configuration: {said['problem']}")
         except TimeoutError:
-            raise UserError(f"the router does not say {message!r} within {TIMEOUT:g} s") from None
+            raise UserError(f"the router does not say {messages[0]!r} within {TIMEOUT:g} s") from None
 
     def _log(self, line: str) -> bool:
         """Take a line of its log; decisions are not worth showing when it dies."""
@@ -96,7 +107,8 @@ class RouterProcess:
         if logger in {"routegen.server", "routegen.config"}:
             self._said.put_nowait(entry)
         if level == "error":
-            self._on_trouble(f"router: {message}")
+            more = f": {entry['problem']}" if "problem" in entry and message != REFUSED else ""  # configure() tells it
+            self._on_trouble(f"router: {message}{more}")
         return bool(level != "info")
 
 

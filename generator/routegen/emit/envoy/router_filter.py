@@ -43,8 +43,7 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
     would otherwise reach the router.
     """
     skip, none = ext_proc.ProcessingModeHeaderSendMode.SKIP, ext_proc.ProcessingModeBodySendMode.NONE
-    keyed = any(backend.api_key is not None and backend.api_key.send for backend in plan.backends)
-    allowed = sorted({*ANSWER_HEADERS, plan.routing_header, *(["authorization"] if keyed else [])})
+    allowed = sorted({*ANSWER_HEADERS, plan.routing_header, *(["authorization"] if plan.sends_keys else [])})
     forwarded = (*FORWARDED_HEADERS, *sorted(reads(plan.rules).headers - {*FORWARDED_HEADERS}))
     config = ext_proc.ExternalProcessor(
         grpc_service=core.GrpcService(
