@@ -29,13 +29,14 @@ from .body import SHORT, BodyReader, Fields
 from .config import Reads
 from .refusals import BodyError, Reject
 from .request import MODEL, FieldPath, Measure
+from .turns import Turns
 
 AT_ONCE: Final = 256 * 1024
 """Longer bodies are read by a reader process."""
 CAREFULLY: Final = SHORT
 """Of shorter bodies, those up to this length are read on the event loop even where one pass doesn't tell."""
 READERS: Final = 2
-"""Processes: more would only hold more bodies in memory."""
+"""Processes: more would only hold more bodies in memory. Who reads next is for :mod:`~routegen_router.turns`."""
 NICENESS: Final = 10
 """Where processors are scarce, the event loop goes first."""
 
@@ -62,7 +63,7 @@ class Readers:
     """Lives on one event loop. Reader processes are started when they are first needed, and again after they ended."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(READERS)
+        self._turns = Turns(READERS)
         self._idle: list[_Process] = []
 
     async def read(self, reads: Reads, reader: BodyReader, raw: bytes | memoryview) -> Fields | Reject:
@@ -81,6 +82,7 @@ class Readers:
                     return reader.read_carefully(bytes(raw))
         except BodyError as error:
             return error.reject
+        await self._turns.take(len(raw))
         work = asyncio.ensure_future(self._read_elsewhere(_encode(reads), raw, short))
         try:
             found = await asyncio.shield(work)
@@ -91,7 +93,8 @@ class Readers:
         return found.reject or Fields(values.get(MODEL), values, dict(found.sizes))
 
     async def _read_elsewhere(self, reads: bytes, raw: bytes | memoryview, carefully: bool) -> _Found:
-        async with self._free:
+        """Ask a reader process; its turn has come, and ends with this."""
+        try:
             process = self._idle.pop() if self._idle else await _Process.start()
             try:
                 found = await process.ask(reads, raw, carefully)
@@ -100,6 +103,8 @@ class Readers:
                 raise
             self._idle.append(process)
             return found
+        finally:
+            self._turns.give_back(len(raw))
 
     def close(self) -> None:
         """End the idle reader processes; the others end with this process at the latest."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterable
@@ -17,6 +16,7 @@ from routegen_router.body import BodyReader, Fields
 from routegen_router.config import Reads
 from routegen_router.readers import AT_ONCE, CAREFULLY, Readers
 from routegen_router.refusals import BodyError, Reject
+from routegen_router.turns import LONG
 from support.bodies import READER, READS
 from support.router import body, headers, router_config, running, talk, wait_for
 
@@ -97,16 +97,92 @@ async def test_a_reader_is_told_which_fields_to_find(several: Readers) -> None:
             assert await several.read(READS, READER, raw) == here(raw)
 
 
+async def both(readers: Readers) -> list[int]:
+    """Let both reader processes start; returns their process ids, that of the one that is asked next first."""
+    await asyncio.gather(*(readers.read(READS, READER, PLAIN) for _ in range(2)))
+    return [idle._process.pid for idle in reversed(readers._idle)]
+
+
+async def settled() -> None:
+    """Let every task go as far as it gets while the reader processes stand still."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def in_order(several: Readers, lengths: Iterable[int]) -> tuple[list[asyncio.Task[None]], list[int]]:
+    """Ask for bodies of these lengths, one after the other; the second list grows by each length that was read."""
+    done: list[int] = []
+
+    async def read(length: int) -> None:
+        raw = b'{"model":"m"' + b" " * (length - 13) + b"}"
+        assert await several.read(READS, READER, raw) == here(raw)
+        done.append(length)
+
+    tasks = []
+    for length in lengths:
+        tasks.append(asyncio.create_task(read(length)))
+        await settled()
+    return tasks, done
+
+
+async def test_long_bodies_leave_a_reader_to_those_of_up_to_two_megabytes(several: Readers) -> None:
+    first, _ = await both(several)
+    os.kill(first, signal.SIGSTOP)
+    try:
+        tasks, done = await in_order(several, [LONG + 1, LONG + 2, LONG])
+        await tasks[2]
+        assert done == [LONG]
+    finally:
+        os.kill(first, signal.SIGCONT)
+    await asyncio.gather(*tasks)
+    assert done == [LONG, LONG + 1, LONG + 2]
+
+
+async def test_shorter_bodies_are_read_first(several: Readers) -> None:
+    first, second = await both(several)
+    os.kill(first, signal.SIGSTOP)
+    os.kill(second, signal.SIGSTOP)
+    lengths = [AT_ONCE + more for more in (1, 2, 9, 7, 8, 5)]
+    try:
+        tasks, done = await in_order(several, lengths)
+        os.kill(second, signal.SIGCONT)
+        await asyncio.gather(*tasks[1:])
+        assert done == [lengths[1], *sorted(lengths[2:])]
+    finally:
+        os.kill(first, signal.SIGCONT)
+        os.kill(second, signal.SIGCONT)
+    await asyncio.gather(*tasks)
+
+
 async def test_a_request_that_is_given_up_leaves_the_reader_in_step(several: Readers) -> None:
     await several.read(READS, READER, PLAIN)
+    [idle] = several._idle
     for _ in range(5):
+        os.kill(idle._process.pid, signal.SIGSTOP)
         work = asyncio.create_task(several.read(READS, READER, PLAIN.replace(b'"m"', b'"given up"')))
-        await asyncio.sleep(0.001)
+        await settled()
         work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):  # on a busy machine it may have been done in time
+        await settled()
+        assert not work.done()
+        os.kill(idle._process.pid, signal.SIGCONT)
+        with pytest.raises(asyncio.CancelledError):
             await work
         assert await several.read(READS, READER, PLAIN) == here(PLAIN)
-    assert len(several._idle) == 1
+    assert several._idle == [idle]
+
+
+async def test_a_request_that_is_given_up_while_it_waits_is_not_read(several: Readers) -> None:
+    stopped = await both(several)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    tasks, done = await in_order(several, [AT_ONCE + more for more in (1, 2, 3, 4)])
+    tasks[2].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[2]
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    await asyncio.gather(tasks[0], tasks[1], tasks[3])
+    assert sorted(done) == [AT_ONCE + more for more in (1, 2, 4)]
 
 
 async def test_a_reader_that_dies_fails_its_own_body_only(several: Readers) -> None:
