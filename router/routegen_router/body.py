@@ -22,6 +22,7 @@ from .levels import Level, Seen
 from .measures import Measurer
 from .refusals import BodyError, invalid_json, invalid_request_body
 from .request import MODEL, FieldPath, Measure
+from .spelling import Keys
 from .unicode import (
     FIRST,
     SECOND,
@@ -60,7 +61,7 @@ class BodyReader:
 
     def __init__(self, read: Reads) -> None:
         self._seen = Seen()
-        self._conditions = bool(read.compared)
+        self._compared = Keys({path[-1] for path in read.compared}) if read.compared else None
         self._top = Level((), sorted(read.fields), read.chosen, self._seen)
         self._plain_names = all(max(key, default="") < _LEAST_RESPELLED for path in read.fields for key in path)
         self._strict = msgspec.json.Decoder(self._top.strict)
@@ -104,8 +105,11 @@ class BodyReader:
         except RecursionError:
             raise BodyError(invalid_json(_TOO_DEEP)) from None
         values = self._seen.strings
-        if self._conditions:
-            values.update(self._top.booleans(top))
+        if self._compared is not None:
+            compared = dict(self._top.compared(top))
+            if compared and self._compared.may_repeat(raw):
+                return None
+            values.update((path, text) for path, text in compared.items() if text is not None)
         return Fields(values.get(MODEL), values, sizes)
 
     def read_carefully(self, raw: bytes) -> Fields:
@@ -153,7 +157,11 @@ class BodyReader:
 
     def _values(self, raw: bytes, *, checked: bool = False) -> dict[FieldPath, str]:
         if _OBJECT.match(raw):
-            return dict(self._top.read(raw, checked=checked))
+            values = dict(self._top.read(raw, checked=checked))
+            if self._compared is not None and not checked and self._compared.may_repeat(raw):
+                for _ in self._top.read(self._compared.as_text(raw), checked=False):
+                    pass  # it refuses what stands twice; the parser tells of every string
+            return values
         _decode_anything(raw)  # it might not be JSON at all
         raise BodyError(invalid_request_body())
 

@@ -86,13 +86,18 @@ class Level:
         """What nearly every body fits: an object whose fields are absent, strings or objects as configured."""
         self._last = msgspec.json.Decoder(_struct({key.name: msgspec.Raw for key in self.keys}))
 
-    def booleans(self, found: msgspec.Struct) -> Iterator[tuple[FieldPath, str]]:
-        """The ``true`` and ``false`` of a decoded ``strict``; strings were seen on the way."""
+    def compared(self, found: msgspec.Struct) -> Iterator[tuple[FieldPath, str | None]]:
+        """What only conditions read in a decoded ``strict``: ``true`` or ``false``.
+
+        ``None`` stands for a string, which was seen on the way.
+        """
         for key, value in zip(self.keys, msgspec.structs.astuple(found), strict=True):
             if key.level is not None and value is not None:
-                yield from key.level.booleans(value)
+                yield from key.level.compared(value)
             elif isinstance(value, bool):
                 yield key.path, "true" if value else "false"
+            elif value is not None and not key.routing:
+                yield key.path, None
 
     def read(self, raw: bytes | msgspec.Raw, *, checked: bool) -> Iterator[tuple[FieldPath, str]]:
         """Read an object whose fields may be of any kind, in two passes however many fields there are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from routegen_router.config import reads
 from routegen_router.refusals import BodyError
 from routegen_router.request import Source
 from routegen_router.rules import Lookup
+from routegen_router.when import Condition
 from support.bodies import READER
 
 
@@ -73,6 +75,43 @@ def test_a_condition_field_may_hold_any_scalar(text: str, expected: str | None) 
     assert read(text).get("stream") == expected
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '"x":{"stream":false}',
+        '"x":[{"stream":"a"},{"stream":1}]',
+        '"x":["stream","stream"]',
+        '"x":"\\\\\\"stream\\":true,\\"stream\\":true"',
+        '"x\\"stream":1',
+        '"x":"\\u0073tream \\ud800"',
+        '"b":true,"b":false',
+        '"metadata":{"stream":true}',
+    ],
+)
+@pytest.mark.parametrize("value", ["true", "1.50", '"true"'])
+def test_what_only_looks_like_a_condition_field_is_no_second_one(beside: str, value: str) -> None:
+    for text in (f'{{"stream":{value},{beside}}}', f'{{{beside},"stream" : {value} }}'):
+        assert read(text) == {"stream": value.strip('"')}
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "a$", "模型", "😀", "a true", ""])
+def test_a_condition_field_of_any_name_is_found_twice_however_it_is_spelled(name: str) -> None:
+    when = (Condition(pattern="true", source=Source(body=(name,))),)
+    reader = BodyReader(reads([Lookup(name="k", source=Source(body=("k",)), when=when)]))
+    spellings = [json.dumps(name), json.dumps(name, ensure_ascii=False), json.dumps(name).replace("/", "\\/")]
+    spellings.append('"' + "".join(f"\\u{unit.hex()}" for unit in units(name)) + '"')
+    for one in spellings:
+        assert reader.read(f"{{{one}:true}}".encode()).values == {(name,): "true"}
+        for other in spellings:
+            with pytest.raises(BodyError, match="more than once"):
+                reader.read(f"{{{one}:true,{other}:true}}".encode())
+
+
+def units(text: str) -> list[bytes]:
+    encoded = text.encode("utf-16-be")
+    return [encoded[at : at + 2] for at in range(0, len(encoded), 2)]
+
+
 @pytest.mark.parametrize("value", ["5", "true", "1.5", "[]", "{}", '["a"]', '[null,"a"]'])
 @pytest.mark.parametrize("path", ["model", "inference_server", "user", "metadata.engine"])
 def test_a_routing_field_of_a_wrong_type_is_refused(path: str, value: str) -> None:
@@ -101,6 +140,19 @@ def test_a_routing_field_of_a_wrong_type_is_refused(path: str, value: str) -> No
         ('{"metadata":{"a":{},"\\u0061":{}}}', "metadata.a"),
         ('{"stream":"a","stream":"b"}', "stream"),
         ('{"stream":1,"stream":"b"}', "stream"),
+        ('{"stream":"b","stream":true}', "stream"),
+        ('{"stream":true,"stream":"b"}', "stream"),
+        ('{"stream":true,"stream":true}', "stream"),
+        ('{"stream":true,"\\u0073tream":false}', "stream"),
+        ('{"\\u0073\\u0054ream":1,"stream":1,"str\\u0065am" : 2.5e3 }', "stream"),
+        ('{"stream":1,"stream":null}', "stream"),
+        ('{"stream":null,"stream":false}', "stream"),
+        ('{"stream":1,"stream":[]}', "stream"),
+        ('{"stream":{},"stream":-1}', "stream"),
+        ('{"stream":true,"p":"\\ud800","stream":false}', "stream"),
+        ('{"stream":true,"stream":' + "1" * 65 + "}", "stream"),
+        ('{"metadata":{"a":{"b":true,"b":false}}}', "metadata.a.b"),
+        ('{"metadata":{"a":{"b":"x","b":7}}}', "metadata.a.b"),
     ],
 )
 def test_a_field_that_stands_twice_at_its_level_is_refused(text: str, path: str) -> None:

@@ -126,6 +126,9 @@ def test_the_reader_agrees_with_a_parser_that_sees_every_pair(raw: bytes) -> Non
             assert fields.values.get(path) == last(document, path)
             if isinstance(last(document, path[:-1]), Object):
                 assert len(found) <= 1 or all(value is None for value in found)
+        for path in (STREAM, DEEPER):
+            found = sightings(document, path)
+            assert len(found) <= 1 or not any(isinstance(value, bool | int | str) for value in found)
         stream = last(document, STREAM)
         scalar = json.dumps(stream) if isinstance(stream, bool | int) else stream if isinstance(stream, str) else None
         assert fields.values.get(STREAM) == scalar
