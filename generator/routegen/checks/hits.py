@@ -12,6 +12,7 @@ from routegen.plan import Plan
 from routegen_router.config import Config
 from routegen_router.models import Known, Snapshot
 from routegen_router.rules import Rule
+from routegen_router.when import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,20 @@ class Routes:
         """Each rule and where it stands."""
         for index, rule in enumerate(self.plan.rules):
             yield ("spec", "rules", index), rule
+
+    @property
+    def tests(self) -> Iterator[tuple[Path, Condition]]:
+        """Each condition and where it stands."""
+        for path, rule in self.rules:
+            for test in rule.when:
+                where: Path = (*path, "when")
+                if test.source is not None and test.source.header is not None:
+                    where = (*where, "header", test.source.header)
+                elif test.source is not None:
+                    where = (*where, "body", test.source.param)
+                elif test.attribute is not None:
+                    where = (*where, test.attribute)
+                yield where, test
 
     @cached_property
     def bearing(self) -> Mapping[str, tuple[str, ...]]:

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from routegen.checks.hits import Checks, Hit, Routes
-from routegen.common.positions import Path
 from routegen.common.severity import Severity
 from routegen_router.decide import decide
 from routegen_router.models import is_glob
@@ -30,7 +29,7 @@ def _no_such_model(routes: Routes) -> Iterator[Hit]:
     if not routes.told or routes.config.models.unknown == "allow":
         return
     served = [model for backend in routes.config.backends for model in backend.models]
-    for path, test in _tests(routes):
+    for path, test in routes.tests:
         about = test.attribute == "model" or (test.source is not None and test.source.body == MODEL)
         text = test.pattern if about else None
         if isinstance(text, str) and not any(_overlap(text, model) for model in served):
@@ -166,20 +165,6 @@ def _names(rule: Rule) -> Iterator[str]:
 def _may_choose_any(rule: Rule) -> bool:
     """Whether it lets clients name backends, or nobody knows (a rule of another distribution)."""
     return type(rule) not in BUILT_IN or (isinstance(rule, Lookup) and not rule.values)
-
-
-def _tests(routes: Routes) -> Iterator[tuple[Path, Condition]]:
-    """Each condition and where it stands."""
-    for path, rule in routes.rules:
-        for test in rule.when:
-            where: Path = (*path, "when")
-            if test.source is not None and test.source.header is not None:
-                where = (*where, "header", test.source.header)
-            elif test.source is not None:
-                where = (*where, "body", test.source.param)
-            elif test.attribute is not None:
-                where = (*where, test.attribute)
-            yield where, test
 
 
 def _overlap(pattern: str, model: str) -> bool:

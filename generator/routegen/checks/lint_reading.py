@@ -9,12 +9,10 @@ from typing import Final
 import msgspec
 
 from routegen.checks.hits import Checks, Hit, Routes
-from routegen.common.positions import Path
 from routegen.common.severity import Severity
 from routegen_router.models import is_glob
 from routegen_router.request import MODEL
 from routegen_router.rules import Lookup, Rule, Split
-from routegen_router.when import Condition
 
 CHECKS: Final = Checks()
 _NEVER_FORWARDED: Final = frozenset({"host", "connection", "transfer-encoding", "upgrade", "te", "keep-alive"})
@@ -110,7 +108,7 @@ def _never_forwarded(routes: Routes) -> Iterator[Hit]:
     "Values are compared as JSON writes them: true and false, in lower case.",
 )
 def _booleans(routes: Routes) -> Iterator[Hit]:
-    for path, test in _tests(routes):
+    for path, test in routes.tests:
         wrong = isinstance(test.pattern, str) and test.pattern.lower() in {"true", "false"}
         if test.source is not None and test.source.body and wrong and test.pattern != str(test.pattern).lower():
             yield Hit(path, f'"{test.pattern}" is not how JSON writes it', f"write {str(test.pattern).lower()}")
@@ -123,7 +121,7 @@ def _booleans(routes: Routes) -> Iterator[Hit]:
     "HTTP strips blanks around a header's value (RFC 9110, section 5.5), so nothing matches.",
 )
 def _blanks(routes: Routes) -> Iterator[Hit]:
-    for path, test in _tests(routes):
+    for path, test in routes.tests:
         text = test.pattern if test.source is not None and test.source.header else None
         if isinstance(text, str) and text != text.strip():
             yield Hit(path, f'no value begins or ends with a blank, as "{text}" does', "remove the blanks")
@@ -133,14 +131,14 @@ def _blanks(routes: Routes) -> Iterator[Hit]:
     "LINT009", Severity.INFO, '"*" where presence is meant', "It is true of every text, and not of lists or objects."
 )
 def _star(routes: Routes) -> Iterator[Hit]:
-    for path, test in _tests(routes):
+    for path, test in routes.tests:
         if test.pattern == "*" and test.source is not None:
             yield Hit(path, '"*" asks only whether it is there', "write {present: true}")
 
 
 @CHECKS.rule("LINT010", Severity.INFO, "A path that is always right", "Every path that is served passes the test.")
 def _all_paths(routes: Routes) -> Iterator[Hit]:
-    for path, test in _tests(routes):
+    for path, test in routes.tests:
         text = test.pattern if test.attribute == "path" else None
         if isinstance(text, str) and all(fnmatchcase(served, text) for served in routes.plan.paths):
             yield Hit(path, f'all of spec.paths match "{text}"', "remove the test")
@@ -158,20 +156,6 @@ def _contradiction(routes: Routes) -> Iterator[Hit]:
                     yield Hit(
                         (*path, "when"), f'nothing is "{other}" and "{test.pattern}"', "keep one of the two tests"
                     )
-
-
-def _tests(routes: Routes) -> Iterator[tuple[Path, Condition]]:
-    """Each condition and where it stands."""
-    for path, rule in routes.rules:
-        for test in rule.when:
-            where: Path = (*path, "when")
-            if test.source is not None and test.source.header is not None:
-                where = (*where, "header", test.source.header)
-            elif test.source is not None:
-                where = (*where, "body", test.source.param)
-            elif test.attribute is not None:
-                where = (*where, test.attribute)
-            yield where, test
 
 
 def _same(rule: Rule) -> Rule:
