@@ -20,6 +20,7 @@ from routegen.spec.scalars import (
     Owner,
     Port,
     SecretKey,
+    SecretName,
     Text,
     wrong,
 )
@@ -87,7 +88,7 @@ class UpstreamTLSSpec(Model):
 class ApiKeySpec(Model):
     """The API key that an engine wants: in a Secret (Kubernetes targets), a variable or a file (target `envoy`)."""
 
-    secret_name: ObjectName | None = Field(None, description="A Secret in the routes' namespace (Kubernetes targets).")
+    secret_name: SecretName | None = Field(None, description="A Secret in the routes' namespace (Kubernetes targets).")
     secret_key: SecretKey = Field("api-key", description="The key of that Secret.")
     env: EnvName | None = Field(None, description="An environment variable of the router's process (target `envoy`).")
     file: Text | None = Field(None, description="A file that holds it and nothing else (target `envoy`).")

@@ -42,14 +42,17 @@ def wrong(sentence: str) -> PydanticCustomError:
     return PydanticCustomError(PROBLEM, "{sentence}", {"sentence": sentence})
 
 
-def _shaped(title: str, pattern: str, sentence: str, longest: int = _LONGEST_NAME) -> _Shape:
-    """A text type: the check with its sentence, and what editors are told."""
+def _shaped(title: str, pattern: str, sentence: str, longest: int = _LONGEST_NAME, *, secret: bool = False) -> _Shape:
+    """A text type: the check with its sentence, and what editors are told.
+
+    :param secret: never show what is wrong: it may be a key, at the wrong place.
+    """
 
     def check(text: str) -> str:
         if len(text) > longest:
             raise wrong(f"is {len(text)} characters long; at most {longest} are possible here")
         if re.fullmatch(pattern, text) is None:
-            raise wrong(f"{show(text)} {sentence}")
+            raise wrong(sentence if secret else f"{show(text)} {sentence}")
         return text
 
     return AfterValidator(check), _seen_as(title, pattern=f"^{pattern}$", maxLength=longest)
@@ -152,6 +155,8 @@ def _http_path(text: str) -> str:
 
 
 def _url(text: str) -> str:
+    if re.match(r"[^/]*//[^/?#]*@", text):
+        raise wrong("must be a URL without user and password (not shown); a key is said with apiKey")
     match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^?#\s]*)?", text)
     if match is None:
         raise wrong(f'{show(text)} must be a URL such as "http://10.0.0.7:8000/v1/models"')
@@ -168,16 +173,34 @@ def _env_name(text: str) -> str:
 
 
 EnvName = Annotated[str, AfterValidator(_env_name), _seen_as("variable", pattern=f"^{_ENV_NAME}$")]
-SecretKey = Annotated[str, *_shaped("key", r"[-._a-zA-Z0-9]+", "must be letters, digits, -, _ and .")]
+SecretKey = Annotated[
+    str,
+    *_shaped(
+        "key",
+        r"[-._a-zA-Z0-9]+",
+        "must be the name of a Secret's key (letters, digits, -, _ and .), not the key itself",
+        secret=True,
+    ),
+]
 Text = Annotated[str, *_shaped("text", _TEXT, "must be one line of text without blanks at its ends", 1024)]
 Label = Annotated[str, *_shaped("name", _LABEL, _LABEL_SAYS, 63)]
 LongLabel = Annotated[str, *_shaped("name", _LABEL, _LABEL_SAYS)]
+_OBJECT_NAME: Final = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
 ObjectName = Annotated[
     str,
     *_shaped(
         "name",
-        r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?",
+        _OBJECT_NAME,
         "must be lower-case letters, digits, - and ., and begin and end with a letter or digit",
+    ),
+]
+SecretName = Annotated[
+    str,
+    *_shaped(
+        "name",
+        _OBJECT_NAME,
+        "must be the name of a Secret (lower-case letters, digits, - and .), not the key itself",
+        secret=True,
     ),
 ]
 DNSName = Annotated[str, *_shaped("DNS name", _DNS_NAME, "must be a lower-case DNS name without a port")]
