@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
+from .cards import together
 from .decide import unserved
 from .models import Snapshot
 from .refusals import Reject
@@ -44,7 +45,10 @@ def model(name: str, view: Snapshot) -> bytes | Reject:
 
 
 def _entry(model: str, serving: tuple[str, ...], view: Snapshot) -> dict[str, object]:
-    """OpenAI's Model object, and the backends that serve it. ``owned_by`` is the first backend's owner."""
+    """OpenAI's Model object, what engines tell beyond it, and the backends that serve it.
+
+    ``owned_by`` is the first backend's owner.
+    """
     known = [view.known[name] for name in serving]
     created = next((entry.answer.models[model] for entry in known if entry.answer and model in entry.answer.models), 0)
     return {
@@ -52,5 +56,6 @@ def _entry(model: str, serving: tuple[str, ...], view: Snapshot) -> dict[str, ob
         "object": "model",
         "created": created,
         "owned_by": known[0].owner or "",
+        **together(entry.answer.cards[model] for entry in known if entry.answer and model in entry.answer.cards),
         "backends": [{"name": entry.backend.name, "owned_by": entry.owner or ""} for entry in known],
     }

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from . import cards
 from .config import Key, Poll
 from .fetch import PollError, get
 from .keys import KeyUnreadableError, bearer, read
@@ -42,7 +43,12 @@ class _List(msgspec.Struct):
     data: Annotated[list[_Entry], msgspec.Meta(max_length=MAX_MODELS)]
 
 
+class _Raws(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 _decode_list: Final = msgspec.json.Decoder(_List).decode
+_decode_raws: Final = msgspec.json.Decoder(_Raws).decode
 """Made once: msgspec finds out about a type when it first meets it, and threads that do so at once end the process."""
 
 
@@ -90,7 +96,9 @@ def read_list(body: bytes) -> Answer:
     entries = _decode_list(body).data
     owner = entries[0].owned_by if entries else None
     created = {entry.id: _created(entry) for entry in entries}
-    return Answer(created, owner if isinstance(owner, str) and 0 < len(owner) <= MAX_ID else None, time.time())
+    raws = [memoryview(raw) for raw in _decode_raws(body).data]
+    told = cards.read(zip((entry.id for entry in entries), raws, strict=True))
+    return Answer(created, owner if isinstance(owner, str) and 0 < len(owner) <= MAX_ID else None, time.time(), told)
 
 
 def _shown(key: Key | None) -> dict[str, str]:

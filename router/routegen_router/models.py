@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from .backend import Backend
+from .cards import Card
 
 
 def is_glob(text: str) -> bool:
@@ -29,6 +30,8 @@ class Answer:
     """The ``owned_by`` of the first entry."""
     at: float
     """When, in Unix seconds."""
+    cards: Mapping[str, Card] = field(default_factory=dict)
+    """Model id -> what else was told of it."""
 
 
 @dataclass(frozen=True, slots=True)

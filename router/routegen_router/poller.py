@@ -225,7 +225,8 @@ def _differ(before: Known, after: Known) -> bool:
     """Whether there is more to know than a new time."""
 
     def facts(known: Known) -> tuple[object, ...]:
-        return known.alive, known.asked, known.answer and (known.answer.models, known.answer.owner)
+        answer = known.answer
+        return known.alive, known.asked, answer and (answer.models, answer.owner, answer.cards)
 
     return facts(before) != facts(after)
 

@@ -12,8 +12,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from .cards import Card
 from .condition import Polled
 from .metrics import Metrics
+from .models import Answer
 from .poller import Registry
 
 TIMEOUT: Final = 10.0
@@ -26,6 +28,8 @@ class PolledModels(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, int]
     """Model id -> its ``created`` time in Unix seconds (0 where the engine gave none)."""
     owner: str | None
+    cards: dict[str, Card] = {}
+    """Model id -> what else it told, such as ``max_model_len``."""
 
 
 class BackendStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,5 +164,9 @@ def _backend(entry: Polled, now: float) -> BackendStatus:
         age_seconds=round(now - answer.at, 3) if answer is not None else None,
         error=entry.trouble,
         configured=backend.models,
-        polled=PolledModels(models=dict(answer.models), owner=answer.owner) if answer is not None else None,
+        polled=_polled(answer) if answer is not None else None,
     )
+
+
+def _polled(answer: Answer) -> PolledModels:
+    return PolledModels(models=dict(answer.models), owner=answer.owner, cards=dict(answer.cards))

@@ -8,9 +8,11 @@ import ssl
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from routegen_router.ask import MAX_BYTES, MAX_ID, MAX_MODELS, ask, is_warming
+from routegen_router.cards import MAX_CARDS
 from routegen_router.config import Poll
 from routegen_router.fetch import KINDS, PollError
 from routegen_router.models import Answer
@@ -60,6 +62,45 @@ def test_what_an_engine_leaves_out_is_left_out(
     with engine(lambda request: request.answer(200, document)) as running:
         answer = told(running.url)
     assert (dict(answer.models), answer.owner) == (models, owner)
+
+
+def cards(*entries: bytes) -> dict[str, object]:
+    document = b'{"data":[' + b",".join(entries) + b"]}"
+    with engine(lambda request: request.answer(200, document)) as running:
+        return dict(told(running.url).cards)
+
+
+def test_what_else_an_engine_tells_of_its_models_is_kept() -> None:
+    lora = b'{"id":"l","object":"model","created":1,"owned_by":"vllm","root":"/l","parent":"m","max_model_len":8192}'
+    other = b'{"id":"m","parent":null,"permission":[{"allow_logprobs":true}],"backends":["mine"]}'
+    assert cards(lora, other, b'{"id":"n"}') == {
+        "l": {"root": "/l", "parent": "m", "max_model_len": 8192},
+        "m": {"parent": None, "permission": [{"allow_logprobs": True}]},
+    }
+
+
+@pytest.mark.parametrize("length", ["0", "-1", "true", "null", '"8192"', "8192.5", "9007199254740993", "[]"])
+def test_a_length_that_is_none_is_left_out(length: str) -> None:
+    assert cards(f'{{"id":"m","root":"m","max_model_len":{length}}}'.encode()) == {"m": {"root": "m"}}
+
+
+@pytest.mark.parametrize(
+    "value", [b'"' + b"a" * 5000 + b'"', b"[" * 32 + b"]" * 32, b'"\xff"', b'{"a":"\xff"}', b"1e999"]
+)
+def test_what_is_too_much_or_no_text_is_left_out_and_harms_no_other(value: bytes) -> None:
+    found = cards(b'{"id":"m","max_model_len":1,"x":' + value + b"}", b'{"id":"n","root":"n"}')
+    assert found == {"n": {"root": "n"}}
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 3000, "1e308", "-0.0", '"\\u0000\\ud83d\\ude00"', '{"":{"":[]}}'])
+def test_whatever_is_kept_can_be_written_again(value: str) -> None:
+    found = cards(f'{{"id":"m","x":{value}}}'.encode())
+    assert json.loads(msgspec.json.encode(found)).keys() == {"m"}
+
+
+def test_an_engine_with_many_models_tells_of_as_many_as_there_is_room_for() -> None:
+    found = cards(*(b'{"id":"%d","root":"%s"}' % (number, b"a" * 2000) for number in range(1000)))
+    assert MAX_CARDS * 0.9 < len(json.dumps(found)) < MAX_CARDS
 
 
 def test_the_query_and_the_path_are_asked_for_as_configured() -> None:

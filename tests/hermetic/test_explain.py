@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -14,9 +15,10 @@ from routegen.cli import cli
 from routegen.compile import compile_text
 from routegen.explain import knowledge
 from routegen.explain.report import checked_config
+from routegen.mock_engine import SGLANG, VLLM, Behaviour, MockEngine
 from support.command import ROUTEGEN
 from support.engines import engine, serving
-from support.router import running, wait_for
+from support.router import headers, running, talk, wait_for
 
 BODY = '{"model": "shared", "inference_server": "sglang"}'
 
@@ -91,6 +93,24 @@ def test_a_running_router_is_asked_what_it_knows(tmp_path: Path) -> None:
     assert told["backend"] == "sglang"
     assert {entry["source"] for entry in told["registry"]} == {"router"}
     assert "doesn't know this backend" in other["registry"][2]["error"]
+
+
+async def test_a_models_entry_is_shown_as_the_router_answers_it(tmp_path: Path) -> None:
+    engines = MockEngine(VLLM, Behaviour(models=("m",))), MockEngine(SGLANG, Behaviour(("m",), max_model_len=8192))
+    async with engines[0] as vllm, engines[1] as sglang:
+        file = routes(tmp_path, vllm.port, sglang.port)
+        config = checked_config(compile_text(file.read_text(), "routes.yaml"))
+        asked = ("-f", str(file), "--method", "GET", "--path", "/v1/models/m")
+        with running(tmp_path, config) as router:
+            url = f"http://{router.status}"
+            complete = lambda: knowledge.from_router(config, url).view.complete  # noqa: E731 - used once
+            await asyncio.to_thread(wait_for, complete, "both engines' models")
+            [answered] = await talk(router.address, headers("GET", "/v1/models/m", end=True))
+            by_router, polled = [
+                (await asyncio.to_thread(report, *asked, *more))["reply"]["body"] for more in (("--registry", url), ())
+            ]
+    assert json.loads(answered.immediate_response.body) == by_router == polled
+    assert (polled["max_model_len"], polled["root"], polled["parent"]) == (8192, "m", None)
 
 
 def test_no_router_at_the_address_is_a_sentence(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_the_registry_tells_what_is_known_of_each_backend_and_since_when(tmp_pat
                 "alive": True,
                 "error": None,
                 "configured": ["extra-*"],
-                "polled": {"models": {"base": 1700000000, "adapter": 1700000000}, "owner": "vllm"},
+                "polled": {"models": {"base": 1700000000, "adapter": 1700000000}, "owner": "vllm", "cards": {}},
             },
             {
                 "name": "vllm",

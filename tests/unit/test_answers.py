@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,25 @@ def test_the_list_of_models_has_one_entry_a_model_with_its_true_owners() -> None
             },
         ],
     }
+
+
+def test_what_engines_tell_is_kept_the_first_ones_word_but_the_smallest_length() -> None:
+    first = {"root": "/models/llama", "parent": None, "max_model_len": 32768}
+    second = {"root": "other", "max_model_len": 8192, "quantization": "fp8"}
+    answers_ = {
+        "a": replace(answer("llama", "alone"), cards={"llama": first, "alone": {"max_model_len": 1}}),
+        "c": replace(answer("llama"), cards={"llama": second}),
+    }
+    entry = answers.model("llama", view(GIVEN, answers_))
+    assert isinstance(entry, bytes)
+    told = json.loads(entry)
+    assert {name: told[name] for name in told.keys() - {"id", "object", "created", "owned_by", "backends"}} == {
+        "root": "/models/llama",
+        "parent": None,
+        "max_model_len": 8192,
+        "quantization": "fp8",
+    }
+    assert told in json.loads(answers.models(view(GIVEN, answers_)))["data"]
 
 
 def test_a_model_that_only_a_glob_covers_can_be_asked_for_but_is_not_listed() -> None:

@@ -91,7 +91,7 @@ def from_router(config: Config, url: str) -> Knowledge:
     status = _fetch(url)
     now = time.time()
     answers = {
-        told.name: Answer(told.polled.models, told.polled.owner, now - (told.age_seconds or 0))
+        told.name: Answer(told.polled.models, told.polled.owner, now - (told.age_seconds or 0), told.polled.cards)
         for told in status.backends
         if told.polled is not None
     }

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=port, default=8000, help="0 takes a free one (default: 8000)")
     parser.add_argument("--model", action="append", help="may be repeated (default: mock-model)")
+    parser.add_argument("--max-model-len", type=int, default=32768, metavar="TOKENS", help="what it says of its models")
     parser.add_argument("--ttft", type=float, default=0.0, metavar="SECONDS", help="until the first token")
     parser.add_argument("--tpot", type=float, default=0.0, metavar="SECONDS", help="for each token after it")
     parser.add_argument(
@@ -34,6 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     behaviour = Behaviour(
         models=tuple(options.model or Behaviour().models),
+        max_model_len=options.max_model_len,
         ttft=options.ttft,
         tpot=options.tpot,
         jitter=options.jitter,

@@ -16,8 +16,11 @@ from routegen.mock_engine.personality import Personality
 Kind = Literal["chat", "completion", "response"]
 
 
-def model_list(personality: Personality, models: tuple[str, ...], created: int) -> dict[str, Any]:
-    """``GET /v1/models``."""
+def model_list(personality: Personality, models: tuple[str, ...], created: int, length: int) -> dict[str, Any]:
+    """``GET /v1/models``.
+
+    :param length: ``max_model_len``.
+    """
     entries = [
         {
             "id": model,
@@ -26,7 +29,7 @@ def model_list(personality: Personality, models: tuple[str, ...], created: int) 
             "owned_by": personality.owned_by,
             "root": model,
             "parent": None,
-            "max_model_len": 32768,
+            "max_model_len": length,
         }
         for model in models
     ]

@@ -45,6 +45,8 @@ class Behaviour:
 
     models: tuple[str, ...] = ("mock-model",)
     """Ids, and globs (``llama-8b-*``) for models that are served but not listed; at least one id."""
+    max_model_len: int = 32768
+    """What it says of each model; it doesn't refuse longer ones."""
     ttft: float = 0.0
     tpot: float = 0.0
     jitter: float = 0.0

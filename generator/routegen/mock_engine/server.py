@@ -129,7 +129,8 @@ class MockEngine:
 
     async def _models(self, request: web.Request) -> web.Response:
         del request
-        return web.json_response(answers.model_list(self.personality, self._listed, self._created))
+        length = self.behaviour.max_model_len
+        return web.json_response(answers.model_list(self.personality, self._listed, self._created, length))
 
     async def _received(self, request: web.Request) -> web.Response:
         last = int(request.query.get("last", "100"))
