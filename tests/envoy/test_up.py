@@ -22,6 +22,7 @@ from typing import Self
 
 import pytest
 
+from routegen.envoy import binary
 from routegen.mock_engine import SGLANG, Behaviour, MockEngine
 from support.command import ROUTEGEN
 from support.up import PATIENCE, TWO_ENGINES, Up, request, up
@@ -242,6 +243,21 @@ def test_sigterm_while_it_is_still_starting_ends_everything_too() -> None:
         assert running.end(signal.SIGTERM) == 0
         assert running.left_behind() == []
         assert "Traceback" not in running.text
+
+
+def test_a_ctrl_c_while_envoy_is_asked_for_its_version_is_no_fault_of_envoys(tmp_path: Path) -> None:
+    """A terminal sends the signal to the whole group."""
+    asked, envoy = tmp_path / "asked", tmp_path / "envoy"
+    envoy.write_text(f'#!/bin/sh\ntouch {asked}\nsleep 1\nexec {binary.require()} "$@"\n')
+    envoy.chmod(0o755)
+    with up("-f", str(TWO_ENGINES), "--mock-engines", env={"ENVOY_BIN": str(envoy)}, session=True) as running:
+        end = time.monotonic() + PATIENCE
+        while not asked.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        os.killpg(running.process.pid, signal.SIGINT)
+        assert running.process.wait(PATIENCE) == 0
+        running.says("^ended$")
+        assert gone(running)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_process_that_will_not_end() -> None:

@@ -90,14 +90,18 @@ class Up:
 
 
 @contextlib.contextmanager
-def up(*options: str, env: dict[str, str] | None = None) -> Iterator[Up]:
-    """Start ``routegen up`` on free ports; whatever happens, nothing of it survives the block."""
+def up(*options: str, env: dict[str, str] | None = None, session: bool = False) -> Iterator[Up]:
+    """Start ``routegen up`` on free ports; whatever happens, nothing of it survives the block.
+
+    :param session: in a process group of its own, as a terminal's foreground job is.
+    """
     temporary = Path(tempfile.mkdtemp(prefix="up-"))  # short: a Unix socket's path has 107 bytes
     process = subprocess.Popen(
         [*ROUTEGEN, "up", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=session,
         env={**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1", **(env or {})},
     )
     running = Up(process, temporary)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -66,16 +67,23 @@ def reason_to_refuse(binary: Path, bootstrap: str) -> str | None:
         file = Path(directory, "envoy.yaml")
         file.write_text(bootstrap, encoding="utf-8")
         command = [str(binary), "--mode", "validate", "--log-level", "error", "--disable-hot-restart", "-c", str(file)]
-        done = subprocess.run(command, capture_output=True, check=False, encoding="utf-8", errors="replace")  # noqa: S603
+        done = _run(command)
     if done.returncode == 0:
         return None
     return _reason(done.stderr) or f"it ended with exit code {done.returncode}"
 
 
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run Envoy to its end, out of the reach of a Ctrl-C in the terminal: that one is meant for us."""
+    return subprocess.run(  # noqa: S603 - the binary that was looked for
+        command, capture_output=True, check=False, encoding="utf-8", errors="replace", start_new_session=True
+    )
+
+
 def _version(binary: Path) -> tuple[int, int]:
     """Major and minor; ``envoy --version`` prints ``version: <commit>/1.40.0/Clean/RELEASE/BoringSSL``."""
     try:
-        done = subprocess.run([binary, "--version"], capture_output=True, check=False, text=True)  # noqa: S603
+        done = _run([str(binary), "--version"])
     except OSError as error:
         raise UserError(f"{binary} can't be run: {error.strerror}; {HOW_TO_GET}") from error
     match = re.search(r"version: \w+/(\d+)\.(\d+)\.", done.stdout)
