@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -13,6 +12,7 @@ import click
 
 from routegen import __version__
 from routegen.common.problems import InputError, UserError, sentences
+from routegen.common.words import did_you_mean
 
 VERBS: Final[Mapping[str, str]] = {
     "init": "Write a commented routes.yaml to start from.",
@@ -61,9 +61,8 @@ class _Verbs(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            hint = f' Did you mean "{near[0]}"?' if near else ""
-            raise click.UsageError(error.message + hint, ctx) from error
+            hint = did_you_mean(args[0], VERBS).strip()
+            raise click.UsageError(f"{error.message} {hint[:1].upper()}{hint[1:]}".strip(), ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

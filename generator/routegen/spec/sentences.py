@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -12,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Path
+from routegen.common.words import did_you_mean
 from routegen.spec.rules import Verbs
 from routegen.spec.scalars import PROBLEM, show
 
@@ -115,10 +115,13 @@ def _no_verb(value: Any, verbs: Verbs) -> str:
     given = verbs.of(value)
     if given:
         return f"has {' and '.join(given)}; a rule has exactly one of {', '.join(verbs.known)}: write two rules"
-    strange = [key for key in value if key not in {"name", "when"}]
-    near = [verb for key in strange for verb in difflib.get_close_matches(key, verbs.known, 1)]
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    return f"needs exactly one of {', '.join(verbs.known)}{hint}"
+    strange = [str(key) for key in value if key not in {"name", "when"} and not verbs.taking(str(key))]
+    if not strange:
+        return f"needs exactly one of {', '.join(verbs.known)}"
+    hints = {key: did_you_mean(key, verbs.known) for key in strange}
+    key = next((key for key, hint in hints.items() if hint), strange[0])
+    brought = "" if hints[key] else "; a package may bring it (docs/plugins.md)"
+    return f"unknown verb {show(key)}; {hints[key]}known: {', '.join(verbs.known)}{brought}"
 
 
 def _unknown_key(location: tuple[str | int, ...], file: type[BaseModel], verbs: Verbs) -> str:
@@ -130,8 +133,7 @@ def _unknown_key(location: tuple[str | int, ...], file: type[BaseModel], verbs: 
     if owners:
         return f"goes with {' or '.join(owners)}, not with {verb}"
     known = _keys(parents, file)
-    near = difflib.get_close_matches(str(key), known, 1)
-    return f"unknown key; {f'did you mean {show(near[0])}? ' if near else ''}known: {', '.join(known)}"
+    return f"unknown key; {did_you_mean(str(key), known)}known: {', '.join(known)}"
 
 
 def _keys(location: Iterable[str | int], file: type[BaseModel]) -> list[str]:
