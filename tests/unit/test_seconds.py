@@ -174,3 +174,39 @@ def test_a_split_always_has_one_where_another_of_it_answers() -> None:
         route = decide(facts, CONFIG, view, lambda tenth=tenth: tenth / 10)  # type: ignore[misc]
         assert isinstance(route, Route)
         assert {route.backend, Seconds(CONFIG).of(route, facts, view, lambda: 0.5)} == {"a", "c"}
+
+
+PREFERRED = router_config(
+    compile_text(
+        """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: demo}
+spec:
+  gateway: {target: envoy}
+  backends:
+    a: {endpoints: ["a.test:80"], ownedBy: ours}
+    b: {endpoints: ["b.test:80"], ownedBy: theirs}
+    c: {endpoints: ["c.test:80"], ownedBy: theirs}
+    d: {endpoints: ["d.test:80"], ownedBy: theirs}
+    e: {endpoints: ["e.test:80"], ownedBy: ours}
+    f: {endpoints: ["f.test:80"], ownedBy: ours}
+  rules:
+    - prefer: [ours]
+    - split: {ours: 1, theirs: 1}
+""",
+        "routes.yaml",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("alive", "possible"), [("abcdef", {None}), ("abcde", {None}), ("abcd", {"b", "c", "d"}), ("a", {None})]
+)
+def test_a_preference_is_not_left_while_others_that_are_preferred_answer(alive: str, possible: set[str | None]) -> None:
+    """The gateway can change from ``a`` to ``b``, ``c`` and ``d`` only."""
+    view = Snapshot(Known(one, Answer({"m": 0}, one.owner, 1.0), alive=one.name in alive) for one in PREFERRED.backends)
+    facts = Facts("/v1/chat/completions", "m", {}, {}, 1, {})
+    chosen = Seconds(PREFERRED)
+    found = {chosen.of(Route("a", "split"), facts, view, lambda tenth=tenth: tenth / 10) for tenth in range(10)}  # type: ignore[misc]
+    assert found == possible
