@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_a_key_that_is_missing_says_where_it_was_looked_for(tmp_path: Path) -> N
         read(Key(file=str(tmp_path / "nokey")))
     with pytest.raises(KeyUnreadableError, match="the environment variable NO_SUCH_KEY is empty or not there"):
         read(Key(env="NO_SUCH_KEY"))
+
+
+def test_nothing_is_waited_for_where_the_file_is_a_pipe_or_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(KeyUnreadableError, match=r"can't be read: It is no regular file"):
+            read(Key(file=str(place)))
 
 
 def test_only_keys_that_are_to_be_sent_go_on_requests(tmp_path: Path) -> None:
