@@ -155,6 +155,8 @@ class Failover:
     """Statuses of the first engine's answer."""
     reset: bool = False
     """Where the connection is lost before an answer; the first engine may have begun its work."""
+    enabled: bool = True
+    """Whether routes.yaml wants second choices at all; which there are is each backend's to say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,16 @@ CASES = [
         ["- {when: {model: m, body: {model: only-a}}, prefer: [a]}", EVEN],
         ['- {when: {model: m, body: {model: "m*"}}, prefer: [a]}', EVEN],
     ),
+    (
+        "LINT021",
+        [f"{EVEN}\n  failover: {{enabled: false, statuses: [429]}}"],
+        [f"{EVEN}\n  failover: {{enabled: true, statuses: [429], reset: true}}"],
+    ),
+    (
+        "LINT021",
+        [f"{EVEN}\n  failover: {{enabled: false, reset: true}}"],
+        [f"{EVEN}\n  failover: {{enabled: false, statuses: [], reset: false}}"],
+    ),
 ]
 
 
@@ -192,6 +202,12 @@ def test_a_finding_has_its_line_its_reason_and_its_fix(tmp_path: Path) -> None:
     ]
     assert f"{tmp_path}/routes.yaml:11 $.spec.rules[1].split.b: info LINT015" in done.stdout
     assert done.stdout.splitlines()[-1] == "0 error, 1 warning, 1 info"
+
+
+def test_each_setting_without_effect_is_found_where_it_stands() -> None:
+    rules = [f"{EVEN}\n  failover:\n    enabled: false\n    statuses: [429]\n    reset: true"]
+    off = [finding for finding in findings(rules) if finding.rule.id == "LINT021"]
+    assert [(one.line, one.path) for one in off] == [(13, "$.spec.failover.statuses"), (14, "$.spec.failover.reset")]
 
 
 @pytest.mark.parametrize(("grade", "code"), [("info", 1), ("warning", 1), ("error", 0), ("never", 0)])

@@ -156,6 +156,19 @@ def _behind_an_end(routes: Routes) -> Iterator[Hit]:
             ended[rule.when] = rule.name
 
 
+@CHECKS.rule(
+    "LINT021",
+    Severity.WARNING,
+    "When to fail over, where nothing does",
+    "With failover.enabled: false no request goes to a second choice, whatever else failover says.",
+)
+def _never_fails_over(routes: Routes) -> Iterator[Hit]:
+    failover = routes.plan.failover
+    for key, given in (("statuses", failover.statuses), ("reset", failover.reset)):
+        if given and not failover.enabled:
+            yield Hit(("spec", "failover", key), "has no effect: failover is not enabled", "remove it, or enable it")
+
+
 def _names(rule: Rule) -> Iterator[str]:
     """The names that a rule may send requests to."""
     nothing = {name for name, weight in rule.weights if not weight} if isinstance(rule, Split) else set()

@@ -17,9 +17,9 @@ from routegen.compile.paths import (
 )
 from routegen.compile.router import compile_models, compile_router
 from routegen.compile.rules import compile_rules
-from routegen.compile.seconds import with_seconds
+from routegen.compile.seconds import compile_failover, with_seconds
 from routegen.compile.unused import note_unused
-from routegen.plan import Failover, Plan
+from routegen.plan import Plan
 from routegen.spec import read
 from routegen.spec.models import GatewaySpec
 from routegen.targets import Target, find, known
@@ -60,9 +60,9 @@ def compile_text(
         models=compile_models(routes.spec, findings),
         backends=compile_backends(routes, chosen, findings),
         rules=compile_rules(routes.spec, findings),
-        failover=Failover(tuple(routes.spec.failover.statuses), routes.spec.failover.reset),
+        failover=compile_failover(routes.spec),
     )
-    if routes.spec.failover.enabled and chosen.capabilities.second_choices:
+    if plan.failover.enabled and chosen.capabilities.second_choices:
         plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))
     for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ())):
         findings.remark(remark)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Final
 
-from routegen.plan import Backend
+from routegen.plan import Backend, Failover
+from routegen.spec.models import Spec
 from routegen_router.models import is_glob
 from routegen_router.rules import Rule, Split
 
@@ -19,6 +20,11 @@ FEW: Final = 32
 """Up to so many backends …"""
 MOST: Final = 3
 """… have so many stand-ins each, more have one: configurations grow with the number of backends, not its square."""
+
+
+def compile_failover(spec: Spec) -> Failover:
+    """When requests go to second choices."""
+    return Failover(tuple(spec.failover.statuses), spec.failover.reset, spec.failover.enabled)
 
 
 def with_seconds(backends: Sequence[Backend], rules: Sequence[Rule]) -> tuple[Backend, ...]:
