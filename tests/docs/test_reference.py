@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,8 @@ INTRODUCTION = """\
 Made from `routegen VERB --help` by tests/docs; change the help, not this page.
 
 Exit codes: 0 done; 1 the input can't be used, or something stands in the way (stderr says what); 2 wrong usage.
+Five verbs have codes of their own, which their help lists: `test`, `lint`, `diff`, `audit` (1 is an answer; input that
+can't be used is 2) and `bench` (also 3, 4 and 130).
 """
 
 
@@ -32,6 +36,26 @@ def test_the_page_of_verbs_is_current(update_golden: bool) -> None:
     if update_golden:
         page.write_text(expected)
     assert page.read_text() == expected, "run pytest tests/docs --update-golden"
+
+
+def test_the_page_says_which_verbs_have_exit_codes_of_their_own() -> None:
+    """Those whose help lists them."""
+    own = {verb for verb in VERBS if re.search(r"Exit codes: ", _help(verb))}
+    told = re.search(r"codes of their own.*", INTRODUCTION, re.DOTALL)
+    assert told is not None
+    assert set(re.findall(r"`(\w+)`", told[0])) == own
+    listed = _help("bench").partition("Exit codes: ")[2].partition("Examples:")[0]
+    assert re.findall(r"\b\d+\b", listed) == ["0", "1", "2", "3", "4", "130"]
+
+
+@pytest.mark.parametrize("verb", ["validate", "render", "explain", "test", "lint", "diff", "up", "bench", "audit"])
+def test_what_cannot_be_used_has_the_exit_code_that_the_page_says(verb: str, tmp_path: Path) -> None:
+    """2 where 1 is an answer; `routegen` itself makes 1 of what other verbs leave to it."""
+    file = str(tmp_path / "missing.yaml")
+    ways = {"diff": [file, file], "test": [file], "audit": [file]}
+    command = [sys.executable, "-m", "routegen", verb, *ways.get(verb, ["-f", file])]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == (2 if verb in {"test", "lint", "diff", "audit"} else 1), done.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)

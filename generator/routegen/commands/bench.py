@@ -112,8 +112,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """Compare engines so that the answer can be trusted.
 
     Engines take turns, block by block, on the same prompts, in an order that cancels drift; the verdict is better,
-    equivalent or inconclusive. Exit code 0: measured; 1: something stood in the way; 3: a check failed, so the figures
-    can't be trusted; 130: Ctrl-C, and what was complete is reported.
+    equivalent or inconclusive.
+
+    Exit codes: 0 measured, 1 something stood in the way, 2 wrong usage, 3 a check failed, so the figures can't be
+    trusted, 4 an engine is worse (with --fail-if-worse), 130 Ctrl-C, and what was complete is reported.
 
     \b
     Examples:
