@@ -14,6 +14,7 @@ from typing import Final
 from routegen import targets
 from routegen.common.problems import InputError, Problem, UserError
 from routegen.common.text import to_json, to_yaml
+from routegen.common.words import did_you_mean
 from routegen.plan import Plan
 from routegen.targets import Output, Rendered
 
@@ -66,10 +67,13 @@ def render(plan: Plan, only: Collection[str] = ()) -> Output:
     output = targets.find(plan.gateway.target).render(plan)
     if not only:
         return output
-    wanted = {kind.lower() for kind in only}
+    wanted = {kind.lower(): kind for kind in only}
     known = {document.kind.lower(): document.kind for document in output.documents}
-    if unknown := sorted(wanted - known.keys()):
-        raise UnknownKindError(f"no document of kind {', '.join(unknown)}; this renders: {', '.join(known.values())}")
+    for unknown in sorted(wanted.keys() - known.keys()):
+        raise UnknownKindError(
+            f"no document of kind {wanted[unknown]}; {did_you_mean(unknown, known.values())}"
+            f"this renders: {', '.join(known.values())}"
+        )
     return Output(tuple(doc for doc in output.documents if doc.kind.lower() in wanted))
 
 

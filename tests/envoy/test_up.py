@@ -340,7 +340,7 @@ def test_backends_in_a_cluster_need_a_place_on_this_machine() -> None:
 def test_an_engine_for_a_backend_that_is_not_there_names_those_that_are() -> None:
     with up("-f", str(TWO_ENGINES), "--engine", "vlm=http://127.0.0.1:1") as running:
         assert running.process.wait(PATIENCE) == 1
-        running.says("^routegen: --engine names vlm, but the backends are vllm, sglang")
+        running.says(r'^routegen: --engine: no backend is called "vlm"; did you mean "vllm"\? known: vllm, sglang')
 
 
 def test_an_engine_address_with_a_path_is_misuse() -> None:

@@ -130,7 +130,7 @@ def test_every_format_tells_the_same(tmp_path: Path) -> None:
     [
         (case("{}"), "7 $.cases[0].expect: expects nothing; add backend, shares, rule, code or status"),
         (case("{backend: gold}"), '7 $.cases[0].expect.backend: unknown backend "gold"; known: vllm, sglang, fixed'),
-        (case("{shares: {gold: 1}}"), '7 $.cases[0].expect.shares: unknown backend "gold"'),
+        (case("{shares: {gold: 1}}"), '7 $.cases[0].expect.shares.gold: unknown backend "gold"'),
         (case("{shares: {vllm: 0}}"), "7 $.cases[0].expect: needs a share above 0"),
         (case("{shares: {vllm: 1}, backend: vllm}"), "7 $.cases[0].expect: shares say where requests go"),
         (case("{backnd: vllm}"), '7 $.cases[0].expect.backnd: unknown key; did you mean "backend"?'),

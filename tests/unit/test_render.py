@@ -86,8 +86,10 @@ def test_only_keeps_the_kinds_that_are_named(render: Render) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--only", "Gold"], "no document of kind gold; this renders: envoy, router-config"),
-        (["--target", "gold"], "'gold' is not one of"),
+        (["--only", "Gold"], "no document of kind Gold; this renders: envoy, router-config"),
+        (["--only", "Envoi"], 'no document of kind Envoi; did you mean "envoy"? this renders: envoy, router-config'),
+        (["--target", "gold"], 'there is no target "gold"; known: envoy, envoy-gateway'),
+        (["--target", "envoyy"], 'there is no target "envoyy"; did you mean "envoy"? known: envoy, envoy-gateway'),
         (["--gold"], "--gold"),
         (["extra"], "unexpected extra argument"),
     ],

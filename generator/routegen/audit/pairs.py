@@ -12,6 +12,7 @@ from routegen.audit.storage import model
 from routegen.audit.workloads import workload_engines
 from routegen.common.positions import Path
 from routegen.common.problems import UserError
+from routegen.common.words import choices
 from routegen.plan import Plan as RoutesPlan
 from routegen.plan import PoolRef, ServiceRef
 
@@ -168,9 +169,8 @@ def _named(name: str, engines: Sequence[Engine], world: Sequence[Manifest]) -> E
         found = [engine for manifest in world for engine in workload_engines(manifest, world) if name in _names(engine)]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(engine.name for engine in engines) or "none"
     problem = "several engines are called" if found else "no workload is called"
-    raise UserError(f'{problem} "{name}"; known: {known}')
+    raise UserError(f'{problem} "{name}"; {choices(name, [engine.name for engine in engines])}')
 
 
 def _names(engine: Engine) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from routegen.common.problems import UserError
+from routegen.common.words import choices
 from routegen.plan import Addresses, Backend, Plan, ServiceRef
 
 from .design import Arm
@@ -52,7 +53,7 @@ def from_plan(
     known = [backend.name for backend in plan.backends]
     for name in (*names, *urls, *own):
         if name not in known:
-            raise UserError(f'unknown backend "{name}"; known: {", ".join(known)}')
+            raise UserError(f'unknown backend "{name}"; {choices(name, known)}')
     if way != "direct" and gateway is None:
         raise UserError("name the gateway's address: --gateway http://HOST:PORT (or measure --way direct)")
     chosen = [backend for backend in plan.backends if not names or backend.name in names]

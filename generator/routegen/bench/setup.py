@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from routegen.common.problems import UserError
+from routegen.common.words import choices
 
 from . import records
 from .analysis import analyse
@@ -135,7 +136,7 @@ def design_of(options: Mapping[str, Any]) -> Design:
     primary = options["primary"] or ("tpot" if options["stop_at_eos"] else "e2e")
     known = (*COMPARED, *(metric.key for metric in TAILS))
     if primary not in known:
-        raise UsageError(f'--primary: unknown metric "{primary}"; known: {", ".join(known)}')
+        raise UsageError(f'--primary: unknown metric "{primary}"; {choices(primary, known)}')
     for name in ("ramp", "rate", "timeout"):
         if not math.isfinite(options[name] or 0):
             raise UsageError(f"--{name} {options[name]} is no number of its own")
@@ -285,7 +286,7 @@ def _arms(options: Mapping[str, Any], urls: Mapping[str, str], models: Mapping[s
         if options["way"] not in {None, "direct"}:
             raise UsageError(f"--way {options['way']} needs a gateway: add -f routes.yaml --gateway URL")
         if unknown := [name for name in models if name not in urls]:
-            raise UsageError(f'--model: no engine is called "{unknown[0]}"; known: {", ".join(urls)}')
+            raise UsageError(f'--model: no engine is called "{unknown[0]}"; {choices(unknown[0], urls)}')
         return from_urls(urls, models=models)
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 

@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 from routegen.checks.cases import Cases, ExpectCase, RequestCase
 from routegen.common.positions import Document, Path
 from routegen.common.problems import InputError, Problem
+from routegen.common.words import choices
 from routegen.explain import knowledge
 from routegen.explain.gateway import Request
 from routegen.explain.report import Report, checked_config, explain
@@ -118,7 +119,6 @@ def _request(plan: Plan, given: RequestCase, folder: FilePath, document: Documen
 def _problems(config: Config, cases: Cases, document: Document) -> Iterator[Problem]:
     """Names of engines that there aren't, or of which the router can't know anything."""
     polled = {backend.name: backend.poll is not None for backend in config.backends}
-    known = ", ".join(polled)
     named: list[tuple[Path, str]] = [(("engines", name), name) for name in cases.engines]
     seen: dict[str, int] = {}
     for index, case in enumerate(cases.cases):
@@ -128,11 +128,12 @@ def _problems(config: Config, cases: Cases, document: Document) -> Iterator[Prob
         expected = [*(case.expect.shares or ())] + ([case.expect.backend] if case.expect.backend else [])
         for name in expected:
             if name not in polled:
-                key = "shares" if case.expect.shares else "backend"
-                yield document.problem(("cases", index, "expect", key), f'unknown backend "{name}"; known: {known}')
+                place = ("shares", name) if case.expect.shares else ("backend",)
+                path = ("cases", index, "expect", *place)
+                yield document.problem(path, f'unknown backend "{name}"; {choices(name, polled)}')
     for path, name in named:
         if name not in polled:
-            yield document.problem(path, f'unknown backend "{name}"; known: {known}')
+            yield document.problem(path, f'unknown backend "{name}"; {choices(name, polled)}')
         elif not polled[name]:
             what = "the router doesn't ask it, so all that is known of it is what routes.yaml says"
             yield document.problem(path, f'"{name}": {what}')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from routegen.commands.options import routes_file
+from routegen.common.words import choices
 
 if TYPE_CHECKING:
     from routegen.explain.knowledge import Knowledge
@@ -98,7 +99,7 @@ def _check(plan: Plan, report: Report, expect: str) -> None:
 
     names = [backend.name for backend in plan.backends]
     if expect not in names:
-        raise click.UsageError(f'--expect takes a backend, "{expect}" is none; known: {", ".join(names)}')
+        raise click.UsageError(f'--expect takes a backend, "{expect}" is none; {choices(expect, names)}')
     found = list(differences(ExpectCase(backend=expect), report))
     for difference in found:
         click.echo(f"routegen: {difference}", err=True)

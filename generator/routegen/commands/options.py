@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from routegen.common.words import choices
 from routegen.targets import TARGETS, known
 
 routes_file: Final = click.option(
@@ -30,6 +31,8 @@ class _TargetName(click.Choice[str]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in TARGETS:
             self.choices = known()
+        if value not in self.choices:
+            self.fail(f'there is no target "{value}"; {choices(value, self.choices)}', param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -14,3 +14,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     folded = {one.lower(): one for one in reversed(list(known))}
     near = difflib.get_close_matches(word.lower(), sorted(folded), 1)
     return f'did you mean "{folded[near[0]]}"? ' if near else ""
+
+
+def choices(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a word that is none of ``known``, in the order given."""
+    known = list(known)
+    return f"{did_you_mean(word, known)}known: {', '.join(known) or 'none'}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from routegen.common.positions import Document, Path, lies_below
 from routegen.common.problems import Problem, Remark
+from routegen.common.words import choices, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,12 @@ class Findings:
     def name(self, path: Path, name: str) -> None:
         """Note a name that no backend bears."""
         if name not in self.names.bearing:
-            self.add(path, f'unknown name "{name}"; known: {_list(self.names.bearing)}')
+            self.add(path, f'unknown name "{name}"; {choices(name, sorted(self.names.bearing))}')
 
     def one_backend(self, path: Path, name: str) -> None:
         """Note what is not exactly one backend's own name."""
         if name in self.names.backends:
             return
         kind = "is an owner, not a backend" if name in self.names.bearing else "is not a backend"
-        self.add(path, f'"{name}" {kind}; backends: {_list(self.names.backends)}')
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+        hint = did_you_mean(name, self.names.backends)
+        self.add(path, f'"{name}" {kind}; {hint}backends: {", ".join(sorted(self.names.backends))}')

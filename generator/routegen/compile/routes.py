@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routegen.common.problems import InputError, Problem
+from routegen.common.words import choices
 from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
 from routegen.compile.gateway import compile_gateway
@@ -79,7 +80,7 @@ def _target(name: str, findings: Findings) -> Target:
     try:
         return find(name)
     except KeyError:
-        problem = f'there is no target "{name}"; known: {", ".join(known())}'
+        problem = f'there is no target "{name}"; {choices(name, known())}'
     except PluginError as error:
         problem = str(error)
     findings.add(("spec", "gateway", "target"), problem)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from routegen.common.problems import UserError
+from routegen.common.words import choices
 from routegen.distribution import how_to_install
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
 from routegen_router.models import is_glob
@@ -45,7 +46,7 @@ def place(plan: Plan, urls: Mapping[str, str]) -> Plan:
     """
     known = [backend.name for backend in plan.backends]
     if unknown := sorted(urls.keys() - set(known)):
-        raise UserError(f"--engine names {', '.join(unknown)}, but the backends are {', '.join(known)}")
+        raise UserError(f'--engine: no backend is called "{unknown[0]}"; {choices(unknown[0], known)}')
     placed = tuple(_move(backend, urls[backend.name]) if backend.name in urls else backend for backend in plan.backends)
     if lost := [backend for backend in placed if not isinstance(backend.reach, Addresses)]:
         raise UserError(

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Path
-from routegen.common.words import did_you_mean
+from routegen.common.words import choices, did_you_mean
 from routegen.spec.rules import Verbs
 from routegen.spec.scalars import PROBLEM, show
 
@@ -121,7 +121,7 @@ def _no_verb(value: Any, verbs: Verbs) -> str:
     hints = {key: did_you_mean(key, verbs.known) for key in strange}
     key = next((key for key, hint in hints.items() if hint), strange[0])
     brought = "" if hints[key] else "; a package may bring it (docs/plugins.md)"
-    return f"unknown verb {show(key)}; {hints[key]}known: {', '.join(verbs.known)}{brought}"
+    return f"unknown verb {show(key)}; {choices(key, verbs.known)}{brought}"
 
 
 def _unknown_key(location: tuple[str | int, ...], file: type[BaseModel], verbs: Verbs) -> str:
@@ -133,7 +133,7 @@ def _unknown_key(location: tuple[str | int, ...], file: type[BaseModel], verbs: 
     if owners:
         return f"goes with {' or '.join(owners)}, not with {verb}"
     known = _keys(parents, file)
-    return f"unknown key; {did_you_mean(str(key), known)}known: {', '.join(known)}"
+    return f"unknown key; {choices(str(key), known)}"
 
 
 def _keys(location: Iterable[str | int], file: type[BaseModel]) -> list[str]:

@@ -94,7 +94,7 @@ def _names(kind: Any, value: Any, place: Place) -> Iterator[tuple[Place, str]]:
     elif is_mapping(kind):
         of_key, of_value = get_args(arguments[0])
         for key, entry in value:
-            yield from _names(of_key, key, place)
+            yield from _names(of_key, key, (*place, key))
             yield from _names(of_value, entry, (*place, key))
     elif get_origin(kind) is tuple:
         for index, entry in enumerate(value):
