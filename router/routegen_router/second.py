@@ -20,7 +20,7 @@ from .rules import Lookup
 from .standing import Draw
 
 STATEFUL: Final = "/responses"
-"""How paths end whose requests may continue what one engine remembers; they have no second choice."""
+"""A part of paths whose requests may continue what one engine remembers; they have no second choice."""
 
 
 class Seconds:
@@ -36,7 +36,7 @@ class Seconds:
     def of(self, route: Route, facts: Facts, view: Snapshot, draw: Draw) -> str | None:
         """The second choice for a request that was decided to go to ``route``; ``None``: there is none."""
         possible = self._possible.get(route.backend)
-        if not possible or facts.path.endswith(STATEFUL):
+        if not possible or STATEFUL in facts.path:
             return None
         left = possible & view.alive
         if route.rule in self._lookups:  # the client named this backend, or its owner: nobody else may stand in

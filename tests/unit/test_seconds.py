@@ -139,7 +139,7 @@ NAMES = [one.name for one in CONFIG.backends]
     alive=st.sets(st.sampled_from(NAMES)),
     tenant=st.booleans(),
     session=st.sampled_from([None, "1", "2", "3"]),
-    path=st.sampled_from(["/v1/chat/completions", "/v1/responses"]),
+    path=st.sampled_from(["/v1/chat/completions", "/v1/responses", "/v1/responses/compact"]),
     point=st.floats(0, 1, exclude_max=True),
 )
 def test_a_second_choice_serves_the_model_answers_and_takes_nothing_from_who_was_named(
@@ -161,7 +161,7 @@ def test_a_second_choice_serves_the_model_answers_and_takes_nothing_from_who_was
         return
     assert second != route.backend
     assert second in serving & alive
-    assert path != "/v1/responses"
+    assert path == "/v1/chat/completions"
     assert named not in NAMES
     if named is not None:
         assert {one.owner for one in CONFIG.backends if one.name in {second, route.backend}} == {named}

@@ -14,6 +14,7 @@ from routegen.spec.scalars import (
     DNSName,
     EnvName,
     HostPort,
+    KeyFile,
     Label,
     LongLabel,
     ObjectName,
@@ -91,7 +92,7 @@ class ApiKeySpec(Model):
     secret_name: SecretName | None = Field(None, description="A Secret in the routes' namespace (Kubernetes targets).")
     secret_key: SecretKey = Field("api-key", description="The key of that Secret.")
     env: EnvName | None = Field(None, description="An environment variable of the router's process (target `envoy`).")
-    file: Text | None = Field(None, description="A file that holds it and nothing else (target `envoy`).")
+    file: KeyFile | None = Field(None, description="A file that holds it and nothing else (target `envoy`).")
     send: bool = Field(
         False, description="`true`: requests to the engine carry it too, in place of the client's `authorization`."
     )

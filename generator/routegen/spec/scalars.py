@@ -172,6 +172,14 @@ def _env_name(text: str) -> str:
     return text
 
 
+def _key_file(text: str) -> str:
+    """Never shown where it is wrong, as above."""
+    if not text.startswith("/") or not text.isprintable():
+        raise wrong("must be the absolute path of a file, such as /run/keys/vllm, not the key itself")
+    return text
+
+
+KeyFile = Annotated[str, AfterValidator(_key_file), _seen_as("path", pattern="^/")]
 EnvName = Annotated[str, AfterValidator(_env_name), _seen_as("variable", pattern=f"^{_ENV_NAME}$")]
 SecretKey = Annotated[
     str,
