@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import click
 
 from routegen import __version__
 from routegen.common.problems import InputError, UserError, sentences
+from routegen.common.streams import leave_unread
 from routegen.common.words import did_you_mean
 
 VERBS: Final[Mapping[str, str]] = {
@@ -40,6 +42,17 @@ WAYS: Final[Mapping[str | None, str]] = {
 """Parameter -> how to give what is often written without its option."""
 
 
+@contextlib.contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """End well where the reader of our output goes: it has all that it wanted."""
+    try:
+        yield
+    except BrokenPipeError:
+        if not leave_unread():
+            raise
+        raise click.exceptions.Exit(0) from None
+
+
 class _Verbs(click.Group):
     """Loads a verb's module when that verb is called."""
 
@@ -64,9 +77,14 @@ class _Verbs(click.Group):
             hint = did_you_mean(args[0], VERBS).strip()
             raise click.UsageError(f"{error.message} {hint[:1].upper()}{hint[1:]}".strip(), ctx) from error
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _until_nobody_reads():
+            return super().make_context(*args, **more)  # prints --help and --version
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _until_nobody_reads():
+                return super().invoke(ctx)
         except click.UsageError as error:
             if error.ctx is None or "unexpected extra argument" not in error.message:
                 raise

@@ -37,3 +37,18 @@ def test_a_file_that_is_not_there_is_a_sentence() -> None:
     done = demo(Path("nowhere.yaml"))
     assert done.stderr == "routegen: nowhere.yaml: no such file; `routegen init` writes one to start from\n"
     assert done.returncode == 1
+
+
+def test_it_ends_without_a_traceback_when_nobody_reads_on() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "routegen.demo", str(TWO_ENGINES)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 0

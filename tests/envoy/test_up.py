@@ -307,7 +307,7 @@ def test_it_ends_when_nobody_reads_its_output_any_more() -> None:
             lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), process.stdout))
             process.stdout.close()
             request(lines[0].split()[0].removeprefix("http://"), HELLO)
-            assert process.wait(PATIENCE) == 1
+            assert process.wait(PATIENCE) == 0
         assert list(Path(temporary).iterdir()) == []
 
 

@@ -78,6 +78,15 @@ def test_a_mishap_is_one_sentence_and_an_exit_code(line: str, code: int, sentenc
     assert len(said) == (1 if code == 1 else 4), done.stderr
 
 
+@pytest.mark.parametrize(
+    "verb", ["validate", "plugins", "render", "explain --no-poll", "lint", "schema", "test", "init -", "--help"]
+)
+def test_a_reader_who_has_enough_is_no_error(verb: str, tmp_path: Path) -> None:
+    assert shell("routegen init", tmp_path).returncode == 0
+    done = shell(f"set -o pipefail; (sleep 0.2; routegen {verb}) | true", tmp_path)
+    assert (done.returncode, problems(done.stderr)) == (0, [])
+
+
 def test_a_mock_engine_on_a_port_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
     program = f"{sys.executable} -m routegen.mock_engine"
     with socket.create_server(("127.0.0.1", 0)) as taken:

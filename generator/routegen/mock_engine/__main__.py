@@ -9,6 +9,7 @@ import signal
 
 import uvloop
 
+from routegen.common.streams import leave_unread
 from routegen.mock_engine import PERSONALITIES, Behaviour, Fault, MockEngine
 
 
@@ -65,7 +66,10 @@ async def _serve(engine: MockEngine) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with engine:
-        print(f"{engine.personality.name} at {engine.url}", flush=True)
+        try:
+            print(f"{engine.personality.name} at {engine.url}", flush=True)
+        except BrokenPipeError:  # nobody wants to know
+            leave_unread()
         await stopped.wait()
 
 
