@@ -71,6 +71,13 @@ def run(*arguments: str, routes: str = ROUTES) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr or str(done.exception)
 
 
+def test_naming_one_leaves_the_help_as_it_was(install: Installer) -> None:
+    before = CliRunner().invoke(cli, ["render", "--help"]).stdout
+    install("lines")
+    assert run("render", "--target", "lines")[0] == 0
+    assert CliRunner().invoke(cli, ["render", "--help"]).stdout == before
+
+
 def test_it_is_used_like_a_built_in_one(install: Installer) -> None:
     install("lines")
     note = "<stdin>:6 $.spec.backends.a: note: is first\n"

@@ -29,11 +29,9 @@ class _TargetName(click.Choice[str]):
         super().__init__(list(TARGETS))
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in TARGETS:
-            self.choices = known()
-        if value not in self.choices:
-            self.fail(f'there is no target "{value}"; {choices(value, self.choices)}', param, ctx)
-        return super().convert(value, param, ctx)
+        if value not in TARGETS and value not in (here := known()):
+            self.fail(f'there is no target "{value}"; {choices(value, here)}', param, ctx)
+        return value
 
 
 target: Final = click.option("--target", type=_TargetName(), help="The gateway; default: spec.gateway.target.")
