@@ -81,6 +81,8 @@ def _number_as_text(value: Any) -> Any:
 
 
 def _size_as_text(value: Any) -> Any:
+    if (type(value) is int and value < 1) or (isinstance(value, str) and re.fullmatch("0+([kMG]i?)?", value)):
+        raise wrong(f"must be at least 1, not {value}")
     return str(value) if type(value) is int else value
 
 

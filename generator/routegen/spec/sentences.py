@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Path
 from routegen.common.words import choices, did_you_mean
+from routegen.spec.forms import UNIONS, at, bare, form, inside
 from routegen.spec.rules import Verbs
 from routegen.spec.scalars import PROBLEM, show
 
@@ -22,7 +20,6 @@ _BOOLEANS = {"y": "true", "yes": "true", "on": "true", "true": "true"} | {
     "false": "false",
 }
 """YAML 1.1's words and quoted booleans, which YAML 1.2 reads as text -> what was meant."""
-_UNIONS = (UnionType, Union)
 _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 
 
@@ -31,11 +28,11 @@ def place(error: ErrorDetails, file: type[BaseModel]) -> Path:
     path: list[str | int] = []
     annotation: Any = file
     for part in error["loc"]:
-        bare = _bare(annotation)
-        annotation = _inside(bare, part)
+        owner = bare(annotation)
+        annotation = inside(owner, part)
         if part == "[key]" and error["type"] != "extra_forbidden":
             break  # pydantic's way to say: the key itself is wrong
-        if get_origin(bare) not in _UNIONS:
+        if get_origin(owner) not in UNIONS:
             path.append(part)
     return tuple(path)
 
@@ -49,7 +46,7 @@ def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
         case kind if kind == PROBLEM:
             return str(context["sentence"])
         case "missing":
-            return "is missing"
+            return _missing(error["loc"], file)
         case "extra_forbidden":
             return _unknown_key(error["loc"], file, verbs)
         case "literal_error":
@@ -64,9 +61,9 @@ def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
         case "int_type" | "float_type":
             return _not_a_number(value, "a whole number" if error["type"] == "int_type" else "a number")
         case "list_type":
-            return f"must be a list, not {show(value)}; one entry is written [{_plain(value)}]"
+            return _not_a_list(value, form(*at(error["loc"], file)))
         case "dict_type" | "model_type":
-            return f"must be a mapping (key: value), not {show(value)}"
+            return f"must be a mapping such as {form(*at(error['loc'], file))}, not {show(value)}"
         case "greater_than_equal":
             return f"must be at least {context['ge']:,g}, not {show(value)}"
         case "less_than_equal":
@@ -82,8 +79,15 @@ def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
     return error["msg"]
 
 
-def _plain(value: Any) -> str:
-    return "…" if isinstance(value, dict) else str(value)
+def _missing(location: tuple[str | int, ...], file: type[BaseModel]) -> str:
+    right = form(*at(location, file))
+    return "is missing" if right == "…" else f"is missing; write {location[-1]}: {right}"
+
+
+def _not_a_list(value: Any, right: str) -> str:
+    if isinstance(value, dict) or right != "[one, two]":
+        return f"must be a list such as {right}, not {show(value)}"
+    return f"must be a list, not {show(value)}; one entry is written [{value}]"
 
 
 def _not_text(value: Any) -> str:
@@ -132,36 +136,5 @@ def _unknown_key(location: tuple[str | int, ...], file: type[BaseModel], verbs: 
     owners = verbs.taking(str(key)) if verb in verbs.known else ()
     if owners:
         return f"goes with {' or '.join(owners)}, not with {verb}"
-    known = _keys(parents, file)
+    known = sorted(str(field.alias) for field in bare(at(parents, file)[0]).model_fields.values())
     return f"unknown key; {choices(str(key), known)}"
-
-
-def _keys(location: Iterable[str | int], file: type[BaseModel]) -> list[str]:
-    """The keys of the model at ``location``."""
-    annotation: Any = file
-    for part in location:
-        annotation = _inside(_bare(annotation), part)
-    model = _bare(annotation)
-    assert issubclass(model, BaseModel)
-    return sorted(str(field.alias) for field in model.model_fields.values())
-
-
-def _inside(annotation: Any, part: str | int) -> Any:
-    """The type of one field, entry or union member; ``None`` for an unknown key."""
-    if get_origin(annotation) is list:
-        return get_args(annotation)[0]
-    if get_origin(annotation) is dict:
-        return get_args(annotation)[1]
-    if get_origin(annotation) in _UNIONS:
-        return next(member for member in get_args(annotation) if get_args(member)[1].tag == part)
-    fields: dict[str, FieldInfo] = getattr(annotation, "model_fields", {})
-    return next((field.annotation for field in fields.values() if field.alias == part), None)
-
-
-def _bare(annotation: Any) -> Any:
-    """Without ``Annotated`` and ``| None``."""
-    if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
-    if get_origin(annotation) in _UNIONS and type(None) in get_args(annotation):
-        return _bare(get_args(annotation)[0])
-    return annotation
