@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -120,12 +121,18 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # what can't be read or opened has its own sentence: this is output, to a full disk say
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered would fail once more at the very end
-        click.echo(f"routegen: {error.strerror or error}", err=True)
+        where = error.filename or "standard output"
+        why = " is closed" if error.errno == errno.EBADF else f": {error.strerror or error}"
+        click.echo(f"routegen: {where}{why}", err=True)
         sys.exit(1)
 
 
 def _open_closed_streams() -> None:
-    """Lead standard streams that the caller has closed (``<&-``) to nowhere, so that no file takes their number."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    """Open standard streams that the caller has closed (``<&-``), so that no file takes their number.
+
+    Input is empty, errors go nowhere. Output can't be written, so that who prints fails instead of losing it.
+    """
+    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY)):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end
+            number = os.open(os.devnull, flags)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end

@@ -27,7 +27,11 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ("line", "code", "sentence"),
     [
         ("routegen validate -f - <&-", 1, "<stdin>: is empty; `routegen init` writes one to start from"),
-        ("routegen schema > /dev/full", 1, "routegen: No space left on device"),
+        ("routegen schema > /dev/full", 1, "routegen: standard output: No space left on device"),
+        ("routegen schema >&-", 1, "routegen: standard output is closed"),
+        ("routegen init - <&- >&-", 1, "routegen: standard output is closed"),
+        ("routegen lint --fail-on never >&-", 1, "routegen: standard output is closed"),
+        ("routegen --help >&-", 1, "routegen: standard output is closed"),
         ("routegen validate -f .", 1, "routegen: .: is a folder; name the file, such as ./routes.yaml"),
         ("routegen validate -f routes.yaml/more", 1, "routegen: routes.yaml/more: Not a directory"),
         ("routegen validate -f latin-1.yaml", 1, "latin-1.yaml:3: is not UTF-8 (byte 0xfc); save it as UTF-8"),
