@@ -6,13 +6,13 @@ Everything happens in memory and nothing is written here: whoever calls has all 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
 from routegen import targets
-from routegen.common.problems import InputError, Problem, UserError
+from routegen.common.problems import InputError, Problem, Remark, UserError
 from routegen.common.text import to_json, to_yaml
 from routegen.common.words import did_you_mean
 from routegen.plan import Plan
@@ -33,19 +33,21 @@ def read_plan(
     notices: list[Problem] | None = None,
     *,
     deployed: bool = True,
+    examine: Callable[[Plan], Iterable[Remark]] = lambda _plan: (),
 ) -> Plan:
     """Read a routes.yaml (``-``: standard input) and compile it.
 
     :param target: compile for this target in place of the file's own.
     :param notices: collects what is no mistake and worth knowing, by line.
     :param deployed: ``False``: the plan is used on this machine, so what the target says of it is no matter.
+    :param examine: what else there is to say of the plan.
     :raises InputError: with all that is wrong in it.
     :raises UserError: there is no such file, or it can't be read.
     """
     from routegen.compile import compile_text  # noqa: PLC0415 - pydantic: not for `--help`
 
     text, name = read_text(source)
-    return compile_text(text, name, target=target, notices=notices, deployed=deployed)
+    return compile_text(text, name, target=target, notices=notices, deployed=deployed, examine=examine)
 
 
 def read_text(source: str | Path) -> tuple[str, str]:

@@ -25,6 +25,7 @@ import pytest
 from routegen.envoy import binary
 from routegen.mock_engine import SGLANG, Behaviour, MockEngine
 from support.command import ROUTEGEN
+from support.engines import Request, Respond, engine, serving
 from support.up import PATIENCE, TWO_ENGINES, Up, request, up
 
 HELLO = {"messages": [{"role": "user", "content": "a secret prompt"}]}
@@ -335,6 +336,65 @@ def test_backends_in_a_cluster_need_a_place_on_this_machine() -> None:
             r"^routegen: not on this machine: backend sglang is the Kubernetes Service inference/\S+:8000\. "
             "Say where an engine is with --engine sglang=http://127.0.0.1:8001, or use --mock-engines"
         )
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Path:
+    """Routes for Envoy Gateway, to be given a key."""
+    file = tmp_path / "routes.yaml"
+    file.write_text(KEYED.replace("envoy", "envoy-gateway").replace("ADDRESS", "127.0.0.1:9"))
+    return file
+
+
+def with_key(file: Path, key: str) -> None:
+    file.write_text(f"{file.read_text()}      apiKey: {key}\n")
+
+
+def test_a_key_in_a_secret_is_said_not_to_be_read_here(keyed: Path) -> None:
+    with_key(keyed, "{secretName: s}")
+    with (
+        engine(lambda asked: asked.answer(401, b"{}")) as locked,
+        up("-f", str(keyed), "--engine", f"a=http://127.0.0.1:{locked.port}") as running,
+    ):
+        running.says("backend a wants a key.*: `up` reads no Secrets; `env:` or `file:` can stand beside `secretName:`")
+
+
+def test_a_key_in_a_variable_is_read_whatever_the_files_target_is(keyed: Path) -> None:
+    with_key(keyed, "{env: ROUTEGEN_TEST_KEY}")
+    with (
+        engine(needing("Bearer sk-1")) as locked,
+        up(
+            *("-f", str(keyed), "--engine", f"a=http://127.0.0.1:{locked.port}"),
+            env={"ROUTEGEN_TEST_KEY": "sk-1"},
+        ) as running,
+    ):
+        assert request(running.ready(), {"model": "m", **HELLO})[0] == 200
+        assert "wants a key" not in running.text
+
+
+def needing(authorization: str) -> Respond:
+    """An engine that lists its models to those who show this."""
+
+    def respond(asked: Request) -> None:
+        if asked.path == "/v1/models" and asked.headers.get("authorization") != authorization:
+            asked.answer(401, b"{}")
+        else:
+            serving("m")(asked)
+
+    return respond
+
+
+@pytest.mark.parametrize("key", ["{env: ROUTEGEN_NO_KEY}", "{env: ROUTEGEN_NO_KEY, send: true}", "{file: /nowhere}"])
+def test_a_key_that_is_not_here_is_one_sentence_with_its_line_and_mock_engines_want_none(keyed: Path, key: str) -> None:
+    with_key(keyed, key)
+    with up("-f", str(keyed)) as running:
+        assert running.process.wait(PATIENCE) == 1
+        running.says(rf"^{keyed}:10 \$\.spec\.backends\.a\.apiKey: the (environment variable|file) \S+ ")
+        running.says(r"\(end\)")
+        assert len(running.lines) == 2
+        assert gone(running)
+    with up("-f", str(keyed), "--mock-engines") as running:
+        assert request(running.ready(), {"model": "mock-model", **HELLO})[0] == 200
 
 
 def test_an_engine_for_a_backend_that_is_not_there_names_those_that_are() -> None:

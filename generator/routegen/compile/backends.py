@@ -16,8 +16,13 @@ _SERVICE_PORT = 8000
 """The name and port of the Service that KServe makes for an LLMInferenceService (v0.16 to v0.20)."""
 
 
-def compile_backends(routes: Routes, target: Target, findings: Findings) -> tuple[Backend, ...]:
-    """Every backend with its addresses resolved."""
+def compile_backends(
+    routes: Routes, target: Target, findings: Findings, *, deployed: bool = True
+) -> tuple[Backend, ...]:
+    """Every backend with its addresses resolved.
+
+    :param deployed: ``False``: keys and certificates may lie where the target reads none, as this machine does.
+    """
     polling = routes.spec.models.poll.enabled
     backends = tuple(
         _backend(name, entry, routes.metadata.namespace, polling=polling)
@@ -27,6 +32,8 @@ def compile_backends(routes: Routes, target: Target, findings: Findings) -> tupl
         if routes.spec.models.unknown == "reject":
             _check_models_are_known(backend, findings)
         _check(backend, routes.spec.backends[backend.name], target, findings)
+        if deployed:
+            _check_sources(backend, ("spec", "backends", backend.name), target, findings)
     _check_addresses(backends, findings)
     return backends
 
@@ -108,20 +115,15 @@ def _check(backend: Backend, entry: BackendSpec, target: Target, findings: Findi
     findings.no_twins((*path, "models"), entry.models)
     findings.no_twins((*path, "endpoints"), entry.endpoints or ())
     _check_certificates(backend, path, target, findings)
-    _check_key(backend, path, target, findings)
     if isinstance(backend.reach, PoolRef):
         _check_pool(backend, path, target, findings)
 
 
 def _check_certificates(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
-    """Authorities must stand where the target can read them, and there must be a name to verify."""
+    """There must be a name to verify."""
     if backend.tls is None:
         return
-    sources, tls = target.capabilities.certificates, backend.tls
-    if "files" not in sources and tls.ca_file is not None and tls.ca_config_map is None:
-        findings.add((*path, "tls", "caFile"), f"the target {target.name} reads no files; add caConfigMap")
-    if "secrets" not in sources and tls.ca_config_map is not None and tls.ca_file is None:
-        findings.add((*path, "tls", "caConfigMap"), f"the target {target.name} reads files; add caFile")
+    tls = backend.tls
     hosts = dict(backend.reach.endpoints) if isinstance(backend.reach, Addresses) else {}
     nameless = next(filter(is_ip, hosts), None)
     verified = not target.capabilities.verifies_addresses and tls.verify
@@ -129,14 +131,16 @@ def _check_certificates(backend: Backend, path: Path, target: Target, findings: 
         findings.add((*path, "tls"), f"needs serverName: no certificate can be verified for {nameless}")
 
 
-def _check_key(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
-    """A key must lie where the target's router can read it."""
-    key, sources = backend.api_key, target.capabilities.certificates
-    if key is None:
-        return
-    if "files" not in sources and key.secret is None:
+def _check_sources(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
+    """Authorities and a key must lie where the target, or its router, can read them."""
+    tls, key, sources = backend.tls, backend.api_key, target.capabilities.certificates
+    if tls is not None and "files" not in sources and tls.ca_file is not None and tls.ca_config_map is None:
+        findings.add((*path, "tls", "caFile"), f"the target {target.name} reads no files; add caConfigMap")
+    if tls is not None and "secrets" not in sources and tls.ca_config_map is not None and tls.ca_file is None:
+        findings.add((*path, "tls", "caConfigMap"), f"the target {target.name} reads files; add caFile")
+    if key is not None and "files" not in sources and key.secret is None:
         findings.add((*path, "apiKey"), f"the target {target.name} reads no variables or files; add secretName")
-    if "secrets" not in sources and key.env is None and key.file is None:
+    if key is not None and "secrets" not in sources and key.env is None and key.file is None:
         findings.add((*path, "apiKey"), f"the target {target.name} reads no Secrets; add env or file")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from routegen.common.problems import InputError, Problem
+from routegen.common.problems import InputError, Problem, Remark
 from routegen.common.words import choices
 from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
@@ -34,6 +35,7 @@ def compile_text(
     target: str | None = None,
     deployed: bool = True,
     notices: list[Problem] | None = None,
+    examine: Callable[[Plan], Iterable[Remark]] = lambda _plan: (),
 ) -> Plan:
     """Compile the text of a routes.yaml.
 
@@ -41,6 +43,7 @@ def compile_text(
     :param target: compile for this target in place of the file's own (``spec.gateway.target``).
     :param deployed: ``False``: the plan is used on this machine, so what the target says of it is no matter.
     :param notices: collects what is no mistake and worth knowing, by line.
+    :param examine: what else there is to say of the plan.
     :raises InputError: with every problem that was found.
     """
     reading = read(text, file)
@@ -59,13 +62,13 @@ def compile_text(
         passthrough=compile_passthrough(routes.spec, findings),
         max_body_bytes=compile_max_body_bytes(routes.spec, findings),
         models=compile_models(routes.spec, findings),
-        backends=compile_backends(routes, chosen, findings),
+        backends=compile_backends(routes, chosen, findings, deployed=deployed),
         rules=compile_rules(routes.spec, findings),
         failover=compile_failover(routes.spec),
     )
     if plan.failover.enabled and chosen.capabilities.second_choices:
         plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))
-    for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ())):
+    for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ()), *examine(plan)):
         findings.remark(remark)
     note_unused(chosen, findings)
     if findings.problems:

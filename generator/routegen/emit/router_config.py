@@ -35,11 +35,12 @@ def _backend(backend: ir.Backend) -> config.Backend:
         models=backend.models,
         poll=_poll(backend),
         seconds=backend.seconds,
-        key=_key(backend),
+        key=key_of(backend),
     )
 
 
-def _key(backend: ir.Backend) -> config.Key | None:
+def key_of(backend: ir.Backend) -> config.Key | None:
+    """Where the router reads the key of the backend's engine."""
     key = backend.api_key
     if key is None or (key.env is None and key.file is None):  # a Secret: the deployment says where it is mounted
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,13 @@ from typing import Final
 import click
 
 from routegen import pipeline
-from routegen.common.problems import InputError, UserError
+from routegen.common.problems import InputError, Remark, UserError
 from routegen.compile.advice import claims
 from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place
 from routegen.local.examples import curl_lines
 from routegen.local.gateway import LocalGateway
+from routegen.local.keys import missing_key, without_missing_keys
 from routegen.local.watch import changes, content
 from routegen.plan import Backend, Plan
 from routegen_router.fetch import KINDS
@@ -95,13 +96,22 @@ class _Up:
 
     async def _read(self) -> Plan:
         """The plan in routes.yaml with its engines where they are on this machine."""
-        plan = await asyncio.to_thread(pipeline.read_plan, self.options.source, deployed=False)
+        # Once it runs, the router says what it can't read, and takes it as soon as it can.
+        examine = self._missing_keys if self.gateway is None else _nothing
+        plan = await asyncio.to_thread(pipeline.read_plan, self.options.source, deployed=False, examine=examine)
         urls = dict(self.options.engines)
         if self.gateway is not None:  # a backend that the file no longer has may come back
             urls = {name: url for name, url in urls.items() if name in {backend.name for backend in plan.backends}}
         if self.options.mock_engines:
+            plan = await asyncio.to_thread(without_missing_keys, plan, set(urls))
             urls |= await self.mocks.start(tuple(backend for backend in plan.backends if backend.name not in urls))
         return place(plan, urls)
+
+    def _missing_keys(self, plan: Plan) -> Iterator[Remark]:
+        for backend in plan.backends:
+            mock = self.options.mock_engines and backend.name not in self.options.engines
+            if not mock and (problem := missing_key(backend)) is not None:
+                yield Remark(("spec", "backends", backend.name, "apiKey"), problem, refused=True)
 
     async def _watch_file(self, gateway: LocalGateway) -> None:
         if self.options.source == pipeline.STDIN:
@@ -193,9 +203,13 @@ def trouble(backend: Backend, kind: str) -> str:
             return f"{who} takes its time to answer at {at}; still waiting"
         case "key":
             listed = "" if backend.models else ", or list its models under `models:`, since it tells nobody"
-            return (
-                f"{who} wants a key, or another one, at {at}: say with `apiKey:` of {backend.name} where it is{listed}"
-            )
+            key = backend.api_key
+            where = f"say with `apiKey:` of {backend.name} where it is"
+            if key is not None and key.env is None and key.file is None:
+                where = "`up` reads no Secrets; `env:` or `file:` can stand beside `secretName:`"
+            elif key is not None:
+                where = f"it refuses the one that `apiKey:` of {backend.name} says"
+            return f"{who} wants a key, or another one, at {at}: {where}{listed}"
         case "no_key":
             return f"{who} can't be asked: its key can't be read from where its `apiKey:` says"
         case "speaks_tls":
@@ -220,6 +234,10 @@ def _models(status: RegistryStatus) -> dict[str, str]:
         for entry in status.backends
     }
     return {name: models[0] for name, models in ids.items() if models}
+
+
+def _nothing(_plan: Plan) -> tuple[Remark, ...]:
+    return ()
 
 
 def _say_access(access: Access) -> None:
