@@ -57,6 +57,8 @@ class Document:
     value: Any
     lines: Mapping[Path, int]
     first_line: int
+    partial: AbstractSet[Path] = frozenset()
+    """The mappings of which ``value`` lacks an entry, because its key can't be used or stands there twice."""
 
     def line(self, path: Path) -> int:
         """The line of ``path``, or of its nearest ancestor that exists."""
@@ -107,7 +109,7 @@ def read_documents(
             builder = _Builder(file, problems, leading_zeros=leading_zeros, merge_keys=merge_keys)
             value = builder.build(node, ())
             if value is not None:
-                documents.append(Document(file, value, builder.lines, node.start_mark.line + 1))
+                documents.append(Document(file, value, builder.lines, node.start_mark.line + 1, builder.partial))
     except yaml.MarkedYAMLError as error:
         line, message = _syntax(error)
         problems.append(Problem(file, line, "", message))
@@ -130,6 +132,7 @@ class _Builder:
         self.file, self.problems = file, problems
         self.leading_zeros, self.merge_keys = leading_zeros, merge_keys
         self.lines: dict[Path, int] = {}
+        self.partial: set[Path] = set()
         self._open: set[int] = set()
 
     def build(self, node: yaml.Node, path: Path) -> Any:
@@ -164,11 +167,14 @@ class _Builder:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
                 continue
             key = self._key(key_node, path)
+            if key is None:
+                self.partial.add(path)
             if key is None or key in taken:
                 continue
             line = key_node.start_mark.line + 1
             if key in seen:
                 self._wrong(key_node, (*path, key), f'the key "{key}" stands here and on line {seen[key]}; keep one')
+                self.partial.add(path)
                 continue
             seen[key] = line
             self.lines[(*path, key)] = line

@@ -109,8 +109,7 @@ def _check_models_are_known(backend: Backend, findings: Findings) -> None:
 
 def _check(backend: Backend, entry: BackendSpec, target: Target, findings: Findings) -> None:
     path: Path = ("spec", "backends", backend.name)
-    others = [name for name in findings.names.bearing.get(backend.name, ()) if name != backend.name]
-    if others:
+    if others := findings.names.claimed[backend.name]:
         findings.add(path, f'the name "{backend.name}" is also the owner of {", ".join(others)}: rename this backend')
     findings.no_twins((*path, "models"), entry.models)
     findings.no_twins((*path, "endpoints"), entry.endpoints or ())

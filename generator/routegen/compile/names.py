@@ -17,6 +17,10 @@ class Names:
 
     backends: tuple[str, ...]
     bearing: Mapping[str, tuple[str, ...]]
+    claimed: Mapping[str, tuple[str, ...]]
+    """A backend's name -> the other backends whose owner it is, which is a mistake: it goes on to mean one backend."""
+    complete: bool
+    """False: the file has a backend that can't be told from another, so a name may be its."""
 
     @classmethod
     def of(cls, document: Document) -> Names:
@@ -25,12 +29,20 @@ class Names:
         Taken from the file itself, so that a backend which can't be read for another reason still counts as known.
         """
         entries: Any = document.value.get("spec", {}).get("backends", {})
-        bearing: dict[str, list[str]] = {name: [name] for name in entries}
+        owned: dict[str, list[str]] = {}
         for name, entry in entries.items():
-            owner = entry.get("ownedBy") if isinstance(entry, dict) else None
-            if isinstance(owner, str) and name not in bearing.setdefault(owner, []):
-                bearing[owner].append(name)
-        return cls(tuple(entries), {name: tuple(bearers) for name, bearers in bearing.items()})
+            for key, owner in entry.items() if isinstance(entry, dict) else ():
+                if _is_owner(key) and isinstance(owner, str) and name not in owned.setdefault(owner, []):
+                    owned[owner].append(name)
+        bearing = {name: (name,) for name in entries}
+        bearing |= {owner: tuple(bearers) for owner, bearers in owned.items() if owner not in entries}
+        claimed = {name: tuple(one for one in owned.get(name, ()) if one != name) for name in entries}
+        return cls(tuple(entries), bearing, claimed, ("spec", "backends") not in document.partial)
+
+
+def _is_owner(key: str) -> bool:
+    """Whether it is the key ``ownedBy``, be it misspelt as in other formats: ``owned_by``, ``ownedby``."""
+    return key.replace("_", "").replace("-", "").lower() == "ownedby"
 
 
 class Findings:
@@ -71,12 +83,12 @@ class Findings:
 
     def name(self, path: Path, name: str) -> None:
         """Note a name that no backend bears."""
-        if name not in self.names.bearing:
+        if self.names.complete and name not in self.names.bearing:
             self.add(path, f'unknown name "{name}"; {choices(name, sorted(self.names.bearing))}')
 
     def one_backend(self, path: Path, name: str) -> None:
         """Note what is not exactly one backend's own name."""
-        if name in self.names.backends:
+        if name in self.names.backends or not self.names.complete:
             return
         kind = "is an owner, not a backend" if name in self.names.bearing else "is not a backend"
         hint = did_you_mean(name, self.names.backends)
