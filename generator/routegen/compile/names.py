@@ -34,7 +34,7 @@ class Names:
             for key, owner in entry.items() if isinstance(entry, dict) else ():
                 if _is_owner(key) and isinstance(owner, str) and name not in owned.setdefault(owner, []):
                     owned[owner].append(name)
-        bearing = {name: (name,) for name in entries}
+        bearing: dict[str, tuple[str, ...]] = {name: (name,) for name in entries}
         bearing |= {owner: tuple(bearers) for owner, bearers in owned.items() if owner not in entries}
         claimed = {name: tuple(one for one in owned.get(name, ()) if one != name) for name in entries}
         return cls(tuple(entries), bearing, claimed, ("spec", "backends") not in document.partial)
