@@ -52,6 +52,13 @@ def choose(engines: Sequence[Engine], world: Sequence[Manifest], names: Sequence
     :raises UserError: there are fewer than two, or two names mean one engine.
     """
     chosen = [_named(name, engines, world) for name in names] if names else list(engines)
+    if len(names) == 1:
+        others = [engine.name for engine in engines if engine not in chosen]
+        found = f"; others that were found: {', '.join(others)}" if others[1:] else ""
+        raise UserError(
+            f"a comparison needs two engines, and {names[0]} is the only one that is named; name two, such as "
+            f"--pair {names[0]},{others[0] if others else 'OTHER'}{found}"
+        )
     _refuse_twins(names, chosen)
     if not names:
         chosen = [engine for engine in chosen if not _prefills(engine, chosen)]

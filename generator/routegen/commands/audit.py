@@ -67,6 +67,9 @@ def command(
         raise click.UsageError("give files, directories or - for standard input; or --cluster")
     if (context or namespace) and not cluster:
         raise click.UsageError("--context and --namespace go with --cluster")
+    names = [name.strip() for name in (pair or "").split(",") if name.strip()]
+    if pair is not None and not names:
+        raise click.UsageError("--pair takes names of workloads, such as a,b")
     from routegen.audit.findings import Severity  # noqa: PLC0415 - not for `--help`
     from routegen.audit.formats import FORMATS  # noqa: PLC0415
     from routegen.audit.reading import read_manifests  # noqa: PLC0415
@@ -76,7 +79,6 @@ def command(
     try:
         templates: list[Problem] = []
         manifests = _cluster(context, namespace) if cluster else read_manifests(paths, templates)
-        names = [name.strip() for name in pair.split(",")] if pair else []
         report = audit(
             manifests, names=names, plan=read_plan(routes, deployed=False) if routes else None, templates=templates
         )
