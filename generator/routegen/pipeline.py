@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from routegen import targets
+from routegen.common.files import unreadable
 from routegen.common.problems import InputError, Problem, Remark, UserError
 from routegen.common.text import to_json, to_yaml
 from routegen.common.words import did_you_mean
@@ -96,12 +97,9 @@ def _read(source: str | Path, name: str) -> bytes:
     try:
         with nullcontext(sys.stdin.buffer) if str(source) == STDIN else Path(source).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"{source}: no such file; `routegen init` writes one to start from") from None
-    except IsADirectoryError:
-        raise UserError(f"{source}: is a folder; name the file, such as {source}/routes.yaml") from None
     except OSError as error:
-        raise UserError(f"{source}: {error.strerror}") from error
+        missing = "`routegen init` writes one to start from"
+        raise unreadable(source, error, missing, f"name the file, such as {source}/routes.yaml") from error
     if len(data) > MAX_BYTES:
         raise UserError(f"{name}: is larger than {MAX_BYTES >> 20} MiB; is it a routes.yaml?")
     return data

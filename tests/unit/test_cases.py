@@ -157,11 +157,19 @@ def test_what_is_no_file_of_cases_is_refused(tmp_path: Path, text: str) -> None:
     assert done.stderr.startswith(f"{tmp_path}/cases.yaml")
 
 
+def test_a_routes_yaml_in_place_of_a_file_of_cases_is_told_where_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    done = CliRunner().invoke(cli, ["test", "-f", str(tmp_path / "routes.yaml"), str(tmp_path / "routes.yaml")])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "routes.yaml:2 $.kind: is a routes.yaml, which is given with -f; a file of cases has kind" in done.stderr
+
+
 def test_without_a_file_of_cases_it_says_where_one_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(ROUTES)
     done = CliRunner().invoke(cli, ["test", "-f", str(tmp_path / "routes.yaml")])
     assert done.exit_code == 2
-    assert f"{tmp_path}/routes.cases.yaml: can't be read: No such file or directory" in done.stderr
+    hint = "a file of cases is written as docs/testing.md shows"
+    assert done.stderr == f"routegen: {tmp_path}/routes.cases.yaml: no such file; {hint}\n"
     assert CliRunner().invoke(cli, ["test", "-f", "-"], input=ROUTES).exit_code == 2
 
 

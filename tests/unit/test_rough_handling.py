@@ -33,7 +33,7 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("routegen lint --fail-on never >&-", 1, "routegen: standard output is closed"),
         ("routegen --help >&-", 1, "routegen: standard output is closed"),
         ("routegen validate -f .", 1, "routegen: .: is a folder; name the file, such as ./routes.yaml"),
-        ("routegen validate -f routes.yaml/more", 1, "routegen: routes.yaml/more: Not a directory"),
+        ("routegen validate -f routes.yaml/more", 1, "routegen: routes.yaml/more: can't be read: Not a directory"),
         ("routegen validate -f latin-1.yaml", 1, "latin-1.yaml:3: is not UTF-8 (byte 0xfc); save it as UTF-8"),
         ("routegen validate -f /dev/zero", 1, "routegen: /dev/zero: is larger than 1 MiB; is it a routes.yaml?"),
         ("routegen render -o routes.yaml", 1, "routegen: routes.yaml is not a folder; -o takes one"),

@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from routegen.audit.facts import Fact, Place
+from routegen.common.files import unreadable
 from routegen.common.positions import Document, Path, read_documents, render_path
 from routegen.common.problems import InputError, Problem
 
@@ -119,7 +120,8 @@ def read_manifests(paths: Iterable[str], templates: list[Problem] | None = None)
 
     :param templates: learns which files of directories are templates (Helm's) and were passed over; a template that is
         named itself is an error.
-    :raises InputError: something can't be read or isn't YAML; names each file and line.
+    :raises InputError: something isn't text or YAML; names each file and line.
+    :raises UserError: there is no such file, or it can't be read.
     """
     manifests: list[Manifest] = []
     problems: list[Problem] = []
@@ -176,7 +178,7 @@ def _texts(path: str, seen: set[FilePath], problems: list[Problem]) -> Iterator[
         try:
             yield str(file), file.read_text(encoding="utf-8")
         except OSError as error:
-            problems.append(Problem(str(file), 0, "", f"can't be read: {error.strerror}"))
+            raise unreadable(file, error, "give manifests: files, folders, or - for standard input") from error
         except UnicodeDecodeError:
             problems.append(Problem(str(file), 0, "", "is not UTF-8 text"))
 

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from routegen.common.files import unreadable
 from routegen.common.problems import UserError
 
 from .design import Workload
@@ -49,7 +50,7 @@ def read(path: Path, expected: Workload | None = None) -> tuple[Workload, tuple[
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
+        raise unreadable(path, error, "it holds prompts, see docs/bench.md") from error
     found = tuple(_conversations(path, data))
     if not found:
         raise UserError(f"{path}: holds no prompts")

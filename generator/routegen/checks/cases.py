@@ -7,8 +7,10 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from routegen.common.files import unreadable
 from routegen.common.positions import Document, read_documents
 from routegen.common.problems import InputError, Problem
+from routegen.spec import models
 from routegen.spec.base import Model
 from routegen.spec.models import Method
 from routegen.spec.rules import Verbs
@@ -89,11 +91,12 @@ def read_cases(path: Path) -> tuple[Cases, Document]:
     """Read a file of cases.
 
     :raises InputError: with all that is wrong with it.
+    :raises UserError: there is no such file, or it can't be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError([Problem(str(path), 0, "", f"can't be read: {error.strerror}")]) from error
+        raise unreadable(path, error, "a file of cases is written as docs/testing.md shows") from error
     except UnicodeDecodeError as error:
         raise InputError([Problem(str(path), 0, "", "is not UTF-8")]) from error
     documents, problems = read_documents(text, str(path), leading_zeros=False)
@@ -103,6 +106,9 @@ def read_cases(path: Path) -> tuple[Cases, Document]:
         what = f"must be one mapping that begins with apiVersion: {API_VERSION} and kind: {KIND}"
         raise InputError([Problem(str(path), 1, "", what)])
     (document,) = documents
+    if document.value.get("kind") == models.KIND:
+        what = f"is a routes.yaml, which is given with -f; a file of cases has kind: {KIND} (docs/testing.md)"
+        raise InputError([document.problem(("kind",), what)])
     return validated(Cases, document), document
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from routegen.common.files import unreadable
 from routegen.common.problems import InputError, Problem
 from routegen.explain.gateway import Request
 from routegen.plan import Plan
@@ -50,6 +51,7 @@ def read_requests(path: Path, default_path: str) -> Iterator[Sample]:
     """Read JSON lines: ``method``, ``path``, ``headers``, and the ``body``, or the ``fields`` of it that rules read.
 
     :raises InputError: a line is none.
+    :raises UserError: there is no such file, or it can't be read.
     """
     try:
         with path.open("rb") as lines:
@@ -57,7 +59,7 @@ def read_requests(path: Path, default_path: str) -> Iterator[Sample]:
                 if line.strip():
                     yield Sample(_request(line, default_path, str(path), number), f"line {number}")
     except OSError as error:
-        raise InputError([Problem(str(path), 0, "", f"can't be read: {error.strerror}")]) from error
+        raise unreadable(path, error, "it holds requests as JSON lines, see docs/diff.md") from error
 
 
 def _request(line: bytes, default_path: str, file: str, number: int) -> Request:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Files: written so that a reader sees the old one or the new one, never half of one; and why one can't be read."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def write_atomically(path: Path, text: str) -> None:
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def unreadable(path: Path | str, error: OSError, missing: str, folder: str = "name a file") -> UserError:
+    """Why a file that the user named can't be read, and what would be right.
+
+    :param missing: what to do where there is no such file.
+    :param folder: what to do where it is a folder.
+    """
+    match error:
+        case FileNotFoundError():
+            return UserError(f"{path}: no such file; {missing}")
+        case IsADirectoryError():
+            return UserError(f"{path}: is a folder; {folder}")
+    return UserError(f"{path}: can't be read: {error.strerror}")
