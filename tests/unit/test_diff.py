@@ -65,8 +65,8 @@ def test_no_example_differs_from_itself(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("vllm: 50", "vllm: 75", "  ~ split: weights"),
-        ("onUnknown: next", "onUnknown: reject", "  ~ tenants: on_unknown"),
+        ("vllm: 50", "vllm: 75", "  ~ split: shares"),
+        ("onUnknown: next", "onUnknown: reject", "  ~ tenants: onUnknown"),
         ("    - body: inference_server\n", "", "  - body:inference_server"),
         ("    - split", "    - {name: first, prefer: [vllm]}\n    - split", "  + first"),
         ("10.0.0.2:8000", "10.0.0.9:8000", "  ~ sglang: where it is reached"),
@@ -123,6 +123,136 @@ def test_engines_that_are_asked_are_taken_to_serve_what_requests_name(tmp_path: 
     asked = OLD.replace(', models: [m, "l-*"], poll: {enabled: false}', "")
     done = run(tmp_path, asked.replace("vllm: 50", "vllm: 0"), requests=[{"fields": {"model": "x"}}], old=asked)
     assert "  0 of 1 are handled otherwise\n" in done.stdout, "only vllm may serve it"
+
+
+SETTINGS = [
+    ("passthrough: [{path: /tokenize, method: POST, backend: vllm}]", "+ spec.passthrough: POST /tokenize to vllm"),
+    ("models: {unknown: allow}", "~ spec.models.unknown: reject -> allow"),
+    ("models: {poll: {interval: 1m}}", "~ spec.models.poll.interval: 15s -> 60s"),
+    ("router: {failure: {backend: vllm}}", "~ spec.router.failure: closed -> vllm"),
+    ("router: {resources: {requests: {cpu: 1}}}", "~ spec.router.resources.requests.cpu: 250m -> 1"),
+    ("failover: {enabled: false}", "~ spec.failover.enabled: true -> false"),
+    ("failover: {statuses: [503]}", "+ spec.failover.statuses: 503"),
+    ("maxBodyBytes: 1Mi", "~ spec.maxBodyBytes: 32Mi -> 1Mi"),
+    ("routingHeader: x-engine", "~ spec.routingHeader: x-inference-server -> x-engine"),
+    ("gateway: {hostnames: [llm.example.com]}", "+ spec.gateway.hostnames: llm.example.com"),
+    ("gateway: {listeners: [{name: http, port: 8080}]}", "~ spec.gateway.listeners.http.port: 80 -> 8080"),
+    ("paths: [/v1/chat/completions]", "- spec.paths: /v1/completions"),
+]
+
+
+@pytest.mark.parametrize(("setting", "line"), SETTINGS)
+def test_every_setting_that_differs_is_told_by_its_path(tmp_path: Path, setting: str, line: str) -> None:
+    done = run(tmp_path, f"{OLD}  {setting}\n")
+    assert done.exit_code == 1
+    assert f"  {line}" in done.stdout.splitlines()
+    told = json.loads(run(tmp_path, f"{OLD}  {setting}\n", "--format", "json").stdout)
+    assert line in told["settings"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "change", "example"),
+    [
+        (SETTINGS[0][0], "refused: not_found  ->  vllm, by passthrough", '{"method": "POST", "path": "/tokenize"}'),
+        (
+            "passthrough: [{path: /v1/audio/*, method: GET, backend: sglang}]",
+            "refused: not_found  ->  sglang, by passthrough",
+            '{"method": "GET", "path": "/v1/audio/x"}',
+        ),
+        (
+            "models: {unknown: allow}",
+            "refused: model_not_found  ->  sglang 50 %, vllm 50 %, by split",
+            '"fields": {"model": "a-model-that-nobody-lists"}}',
+        ),
+        ("maxBodyBytes: 1Mi", "->  refused: request_too_large", '"headers": {"content-length": "33554432"}'),
+        ("gateway: {hostnames: [llm.example.com]}", "->  refused: not_found", '"headers": {"host": "other.example"}'),
+        ("paths: [/v1/chat/completions]", "->  refused: not_found", '"path": "/v1/completions"'),
+        ("paths: [/v1/chat/completions, /v2/x]", "refused: not_found  ->  sglang 50 %", '"path": "/v2/x"'),
+    ],
+)
+def test_requests_are_made_up_for_what_the_gateway_lets_through(
+    tmp_path: Path, setting: str, change: str, example: str
+) -> None:
+    done = run(tmp_path, f"{OLD}  {setting}\n")
+    assert change in done.stdout
+    assert example in done.stdout
+
+
+def test_an_engine_that_is_asked_serves_no_model_that_nobody_lists(tmp_path: Path) -> None:
+    asked = OLD.replace(", poll: {enabled: false}", "").replace('models: [m, "l-*"]', "models: []")
+    done = run(tmp_path, f"{asked}  models: {{unknown: allow}}\n", old=asked)
+    assert "refused: model_not_found  ->  " in done.stdout
+
+
+def test_all_that_the_gateway_tells_apart_is_made_up_although_rules_have_thousands_of_values() -> None:
+    many = OLD.replace('"gold-*": sglang', ", ".join(f"v{number}: vllm" for number in range(3000)))
+    opened = (
+        f"{many}  paths: [/v1/chat/completions, /v2/x]\n  passthrough: [{{path: /v3/*, method: GET, backend: vllm}}]\n"
+    )
+    samples = list(made_up([compile_text(text, "routes.yaml", deployed=False) for text in (many, opened)]))
+    assert len(samples) == MOST_MADE_UP
+    assert {("POST", "/v2/x"), ("GET", "/v3/x"), ("GET", "/v3")} <= {
+        (sample.request.method, sample.request.path) for sample in samples
+    }
+
+
+DEFAULT = OLD[: OLD.index("  rules:")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            DEFAULT,
+            f"{DEFAULT}  rules: [{{body: inference_server}}, {{body: owned_by}}, {{split: {{vllm: 1, sglang: 1}}}}]\n",
+        ),
+        (OLD, OLD.replace("{vllm: 50, sglang: 50}", "{sglang: 1, vllm: 1}")),
+        (
+            OLD.replace("{vllm: 50, sglang: 50}", "{vllm: 0.1, sglang: 0.2}"),
+            OLD.replace("vllm: 50, sglang: 50", "vllm: 1, sglang: 2"),
+        ),
+        (OLD, OLD.replace('models: [m, "l-*"]', 'models: ["l-*", m]')),
+        (
+            OLD.replace(
+                "- body: inf", "- {when: {model: m, header: {x-a: b, x-b: c}}, prefer: [vllm]}\n    - body: inf"
+            ),
+            OLD.replace(
+                "- body: inf", "- {when: {header: {x-b: c, x-a: b}, model: m}, prefer: [vllm]}\n    - body: inf"
+            ),
+        ),
+    ],
+)
+def test_what_means_the_same_differs_in_nothing(tmp_path: Path, old: str, new: str) -> None:
+    done = run(tmp_path, new, old=old)
+    assert (done.exit_code, done.stdout.startswith("requests (")) == (0, True), done.stdout
+
+
+def test_backends_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
+    names = [f"engine-{number}" for number in range(12, 0, -1)]
+    entries = [f"    {name}: {{endpoints: [10.0.1.{at}:80]}}\n" for at, name in enumerate(names)]
+    old = DEFAULT[: DEFAULT.index("    vllm:")] + "".join(entries)
+    done = run(tmp_path, old.replace(":80]", ":81]"), "--format", "json", old=old)
+    assert json.loads(done.stdout)["backends"] == [
+        f"~ {name}: where it is reached, where it is asked" for name in names
+    ]
+
+
+def test_second_choices_are_called_so(tmp_path: Path) -> None:
+    old = OLD.replace("spec:\n", "spec:\n  gateway: {target: envoy}\n")
+    done = run(tmp_path, f"{old}  failover: {{enabled: false}}\n", old=old)
+    assert "  ~ vllm: second choices\n  ~ sglang: second choices\n" in done.stdout
+
+
+def test_a_file_without_requests_compares_nothing_and_says_so(tmp_path: Path) -> None:
+    done = run(tmp_path, OLD.replace("vllm: 50", "vllm: 1"), requests=[""])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith("requests.jsonl: has no request, so nothing could be compared by it\n")
+
+
+def test_only_one_file_can_be_standard_input() -> None:
+    done = CliRunner().invoke(cli, ["diff", "-", "-"], input=OLD)
+    assert done.exit_code == 2
+    assert "only one of OLD and NEW can be - (standard input)" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,21 @@
-"""What a change of routes.yaml changes: its backends and rules, and which requests go elsewhere."""
+"""What a change of routes.yaml changes: its settings, backends and rules, and which requests go elsewhere."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from routegen.checks.requests import Sample
+from routegen.checks import diff_settings
+from routegen.checks.requests import UNLISTED, Sample
 from routegen.explain import knowledge
 from routegen.explain.knowledge import Knowledge
 from routegen.explain.report import Report, checked_config, explain
 from routegen.plan import Plan
 from routegen_router.models import Answer
-from routegen_router.rules import Rule
+
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Group:
 class Difference:
     """What differs between two files."""
 
+    settings: tuple[str, ...]
+    """A line for each that differs."""
     backends: tuple[str, ...]
     """A line for each that came, went or changed."""
     rules: tuple[str, ...]
@@ -74,7 +78,7 @@ class Difference:
     @property
     def empty(self) -> bool:
         """Whether nothing differs."""
-        return not (self.backends or self.rules or self.groups)
+        return not (self.settings or self.backends or self.rules or self.groups)
 
 
 def diff(old: Plan, new: Plan, samples: Iterable[Sample]) -> Difference:
@@ -82,7 +86,12 @@ def diff(old: Plan, new: Plan, samples: Iterable[Sample]) -> Difference:
     samples = list(samples)
     models = _models(samples)
     known = {id(plan): _assumed(plan, models) for plan in (old, new)}
-    found = Difference(tuple(_backends(old, new)), tuple(_rules(old.rules, new.rules)), len(samples))
+    found = Difference(
+        tuple(diff_settings.settings(old, new)),
+        tuple(diff_settings.backends(old, new)),
+        tuple(diff_settings.rules(old.rules, new.rules)),
+        len(samples),
+    )
     groups: dict[tuple[Outcome, Outcome], Group] = {}
     for sample in samples:
         before, after = (_outcome(explain(plan, known[id(plan)], sample.request, lambda: 0.0)) for plan in (old, new))
@@ -93,7 +102,8 @@ def diff(old: Plan, new: Plan, samples: Iterable[Sample]) -> Difference:
 
 
 def _outcome(report: Report) -> Outcome:
-    shares = {name: share for name, share in report.shares.items() if share}
+    # The same shares of other weights, 1:2 and 0.1:0.2, differ in their last digits.
+    shares = {name: round(share, _DIGITS) for name, share in report.shares.items() if share}
     if report.backend is not None and len(shares) < 2:  # noqa: PLR2004 - one isn't random
         shares = {report.backend: 1.0}
     return Outcome(tuple(sorted(shares.items())), report.rule, report.code, report.reply.status)
@@ -109,7 +119,7 @@ def _models(samples: Iterable[Sample]) -> list[str]:
             continue
         if isinstance(document, dict) and isinstance(document.get("model"), str):
             found[document["model"]] = None
-    return list(found)
+    return [model for model in found if model != UNLISTED]
 
 
 def _assumed(plan: Plan, models: Sequence[str]) -> Knowledge:
@@ -121,35 +131,3 @@ def _assumed(plan: Plan, models: Sequence[str]) -> Knowledge:
         if backend.poll is not None
     }
     return knowledge.assumed(config, answers, ())
-
-
-def _backends(old: Plan, new: Plan) -> Iterator[str]:
-    before, after = ({backend.name: backend for backend in plan.backends} for plan in (old, new))
-    yield from (f"- {name}" for name in before if name not in after)
-    yield from (f"+ {name}" for name in after if name not in before)
-    for name in before.keys() & after.keys():
-        one, other = before[name], after[name]
-        changed = [
-            entry.name for entry in dataclasses.fields(one) if getattr(one, entry.name) != getattr(other, entry.name)
-        ]
-        if changed:
-            yield f"~ {name}: {', '.join(_WORDS.get(word, word) for word in changed)}"
-
-
-_WORDS: Mapping[str, str] = {"reach": "where it is reached", "poll_urls": "where it is asked", "owner": "ownedBy"}
-
-
-def _rules(old: Sequence[Rule], new: Sequence[Rule]) -> Iterator[str]:
-    before, after = ({rule.name: rule for rule in rules} for rules in (old, new))
-    yield from (f"- {name}" for name in before if name not in after)
-    yield from (f"+ {name}" for name in after if name not in before)
-    for name in (name for name in before if name in after):
-        one, other = before[name], after[name]
-        if type(one) is not type(other):
-            yield f"~ {name}: another kind of rule"
-        elif one != other:
-            changed = [entry for entry in one.__struct_fields__ if getattr(one, entry) != getattr(other, entry)]
-            yield f"~ {name}: {', '.join(changed)}"
-    common = [[rule.name for rule in rules if rule.name in before and rule.name in after] for rules in (old, new)]
-    if common[0] != common[1]:
-        yield f"~ the order: {', '.join(common[0])} -> {', '.join(common[1])}"

@@ -23,6 +23,7 @@ def as_json(found: Difference, plans: Sequence[Plan], origin: str) -> str:
     """One JSON object."""
     document = {
         "schemaVersion": 1,
+        "settings": found.settings,
         "backends": found.backends,
         "rules": found.rules,
         "requests": {"origin": origin, "compared": found.requests, "changed": found.changed},
@@ -32,7 +33,7 @@ def as_json(found: Difference, plans: Sequence[Plan], origin: str) -> str:
 
 
 def _lines(found: Difference, plans: Sequence[Plan], origin: str) -> Iterator[str]:
-    for title, lines in (("backends", found.backends), ("rules", found.rules)):
+    for title, lines in (("settings", found.settings), ("backends", found.backends), ("rules", found.rules)):
         if lines:
             yield title
             yield from (f"  {line}" for line in lines)

@@ -24,6 +24,9 @@ from routegen_router.when import Condition
 MOST_MADE_UP: Final = 5000
 """More would only be more of the same."""
 
+UNLISTED: Final = "a-model-that-nobody-lists"
+"""Made up for ``models.unknown``; no engine is taken to serve it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -50,16 +53,20 @@ _decode: Final = msgspec.json.Decoder(_Line).decode
 def read_requests(path: Path, default_path: str) -> Iterator[Sample]:
     """Read JSON lines: ``method``, ``path``, ``headers``, and the ``body``, or the ``fields`` of it that rules read.
 
-    :raises InputError: a line is none.
+    :raises InputError: a line is none, or there is no line at all.
     :raises UserError: there is no such file, or it can't be read.
     """
+    empty = True
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
+                    empty = False
                     yield Sample(_request(line, default_path, str(path), number), f"line {number}")
     except OSError as error:
         raise unreadable(path, error, "it holds requests as JSON lines, see docs/diff.md") from error
+    if empty:
+        raise InputError([Problem(str(path), 0, "", "has no request, so nothing could be compared by it")])
 
 
 def _request(line: bytes, default_path: str, file: str, number: int) -> Request:
@@ -78,31 +85,57 @@ def _request(line: bytes, default_path: str, file: str, number: int) -> Request:
 
 
 def made_up(plans: Sequence[Plan]) -> Iterator[Sample]:
-    """Requests that bring out what the rules of both files tell apart.
+    """Requests that bring out what both files tell apart.
 
-    Every model that a file speaks of and none, with nothing more, with each value that a rule reads, and with what
-    makes each rule's conditions hold; on every path. No more than :data:`MOST_MADE_UP`.
+    What the gateway tells apart: every path, whatever passes unread, every host, bodies of the sizes that one file
+    allows; and what the rules do: every model that a file speaks of, one that none does, and no model, with nothing
+    more, with each value that a rule reads, and with what makes each rule's conditions hold. No more than
+    :data:`MOST_MADE_UP`.
     """
-    found: dict[Request, None] = {}
-    models = [None, *dict.fromkeys(model for plan in plans for model in _models(plan))]
+    models = [None, UNLISTED, *dict.fromkeys(model for plan in plans for model in _models(plan))]
     paths = list(dict.fromkeys(path for plan in plans for path in plan.paths))
+    bare = (_made(_naming(model), path) for model, path in itertools.product(models, paths))
+    # With many paths and models, rules come to their turn all the same.
+    first = itertools.chain(_at_the_gateway(plans, paths[0]), itertools.islice(bare, MOST_MADE_UP // 4))
+    found: dict[Request, None] = {}
+    for request in itertools.chain(first, _by_rules(plans, models, paths[0])):
+        found[request] = None
+        if len(found) >= MOST_MADE_UP:
+            break
+    return (Sample(request, "") for request in found)
+
+
+def _at_the_gateway(plans: Sequence[Plan], path: str) -> Iterator[Request]:
+    """Requests that differ in what the router isn't asked about."""
+    for entry in (entry for plan in plans for entry in plan.passthrough):
+        opened = [entry.path] if entry.prefix is None else [f"{entry.prefix}/x", entry.prefix or "/"]
+        yield from (Request(entry.method, one) for one in opened)
+    hosts = [_matching(name) for plan in plans for name in plan.gateway.hostnames]
+    yield from (
+        Request("POST", path, (("host", host),), b"{}") for host in ([*hosts, "other.example"] if hosts else ())
+    )
+    most = {plan.max_body_bytes for plan in plans}
+    yield from (Request("POST", path, (("content-length", str(size)),), b"{}") for size in sorted(most)[1:])
+
+
+def _by_rules(plans: Sequence[Plan], models: Sequence[str | None], path: str) -> Iterator[Request]:
     rules = [rule for plan in plans for rule in plan.rules]
     single: list[dict[Source, str]] = [{}, *({source: value} for source, value in _values(plans, rules))]
     conditions = [{}, *(wanted for rule in rules if (wanted := _fulfilling(rule.when)))]
     for model, one, wanted in itertools.product(models, single, conditions):
-        given = {**({Source(body=MODEL): model} if model is not None else {}), **wanted, **one}
-        found[_made(given, paths[0])] = None
-        if len(found) >= MOST_MADE_UP:
-            break
-    for path, model in itertools.product(paths[1:], models):
-        found[_made({Source(body=MODEL): model} if model is not None else {}, path)] = None
-    return (Sample(request, "") for request in itertools.islice(found, MOST_MADE_UP))
+        yield _made({**_naming(model), **wanted, **one}, path)
+
+
+def _naming(model: str | None) -> dict[Source, str]:
+    return {Source(body=MODEL): model} if model is not None else {}
 
 
 def shown(request: Request, plans: Sequence[Plan]) -> dict[str, Any]:
-    """What of a request may be shown: method, path, and what rules read. Never a prompt."""
+    """What of a request may be shown: method, path, and what gateway and rules read. Never a prompt."""
     read = [reads(plan.rules) for plan in plans]
-    headers = {name: value for name, value in request.headers if any(name.lower() in one.headers for one in read)}
+    known = {"content-length", *(name for one in read for name in one.headers)}
+    known |= {"host", ":authority"} if any(plan.gateway.hostnames for plan in plans) else set()
+    headers = {name: value for name, value in request.headers if name.lower() in known}
     told: dict[str, Any] = {"method": request.method, "path": request.path}
     if headers:
         told["headers"] = headers

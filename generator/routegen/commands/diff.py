@@ -24,8 +24,9 @@ from routegen.common.problems import InputError, UserError, sentences
 def command(ctx: click.Context, old: str, new: str, file: Path | None, format_: str) -> None:
     """Show which requests a change from OLD to NEW leads elsewhere.
 
-    Compares what the two files do, not their lines: each request is decided by both, and those that change are counted
-    with an example, of which only what rules read is shown. Engines aren't asked: those that the router would ask are
+    Compares what the two files do, not their lines: settings, backends and rules that differ are listed; each request
+    is decided by both, and those that change are counted with an example, of which only what the gateway and rules read
+    is shown. Engines aren't asked: those that the router would ask are
     taken to serve every model that a request names, unless the file lists theirs.
 
     \b
@@ -36,6 +37,8 @@ def command(ctx: click.Context, old: str, new: str, file: Path | None, format_: 
       git show main:routes.yaml | routegen diff - routes.yaml
       routegen diff routes.yaml new.yaml --requests yesterday.jsonl
     """
+    if old == new == "-":
+        raise click.UsageError("only one of OLD and NEW can be - (standard input)", ctx)
     from routegen.checks import diff_told  # noqa: PLC0415 - not for `--help`
     from routegen.checks.diff import diff  # noqa: PLC0415
     from routegen.checks.requests import made_up, read_requests  # noqa: PLC0415
