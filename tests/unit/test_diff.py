@@ -103,6 +103,13 @@ def test_requests_that_go_elsewhere_are_counted_with_an_example(tmp_path: Path) 
     ]
 
 
+def test_a_query_is_not_shown(tmp_path: Path) -> None:
+    requests: list[object] = [{"path": "/v1/completions?api_key=secret", "fields": {"model": "m"}}]
+    told = run(tmp_path, OLD.replace("vllm: 50", "vllm: 150"), requests=requests)
+    assert '"path": "/v1/completions"' in told.stdout
+    assert "secret" not in told.stdout
+
+
 def test_a_rule_of_another_name_is_told_and_counts_as_the_same(tmp_path: Path) -> None:
     done = run(tmp_path, OLD.replace("- split", "- name: evenly\n      split"), requests=[{"fields": {"model": "m"}}])
     assert done.exit_code == 1

@@ -131,12 +131,12 @@ def _naming(model: str | None) -> dict[Source, str]:
 
 
 def shown(request: Request, plans: Sequence[Plan]) -> dict[str, Any]:
-    """What of a request may be shown: method, path, and what gateway and rules read. Never a prompt."""
+    """What of a request may be shown: method, path without query, and what gateway and rules read. Never a prompt."""
     read = [reads(plan.rules) for plan in plans]
     known = {"content-length", *(name for one in read for name in one.headers)}
     known |= {"host", ":authority"} if any(plan.gateway.hostnames for plan in plans) else set()
     headers = {name: value for name, value in request.headers if name.lower() in known}
-    told: dict[str, Any] = {"method": request.method, "path": request.path}
+    told: dict[str, Any] = {"method": request.method, "path": request.path.partition("?")[0]}
     if headers:
         told["headers"] = headers
     try:
