@@ -85,7 +85,8 @@ def test_a_running_router_is_asked_what_it_knows(tmp_path: Path) -> None:
             wait_for(lambda: knowledge.from_router(config, url).view.complete, "both engines' models")
             asked = len(vllm.asked)
             told = report("-f", str(file), "--registry", url, "--body", "-", stdin=BODY)
-            assert report("-f", str(file), "--registry", url + "/registry", "--body", BODY)["backend"] == "sglang"
+            for page in ("/", "/registry", "/metrics", "/metrics/"):  # `up` prints the third
+                assert report("-f", str(file), "--registry", url + page, "--body", BODY)["backend"] == "sglang"
             assert len(vllm.asked) == asked
             third = routes(tmp_path, vllm.port, sglang.port, 9)
             other = report("-f", str(third), "--registry", url, "--body", BODY)

@@ -84,10 +84,10 @@ def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | PollErr
 def from_router(config: Config, url: str) -> Knowledge:
     """Ask a running router what it knows.
 
-    :param url: its metrics address, such as ``http://127.0.0.1:9464``.
+    :param url: its metrics address, such as ``http://127.0.0.1:9464``, with or without one of its pages, ``/metrics`` or ``/registry``.
     :raises UserError: it doesn't answer, or not as a router does.
     """
-    url = url.rstrip("/").removesuffix("/registry") + "/registry"
+    url = url.rstrip("/").removesuffix("/registry").removesuffix("/metrics").rstrip("/") + "/registry"
     status = _fetch(url)
     now = time.time()
     answers = {
