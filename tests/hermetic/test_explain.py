@@ -64,8 +64,16 @@ def test_engines_are_asked_and_the_silent_one_is_named(tmp_path: Path) -> None:
     assert (known["vllm"]["source"], known["vllm"]["alive"], known["vllm"]["error"]) == ("polled", True, None)
     assert known["vllm"]["age_seconds"] < 30
     assert (known["sglang"]["source"], known["sglang"]["alive"]) == ("none", False)
-    assert "never answered: answered 500, not 200" in text
+    assert "has told no models: answered 500, not 200" in text
     assert "refused: registry_incomplete, by body:inference_server" in text
+
+
+def test_an_engine_that_wants_a_key_is_said_to_and_where_to_put_it(tmp_path: Path) -> None:
+    with engine(lambda request: request.answer(401, b"")) as locked:
+        done = run("-f", str(routes(tmp_path, locked.port)), "--body", '{"model": "m"}')
+    assert "has told no models: answered 401, not 200; it wants a key, or another one" in done.stdout
+    assert "never answered" not in done.stdout
+    assert "say with `apiKey:` of vllm where the key is, as `env:` or `file:`: Secrets aren't read here" in done.stderr
 
 
 def test_without_polling_nobody_is_asked(tmp_path: Path) -> None:

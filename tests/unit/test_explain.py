@@ -198,7 +198,7 @@ def test_where_too_little_is_known_of_the_engines_the_way_out_is_told() -> None:
     assert unasked.warnings == (f"engines were not asked for their models: leave out --no-poll, or {OTHERWISE}",)
     some = knowledge.polled(config, lambda _config: {**TOLD, "sglang": PollError("refused", "Connection refused")})
     silent = explain(plan, some, Request("POST", PATH, (), b'{"model":"new"}'), lambda: 0.0)
-    assert "not every engine can be asked from here (no answer from sglang)" in silent.warnings[0]
+    assert "not every engine tells its models here (not sglang)" in silent.warnings[0]
     assert report('{"model":"new"}').warnings == ()
 
 

@@ -32,7 +32,7 @@ class BackendKnowledge:
     """Ids, and the configured globs."""
     source: Literal["static", "polled", "router", "none"]
     """routes.yaml alone; its engine, asked now; a running router; or ``none``: it should be polled and wasn't, or
-    has never answered."""
+    has never told its models."""
     age_seconds: float | None
     """Since the engine told its models; ``None`` where it hasn't."""
     alive: bool
@@ -73,12 +73,21 @@ def polled(config: Config, ask: Callable[[Config], Mapping[str, Answer | PollErr
     told = ask(config)
     alive = {name: isinstance(answer, Answer) or answer.answers for name, answer in told.items()}
     answers = {name: answer for name, answer in told.items() if isinstance(answer, Answer)}
-    errors = {name: str(error) for name, error in told.items() if isinstance(error, PollError)}
+    failed = {name: error for name, error in told.items() if isinstance(error, PollError)}
+    errors = {name: f"{error}; {KINDS['key']}" if error.kind == "key" else str(error) for name, error in failed.items()}
     origin = "engines polled now" if told else "routes.yaml alone; there is no engine to ask"
     known = _knowledge(config, origin, answers, errors, "polled", alive)
-    silent = ", ".join(errors)
-    remedy = f"not every engine can be asked from here (no answer from {silent}): {OTHERWISE}"
-    return replace(known, remedy=remedy if silent else "")
+    return replace(known, remedy=_remedy(failed))
+
+
+def _remedy(failed: Mapping[str, PollError]) -> str:
+    """What to do where these engines told nothing of use."""
+    if not failed:
+        return ""
+    keyed = ", ".join(name for name, error in failed.items() if error.kind in {"key", "no_key"})
+    key = f"; say with `apiKey:` of {keyed} where the key is, as `env:` or `file:`: Secrets aren't read here"
+    silent = ", ".join(failed)
+    return f"not every engine tells its models here (not {silent}): {OTHERWISE}{key if keyed else ''}"
 
 
 def from_router(config: Config, url: str) -> Knowledge:

@@ -57,7 +57,7 @@ def _source(known: BackendKnowledge) -> str:
     if known.source == "static":
         return "from routes.yaml"
     if known.source == "none":
-        told = f"never answered: {known.error}" if known.error else "not asked"
+        told = f"has told no models: {known.error}" if known.error else "not asked"
         return f"from routes.yaml; {told}" if known.models else told
     age = f"told {_age(known.age_seconds or 0)} ago"
     return age if known.alive else f"{age}; no longer answers ({known.error or 'polls fail'})"
