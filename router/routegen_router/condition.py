@@ -41,6 +41,12 @@ class Polled:
             return "warming"
         return self.error.kind if self.error is not None else "timeout" if self.waiting else None
 
+    @property
+    def detail(self) -> str | None:
+        """What was noticed, in words, where :attr:`trouble` is that of a connection or of the last question."""
+        cause = self.shut or self.error
+        return str(cause) if cause is not None and cause.kind == self.trouble else None
+
     def answered(self, answer: Answer) -> Polled:
         """It has told its models."""
         known = replace(self.known, answer=answer, asked=True)

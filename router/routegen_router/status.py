@@ -48,6 +48,8 @@ class BackendStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since the engine last told its models; ``null`` where it never has."""
     error: str | None
     """What is wrong with its engine, as a kind; ``null`` where nothing is."""
+    detail: str | None = None
+    """What was noticed of it, in words; ``null`` where nothing was."""
     configured: tuple[str, ...]
     """Ids and globs from the configuration."""
     polled: PolledModels | None
@@ -163,6 +165,7 @@ def _backend(entry: Polled, now: float) -> BackendStatus:
         alive=entry.known.alive,
         age_seconds=round(now - answer.at, 3) if answer is not None else None,
         error=entry.trouble,
+        detail=entry.detail,
         configured=backend.models,
         polled=_polled(answer) if answer is not None else None,
     )

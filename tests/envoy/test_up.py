@@ -397,6 +397,22 @@ def test_a_key_that_is_not_here_is_one_sentence_with_its_line_and_mock_engines_w
         assert request(running.ready(), {"model": "mock-model", **HELLO})[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [(404, b"{}", "answered 404, not 200"), (500, b"{}", "answered 500, not 200"), (200, b"{}", "the answer is not")],
+)
+def test_an_engine_that_answers_something_else_is_not_said_to_be_silent(
+    keyed: Path, status: int, body: bytes, words: str
+) -> None:
+    with (
+        engine(lambda asked: asked.answer(status, body)) as other,
+        up("-f", str(keyed), "--engine", f"a=http://127.0.0.1:{other.port}") as running,
+    ):
+        running.says(rf"of backend a answers at \S+/v1/models with something else than its models \({words}")
+        assert "start it" not in running.text
+        assert "does not answer" not in running.text
+
+
 def test_an_engine_for_a_backend_that_is_not_there_names_those_that_are() -> None:
     with up("-f", str(TWO_ENGINES), "--engine", "vlm=http://127.0.0.1:1") as running:
         assert running.process.wait(PATIENCE) == 1

@@ -93,7 +93,7 @@ def _remedy(failed: Mapping[str, PollError]) -> str:
 def from_router(config: Config, url: str) -> Knowledge:
     """Ask a running router what it knows.
 
-    :param url: its metrics address, such as ``http://127.0.0.1:9464``, with or without one of its pages, ``/metrics`` or ``/registry``.
+    :param url: its metrics address, such as ``http://127.0.0.1:9464``, also with ``/metrics`` or ``/registry``.
     :raises UserError: it doesn't answer, or not as a router does.
     """
     url = url.rstrip("/").removesuffix("/registry").removesuffix("/metrics").rstrip("/") + "/registry"

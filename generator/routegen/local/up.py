@@ -148,7 +148,7 @@ class _Up:
         for backend in status.backends:
             before = self.engines.get(backend.name)
             if backend.error is not None and (before is None or before.error != backend.error):
-                _warn(trouble(plan.backend(backend.name), backend.error))
+                _warn(trouble(plan.backend(backend.name), backend.error, backend.detail))
             elif backend.error is None and before is not None and before.error is not None:
                 click.echo(f"the engine of backend {backend.name} answers")
             self.engines[backend.name] = backend
@@ -190,10 +190,11 @@ class _Up:
             loop.add_signal_handler(number, end)
 
 
-def trouble(backend: Backend, kind: str) -> str:
+def trouble(backend: Backend, kind: str, detail: str | None = None) -> str:
     """What is wrong with a backend's engine, and what helps.
 
     :param kind: one of :data:`~routegen_router.fetch.KINDS`.
+    :param detail: what the router noticed, in words.
     """
     who, at = f"the engine of backend {backend.name}", ", ".join(backend.poll_urls)
     match kind:
@@ -202,14 +203,7 @@ def trouble(backend: Backend, kind: str) -> str:
         case "timeout":
             return f"{who} takes its time to answer at {at}; still waiting"
         case "key":
-            listed = "" if backend.models else ", or list its models under `models:`, since it tells nobody"
-            key = backend.api_key
-            where = f"say with `apiKey:` of {backend.name} where it is"
-            if key is not None and key.env is None and key.file is None:
-                where = "`up` reads no Secrets; `env:` or `file:` can stand beside `secretName:`"
-            elif key is not None:
-                where = f"it refuses the one that `apiKey:` of {backend.name} says"
-            return f"{who} wants a key, or another one, at {at}: {where}{listed}"
+            return f"{who} wants a key, or another one, at {at}: {_where_a_key_goes(backend)}"
         case "no_key":
             return f"{who} can't be asked: its key can't be read from where its `apiKey:` says"
         case "speaks_tls":
@@ -218,10 +212,26 @@ def trouble(backend: Backend, kind: str) -> str:
             return f"{who} speaks no TLS at {at}: leave out `tls:`, or say --engine {backend.name}=http://…"
         case "tls":
             return f"{who} has a certificate that isn't accepted at {at}: give `tls:` its caFile or serverName"
+        case "status" | "redirect" | "too_large" | "not_a_list" | "http":
+            return (
+                f"{who} answers at {at} with something else than its models ({detail or KINDS[kind]}): see that an "
+                f"OpenAI-compatible engine is there and well, or say where it is with --engine {backend.name}=URL; "
+                "still asking. One without a list of models needs `models:` and `poll: {enabled: false}`"
+            )
     return (
         f"{who} does not answer at {at} ({KINDS.get(kind, kind)}): "
         f"start it, or say where it is with --engine {backend.name}=URL; still asking"
     )
+
+
+def _where_a_key_goes(backend: Backend) -> str:
+    key = backend.api_key
+    listed = "" if backend.models else ", or list its models under `models:`, since it tells nobody"
+    if key is None:
+        return f"say with `apiKey:` of {backend.name} where it is{listed}"
+    if key.env is None and key.file is None:
+        return f"`up` reads no Secrets; `env:` or `file:` can stand beside `secretName:`{listed}"
+    return f"it refuses the one that `apiKey:` of {backend.name} says{listed}"
 
 
 def _models(status: RegistryStatus) -> dict[str, str]:
