@@ -22,20 +22,16 @@ ROUTEGEN_IMAGE: Final = f"{REGISTRY}/routegen:{__version__}"
 _DOCKERFILES: Final = {ROUTER_IMAGE: "Dockerfile", ROUTEGEN_IMAGE: "generator/Dockerfile"}
 
 
-def unpublished(image: str, setting: str) -> str | None:
+def unpublished(image: str, setting: str, more: str) -> str | None:
     """What to do about an image that no cluster can pull; ``None``: it isn't one of ours, or is published.
 
     :param setting: where the built image's name goes.
+    :param more: where the command that builds it stands.
     """
     dockerfile = _DOCKERFILES.get(image)
     if dockerfile is None or not REGISTRY.endswith(".invalid"):
         return None
-    own = image.replace(REGISTRY, "registry.example.com")
-    return (
-        f"no cluster can pull {image}: routegen's images aren't published yet. In a clone of routegen build it with"
-        f" `docker build -f {dockerfile} -t {own} .`, under a name in your own registry, push it, and put that name"
-        f" into {setting}"
-    )
+    return f"the default image isn't published; build it from {dockerfile} and put its name into {setting} ({more})"
 
 
 def how_to_install(extra: str) -> str:

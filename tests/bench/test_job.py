@@ -164,7 +164,7 @@ def test_the_image_is_the_command_line_with_what_the_bench_needs() -> None:
     text = (REPOSITORY / "generator" / "Dockerfile").read_text(encoding="utf-8")
     assert container(*URLS)["image"] == ROUTEGEN_IMAGE
     assert container(*URLS, "--image", "mine@sha256:1")["image"] == "mine@sha256:1"
-    assert "-f generator/Dockerfile -t" in bench(*URLS, "--render-job").stderr, "how to make the image"
+    assert "build it from generator/Dockerfile" in bench(*URLS, "--render-job").stderr, "how to make the image"
     assert bench(*URLS, "--render-job", "--image", "mine@sha256:1").stderr == ""
     assert json.loads(text.rpartition("ENTRYPOINT ")[2]) == ["routegen"]
     assert '"/src[bench,cluster]"' in text

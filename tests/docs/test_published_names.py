@@ -57,9 +57,9 @@ def test_such_names_would_be_found(text: str) -> None:
 def test_the_default_images_are_under_a_host_that_is_nobodys(image: str) -> None:
     assert REGISTRY.rpartition(".")[2] == "invalid", "RFC 6761"
     assert image.startswith(f"{REGISTRY}/")
-    dockerfile = re.findall(r"-f (\S+) ", unpublished(image, "there") or "")
+    dockerfile = re.findall(r"from (\S+) and", unpublished(image, "there", "docs") or "")
     assert [(ROOT / file).exists() for file in dockerfile] == [True]
 
 
 def test_an_image_of_ones_own_is_not_ours_to_speak_of() -> None:
-    assert unpublished("registry.example.com/routegen-router:0.1.0", "there") is None
+    assert unpublished("registry.example.com/routegen-router:0.1.0", "there", "docs") is None

@@ -6,12 +6,15 @@ import json
 import os
 import re
 import subprocess
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from routegen import __version__
 from routegen.compile import compile_text
+from routegen.distribution import ROUTER_IMAGE
 from routegen.spec.schema import json_schema
 from support.command import ROUTEGEN
 
@@ -58,7 +61,11 @@ def test_what_init_writes_is_the_two_engines_example_with_more_comments() -> Non
 def test_the_defaults_that_init_shows_in_comments_are_the_defaults() -> None:
     shown = re.sub(r"^  # (?=\w+: )", "  ", STARTER, flags=re.MULTILINE)
     assert shown.count("\n  # ") < STARTER.count("\n  # ")
-    assert compile_text(shown, "starter") == compile_text(STARTER, "starter")
+    plan = compile_text(shown, "starter")
+    assert plan.router.image == f"registry.example.com/routegen-router:{__version__}", "the one that must be changed"
+    assert replace(plan, router=replace(plan.router, image=ROUTER_IMAGE)) == compile_text(STARTER, "starter")
+    (_, first) = STARTER.split("# Defaults that you may want to change", 1)
+    assert first.index("image: ") < first.index("gateway: ")
 
 
 def test_init_leaves_a_file_that_exists_alone(tmp_path: Path) -> None:
@@ -92,7 +99,7 @@ def test_validate_tells_every_problem_on_standard_error(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout) == (1, "")
     assert [line.split(": ")[0] for line in checked.stderr.splitlines()] == [
         "<stdin>:17 $.spec.rule",
-        "<stdin>:21 $.spec.rules[2].split",
+        "<stdin>:21 $.spec.rules[2].split.gold",
     ]
 
 

@@ -130,7 +130,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         return
     if options["render_job"]:
         click.echo(bench_job.render(ctx, options), nl=False)
-        if notice := unpublished(options["image"] or ROUTEGEN_IMAGE, "--image"):
+        if notice := unpublished(options["image"] or ROUTEGEN_IMAGE, "--image", "docs/bench.md"):
             click.echo(f"routegen: {notice}", err=True)
         return
     if misplaced := [name for name in bench_job.OPTIONS if options[name]]:

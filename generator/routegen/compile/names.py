@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routegen.common.positions import Document, Path, lies_below
+from routegen.common.positions import Document, Path, lies_below, render_path
 from routegen.common.problems import Problem, Remark
 from routegen.common.words import choices, did_you_mean
 
@@ -67,7 +67,8 @@ class Findings:
         if remark.refused:
             self.add(remark.path, remark.message)
         else:
-            self.notices.append(self._document.problem(remark.path, f"note: {remark.message}"))
+            line = self._document.lines.get(remark.path, 0)  # about a default there is no line to show
+            self.notices.append(Problem(self._document.file, line, render_path(remark.path), f"note: {remark.message}"))
 
     def note_all(self, pattern: Path, message: str) -> None:
         """Note every place of the file that ``pattern`` fits; ``*`` in it is any key."""

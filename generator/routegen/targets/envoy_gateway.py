@@ -44,7 +44,7 @@ class EnvoyGateway(Target):
         yield from kubernetes.refused(plan)
         yield from refused.refused(plan)
         yield from _of_gateway(plan)
-        if unpulled := unpublished(plan.router.image, "spec.router.image"):
+        if unpulled := unpublished(plan.router.image, "spec.router.image", 'README, "Use it"'):
             yield Remark(("spec", "router", "image"), unpulled)
         yield from _of_backends(plan)
 
