@@ -54,6 +54,11 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             "Invalid value for '--engine': a is given twice; a backend's engine has one address",
         ),
         (
+            "routegen up --port 10000 --admin-port 10000",
+            2,
+            "--port and --admin-port both name the port 10000; clients and Envoy's admin interface need one each",
+        ),
+        (
             "routegen router --config routes.yaml --listen 127.0.0.1:0",
             2,
             "--config is the router's own file: routegen render --target envoy --only router-config > router.json",

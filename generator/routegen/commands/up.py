@@ -56,6 +56,10 @@ def command(source: str, engines: dict[str, str], port: int, admin_port: int, *,
       routegen up --mock-engines
       routegen up --engine vllm=http://127.0.0.1:8001 --engine sglang=http://127.0.0.1:30000
     """
+    if port == admin_port != 0:
+        raise click.UsageError(
+            f"--port and --admin-port both name the port {port}; clients and Envoy's admin interface need one each"
+        )
     from routegen.local.up import Options, run  # noqa: PLC0415 - not for `--help`
 
     run(Options(source=source, engines=engines, mock_engines=mock_engines, port=port, admin_port=admin_port))
