@@ -32,6 +32,9 @@ class Polled:
     warming: bool = False
     """Whether it is up but can't answer yet, or hasn't said since it came up."""
 
+    stopped: bool = False
+    """Whether it had answered before it got into the trouble that keeps requests away."""
+
     @property
     def trouble(self) -> str | None:
         """What is wrong with it, as one of :data:`~routegen_router.fetch.KINDS`."""
@@ -83,4 +86,6 @@ class Polled:
 def _judged(polled: Polled) -> Polled:
     """The same, with what follows from it: whether the engine gets requests that nobody sent to it by name."""
     alive = polled.shut is None and not polled.warming and polled.failures < FAILURES
-    return replace(polled, known=replace(polled.known, alive=alive))
+    was_well = polled.known.alive and polled.known.answer is not None
+    stopped = not alive and (polled.stopped or was_well)
+    return replace(polled, known=replace(polled.known, alive=alive), stopped=stopped)

@@ -239,10 +239,10 @@ def report(before: Polled, after: Polled, backends: Mapping[str, Polled]) -> Non
         _log.warning("poll failed", extra={"fields": {**fields, "kind": after.error.kind, "error": str(after.error)}})
     if after.trouble != before.trouble and after.trouble == "warming":
         _log.info("engine is up and warming up", extra={"fields": fields})
-    if before.known.alive and not after.known.alive:
+    if after.stopped and not before.stopped:
         why = {"trouble": after.trouble, "failures": after.failures}
         _log.warning("engine stopped answering", extra={"fields": {**fields, **why}})
-    if after.known.alive and not before.known.alive:
+    if before.stopped and not after.stopped:
         _log.info("engine is back", extra={"fields": fields})
     if answer is None or answer is before.known.answer:
         return

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from routegen_router.config import Backend, Models, Poll
-from support.engines import engine, serving
+from support.engines import engine, refusing, serving
 from support.router import (
     PATIENCE,
     VLLM,
@@ -127,7 +127,8 @@ def test_the_registry_tells_what_is_known_of_each_backend_and_since_when(tmp_pat
         )
         settings = router_config(backends=backends, rules=(), models=Models(interval=0.1, timeout=1))
         with running(tmp_path, settings) as router:
-            wait_for(lambda: router.logged("engine stopped answering") and router.logged("engine answers"), "polls")
+            silent = 'routegen_registry_up{backend="silent"}'
+            wait_for(lambda: router.logged("engine answers") and metrics(router)[silent] == 0, "polls")
             status, text = get(router, "/registry")
             found = metrics(router)
     document = json.loads(text)
@@ -251,3 +252,23 @@ def test_logs_hold_no_prompt_credential_or_header_value_even_at_debug(tmp_path: 
         router.stop()
         assert len(router.logged("decision")) == 6
         assert not [secret for secret in SECRETS if secret in router.log.read_text()]
+
+
+def test_an_engine_that_has_never_answered_neither_stops_nor_comes_back(tmp_path: Path) -> None:
+    with refusing() as (host, port):
+        poll = Poll(urls=(f"http://{host}:{port}/v1/models",))
+        settings = router_config(
+            backends=(Backend(name="late", poll=poll), VLLM), rules=(), models=Models(interval=0.1, timeout=1)
+        )
+        up = 'routegen_registry_up{backend="late"}'
+        with running(tmp_path, settings) as router:
+            wait_for(lambda: metrics(router)[up] == 0, "it to count as dead")
+            with engine(serving("m"), port=port):
+                wait_for(lambda: metrics(router)[up] == 1, "it to answer")
+                wait_for(lambda: router.logged("engine answers"), "its first answer")
+                assert len(router.logged("poll failed")) == 1
+                assert not router.logged("engine stopped answering")
+                assert not router.logged("engine is back")
+            wait_for(lambda: router.logged("engine stopped answering"), "its end")
+            with engine(serving("m"), port=port):
+                wait_for(lambda: router.logged("engine is back"), "its return")
