@@ -17,7 +17,7 @@ export ROUTEGEN_CRDS ?= $(wildcard $(abspath ../shared/crds))
 .PHONY: help setup demo up bench-demo benchmark benchmark-peers benchmark-variants figures reliability test test-cluster check format lint types contracts proto engine-options clean
 
 help: ## Show these lines
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
 
 setup: $(READY) ## Make the virtual environment
 

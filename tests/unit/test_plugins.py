@@ -176,6 +176,7 @@ def test_the_schema_and_the_list_have_it(install: Installer) -> None:
     listed = CliRunner().invoke(cli, ["plugins"])
     assert listed.exit_code == 0
     assert re.search(rf"^  take +{name} 1\.0 +Try something\.$", listed.stdout, re.MULTILINE)
+    assert "`" not in listed.stdout, "a docstring's markup"
     assert table().owners("take") == [name]
 
 

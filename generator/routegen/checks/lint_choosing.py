@@ -102,8 +102,10 @@ def _zero(routes: Routes) -> Iterator[Hit]:
 def _sticky_to_one(routes: Routes) -> Iterator[Hit]:
     for path, rule in routes.rules:
         if isinstance(rule, Split) and rule.sticky_by is not None:
-            backends = {one for name, weight in rule.weights if weight for one in routes.bearing.get(name, ())}
-            if len(backends) == 1 and routes.told:
+            names = [name for name, weight in rule.weights if weight]
+            backends = {one for name in names for one in routes.bearing.get(name, ())}
+            fixed = routes.told or set(names) <= set(routes.view.names)  # of an owner's, engines may tell more
+            if len(backends) == 1 and fixed:
                 yield Hit((*path, "stickyBy"), f"all requests go to {min(backends)} anyway", "remove it")
 
 

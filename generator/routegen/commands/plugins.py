@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
@@ -35,6 +36,11 @@ def command() -> None:
     sys.exit(1 if problems else 0)
 
 
+def _plain(sentence: str) -> str:
+    """A docstring's sentence without its markup, as a terminal shows it."""
+    return re.sub(r":[\w:]+:(?=`)|`", "", sentence)
+
+
 def _list(
     kind: str,
     built_in: Iterable[str],
@@ -50,7 +56,7 @@ def _list(
     rows = []
     for name, distribution in brought:
         try:
-            rows.append((name, distribution, sentence(name)))
+            rows.append((name, distribution, _plain(sentence(name))))
         except PluginError as error:
             rows.append((name, distribution, "can't be used"))
             problems.append(str(error))
