@@ -40,7 +40,7 @@ def router_documents(plan: Plan) -> list[Document]:
     secrets = sorted(
         {backend.api_key.secret for backend in plan.backends if backend.api_key and backend.api_key.secret}
     )
-    config = dump(router_config(_with_keys(_polled_over_tls(plan)))).decode()
+    config = dump(router_config(_in_pod(plan))).decode()
     values = {
         "name": router_name(plan),
         "namespace": plan.namespace,
@@ -92,17 +92,18 @@ def _mountable(plan: Plan, backend: Backend) -> str | None:
     return None if elsewhere else backend.tls.ca_config_map
 
 
-def _polled_over_tls(plan: Plan) -> Plan:
-    """The plan with each authority's certificate where the router's pod has it."""
-    backends = []
-    for backend in plan.backends:
-        name = _mountable(plan, backend)
-        if name is not None and backend.tls is not None:
-            tls = replace(backend.tls, ca_file=f"{_AUTHORITIES}/{name}/ca.crt")
-            backends.append(replace(backend, tls=tls))
-        else:
-            backends.append(backend)
-    return replace(plan, backends=tuple(backends))
+def _in_pod(plan: Plan) -> Plan:
+    """The plan with each authority's certificate and each engine's key where the router's pod has it."""
+    return replace(plan, backends=tuple(_backend_in_pod(plan, backend) for backend in plan.backends))
+
+
+def _backend_in_pod(plan: Plan, backend: Backend) -> Backend:
+    tls, key, authority = backend.tls, backend.api_key, _mountable(plan, backend)
+    if tls is not None and authority is not None:
+        tls = replace(tls, ca_file=f"{_AUTHORITIES}/{authority}/ca.crt")
+    if key is not None and key.secret is not None:
+        key = replace(key, env=None, file=f"{_KEYS}/{key.secret}/{key.secret_key}")
+    return replace(backend, tls=tls, api_key=key)
 
 
 def _mounted(name: str, path: str, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,19 +112,6 @@ def _mounted(name: str, path: str, source: Mapping[str, Any]) -> dict[str, Any]:
         "mount": {"name": name, "mountPath": path, "readOnly": True},
         "volume": {"name": name, **source},
     }
-
-
-def _with_keys(plan: Plan) -> Plan:
-    """The plan with each engine's key where the router's pod has it."""
-    backends = []
-    for backend in plan.backends:
-        key = backend.api_key
-        if key is not None and key.secret is not None:
-            mounted = replace(key, env=None, file=f"{_KEYS}/{key.secret}/{key.secret_key}")
-            backends.append(replace(backend, api_key=mounted))
-        else:
-            backends.append(backend)
-    return replace(plan, backends=tuple(backends))
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> Document:
