@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from routegen.bench import records
 from routegen.bench.analysis import analyse
 from routegen.cli import cli
-from routegen.commands.bench import INTERRUPTED, INVALID, WORSE, exit_code
+from routegen.commands.bench_run import INTERRUPTED, INVALID, WORSE, exit_code
 from routegen.common.problems import UserError
 from support.bench_runs import DESIGN, make_run, measure
 

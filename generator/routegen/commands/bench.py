@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 from click.core import ParameterSource
 
-from routegen.commands import bench_job
+from routegen.commands import bench_job, bench_run
 from routegen.commands.bench_values import Assignments, Share
-from routegen.common.files import write_atomically
 from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
 
 if TYPE_CHECKING:
-    from routegen.bench.analysis import Analysis
     from routegen.bench.design import Finding
-    from routegen.bench.report.model import Report
-    from routegen.bench.resources.sampler import Source
 
-INVALID: Final = 3
-"""Exit code: a check failed, so the figures can't be trusted."""
-WORSE: Final = 4
-"""Exit code with ``--fail-if-worse``: an engine is worse than the first."""
-INTERRUPTED: Final = 130
-"""Exit code: Ctrl-C; what was complete is reported."""
 _WITH_RESUME: Final = frozenset({"resume", "blocks", "until_decided", "max_blocks", "pods", "context", "fail_if_worse"})
 
 
@@ -149,7 +135,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     except setup.UsageError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"run folder: {folder}", err=True)
-    sys.exit(_measure(folder, pods, fail_if_worse=options["fail_if_worse"]))
+    sys.exit(bench_run.measure(folder, pods, fail_if_worse=options["fail_if_worse"]))
 
 
 @command.command("report")
@@ -179,18 +165,8 @@ def report(run: Path, format_: str, out: Path | None, manifests: tuple[str, ...]
         as_text.show(found)
     else:
         text = {"text": as_text.render, "json": as_json.render, "html": as_html.render}[format_](found)
-        _write(out, text)
-    sys.exit(exit_code(found, complete=True, fail_if_worse=fail_if_worse))
-
-
-def exit_code(analysis: Analysis, *, complete: bool, fail_if_worse: bool) -> int:
-    """What the process ends with."""
-    if not complete:
-        return INTERRUPTED
-    if not analysis.valid:
-        return INVALID
-    engines = [one for one in analysis.compared if one.comparison.question == "engines"]
-    return WORSE if fail_if_worse and any(one.primary.outcome == "base better" for one in engines) else 0
+        bench_run.write(out, text)
+    sys.exit(bench_run.exit_code(found, complete=True, fail_if_worse=fail_if_worse))
 
 
 def _only_what_resumes(ctx: click.Context) -> None:
@@ -200,79 +176,6 @@ def _only_what_resumes(ctx: click.Context) -> None:
         if name not in _WITH_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = max(param.opts, key=len)
             raise click.UsageError(f"{option} does not go with --resume: the run's design is fixed, but for its size")
-
-
-def _measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
-    """Measure what the run still lacks and report it; what the process ends with.
-
-    :raises UserError: something stood in the way; what was complete by then is reported all the same.
-    """
-    from routegen.bench import conduct, live, records, wording  # noqa: PLC0415 - not for `--help`
-    from routegen.bench.analysis import analyse  # noqa: PLC0415
-    from routegen.bench.resources import sources  # noqa: PLC0415
-
-    recorded = records.read(folder)
-
-    def outlook() -> Iterator[str]:
-        found = analyse(records.read(folder))
-        return (wording.outlook(found, one) for one in found.compared if one.comparison.question != "control")
-
-    def decided() -> bool:
-        return analyse(records.read(folder)).decided
-
-    stopped: UserError | None = None
-    complete = False
-    try:
-        try:
-            with _terminated_as_interrupted(), live.Display(recorded, outlook=outlook) as display:
-                beside = sources.sampling(folder, recorded.run, pods)
-                complete = conduct.conduct(folder, display, beside, decided)
-        except UserError as error:
-            if not records.read(folder).done:
-                raise
-            stopped = error
-        found = _report(folder)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
-        return INTERRUPTED
-    if not complete:
-        click.echo(f"{'stopped' if stopped else 'interrupted'}; go on with: routegen bench --resume {folder}", err=True)
-    if stopped:
-        raise stopped
-    return exit_code(found, complete=complete, fail_if_worse=fail_if_worse)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, with which a pod or a CI job ends, is a Ctrl-C; in the main thread, the only one that gets signals."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _report(folder: Path) -> Report:
-    """Show the run's report and put it beside the records, for programs and for browsers."""
-    from routegen.bench import records  # noqa: PLC0415 - not for `--help`
-    from routegen.bench.report import as_html, as_json, as_text, model  # noqa: PLC0415
-
-    found = model.build(records.read(folder))
-    as_text.show(found)
-    _write(folder / "report.json", as_json.render(found))
-    _write(folder / "report.html", as_html.render(found))
-    click.echo(f"report: {folder / 'report.html'}", err=True)
-    return found
-
-
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(path, text)
 
 
 def _audit(paths: tuple[str, ...]) -> tuple[Finding, ...]:
