@@ -62,7 +62,8 @@ class BodyReader:
     def __init__(self, read: Reads) -> None:
         self._seen = Seen()
         self._compared = Keys({path[-1] for path in read.compared}) if read.compared else None
-        self._top = Level((), sorted(read.fields), read.chosen, self._seen)
+        self._given = read.given
+        self._top = Level((), sorted(read.fields), read.chosen, self._seen, read.given)
         self._plain_names = all(max(key, default="") < _LEAST_RESPELLED for path in read.fields for key in path)
         self._strict = msgspec.json.Decoder(self._top.strict)
         self._measurer = Measurer(read.measured) if read.measured else None
@@ -110,6 +111,8 @@ class BodyReader:
             if compared and self._compared.may_repeat(raw):
                 return None
             values.update((path, text) for path, text in compared.items() if text is not None)
+        for path in self._given & self._seen.objects:
+            values[path] = ""
         return Fields(values.get(MODEL), values, sizes)
 
     def read_carefully(self, raw: bytes) -> Fields:

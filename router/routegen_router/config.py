@@ -73,6 +73,8 @@ class Reads(msgspec.Struct, frozen=True):
     """Fields that only conditions read; they may be of any kind."""
     measured: frozenset[Measure] = frozenset()
     """What conditions measure in the body."""
+    given: frozenset[FieldPath] = frozenset()
+    """Of the compared fields, those that count as empty text where they hold an object or a list."""
 
     @property
     def fields(self) -> frozenset[FieldPath]:
@@ -83,6 +85,11 @@ class Reads(msgspec.Struct, frozen=True):
     def named(self) -> frozenset[FieldPath]:
         """All fields of the body that rules speak of."""
         return self.fields | {field for field, _ in self.measured}
+
+    def asking(self, fields: Iterable[FieldPath]) -> Reads:
+        """The same, and whether these fields are given, whatever they hold."""
+        more = frozenset(fields) - self.chosen
+        return msgspec.structs.replace(self, compared=self.compared | more, given=self.given | more)
 
 
 def reads(rules: Iterable[Rule]) -> Reads:

@@ -7,7 +7,8 @@ How it works: the candidates are the backends that serve the request's model (al
 then run in order; each narrows the candidates, decides, or passes. A rule that narrowed to a single backend has
 decided. At the end of the chain one candidate is the decision; several are split evenly if some rule chose
 them, else nothing chose and the request is refused. Explicit choices never fail over; splits and preferences skip
-engines that have stopped answering.
+engines that have stopped answering. A request that continues what one engine remembers
+(:mod:`~routegen_router.stateful`) is decided only by the client's own choice, or where there is one candidate anyway.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import msgspec
 
 from .config import Config
 from .models import Snapshot
-from .refusals import Reject, model_not_found, quote, registry_incomplete, rule_failed
-from .request import Facts
-from .rules import Rule
+from .refusals import Reject, model_not_found, quote, registry_incomplete, rule_failed, stateful_request
+from .request import Facts, FieldPath
+from .rules import Lookup, Rule
 from .standing import Decide, Draw, Narrow, Outcome, Pass, Refuse, Shares, Standing, Why
+from .stateful import continued
 
 ONLY_CANDIDATE: Final = "only-candidate"
 """The rule named for a decision that no rule made: one backend serves the model."""
@@ -72,21 +74,27 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
     if rejected is not None:
         return rejected
     candidates, chose = standing.candidates, None
+    memory = continued(facts) if len(candidates) > 1 else None
     for rule in config.rules:
         outcome = _turn(rule, standing, candidates)
         if isinstance(outcome, Pass):
             _note(trace, rule.name, "passed", outcome.why, candidates)
         elif isinstance(outcome, Narrow):
             candidates, chose = outcome.left, rule.name
-            happened: Happened = "decided" if len(candidates) == 1 else "narrowed"
+            decided = len(candidates) == 1 and (memory is None or isinstance(rule, Lookup))
+            happened: Happened = "decided" if decided else "narrowed"
             _note(trace, chose, happened, outcome.why, candidates)
-            if happened == "decided":
+            if decided:
                 return Route(candidates[0], chose)
         elif isinstance(outcome, Decide):
+            if memory is not None:
+                return _reject(trace, rule.name, _unnamed(memory, config, rule.name), candidates)
             _note(trace, rule.name, "decided", outcome.why, (outcome.backend,), outcome.shares)
             return Route(outcome.backend, rule.name)
         else:
             return _reject(trace, rule.name, outcome.reject, candidates)
+    if memory is not None:
+        return _reject(trace, END, _unnamed(memory, config), candidates)
     standing.candidates = candidates
     return _finish(standing, chose, trace)
 
@@ -94,6 +102,12 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
 def unserved(model: str, view: Snapshot) -> Reject:
     """Nobody is known to serve ``model``: 404, or 503 while some engine hasn't told its models yet."""
     return model_not_found(model, view.models) if view.complete else registry_incomplete("model")
+
+
+def _unnamed(memory: FieldPath, config: Config, rule: str | None = None) -> Reject:
+    """A follow-up whose engine the client didn't name."""
+    sources = dict.fromkeys(rule.source.param for rule in config.rules if isinstance(rule, Lookup))
+    return replace(stateful_request(".".join(memory), tuple(sources), config.routing_header), rule=rule)
 
 
 def _start(standing: Standing, config: Config, trace: list[Step] | None) -> Reject | None:

@@ -73,14 +73,23 @@ class Seen(threading.local):
 class Level:
     """The keys that are read in one object, at ``path`` of the body."""
 
-    def __init__(self, path: FieldPath, fields: Sequence[FieldPath], routing: Container[FieldPath], seen: Seen) -> None:
+    def __init__(
+        self,
+        path: FieldPath,
+        fields: Sequence[FieldPath],
+        routing: Container[FieldPath],
+        seen: Seen,
+        given: Container[FieldPath] = (),
+    ) -> None:
         def count(_struct: object) -> None:
             seen.object(path)
 
         self._seen = seen
         depth = len(path) + 1
         groups = [(key, list(group)) for key, group in groupby(fields, lambda field: field[:depth])]
-        self.keys = [_Key(key, [field for field in group if field != key], routing, seen) for key, group in groups]
+        self.keys = [
+            _Key(key, [field for field in group if field != key], routing, seen, given) for key, group in groups
+        ]
         self.empty = _struct({}, count)
         self.strict = _struct({key.name: key.strict for key in self.keys}, count)
         """What nearly every body fits: an object whose fields are absent, strings or objects as configured."""
@@ -114,12 +123,16 @@ class Level:
             if key.level is not None:
                 if kind == _BRACE:
                     yield from key.level.read(last, checked=checked)
+                if key.given and kind != _NULL:
+                    yield key.path, ""
             elif kind == _QUOTE:
                 yield key.path, _decode_text(last)
             elif kind != _NULL and key.routing:
                 raise BodyError(invalid_type(key.path))
             elif kind in _SCALAR and len(memoryview(last)) <= _LONGEST_SCALAR:
                 yield key.path, bytes(last).decode()
+            elif key.given and kind != _NULL:
+                yield key.path, ""
 
     def _check_once(self, raw: bytes | msgspec.Raw, lasts: Sequence[tuple[_Key, int]]) -> None:
         """Refuse a key that stands twice in the object ``raw``; ``lasts`` has how the last value of each key begins.
@@ -161,9 +174,16 @@ class Level:
 class _Key:
     """One key that is read at its level: a leaf, or the way to a deeper level."""
 
-    def __init__(self, path: FieldPath, deeper: Sequence[FieldPath], routing: Container[FieldPath], seen: Seen) -> None:
-        self.path, self.name, self.routing = path, path[-1], path in routing
-        self.level = Level(path, deeper, routing, seen) if deeper else None
+    def __init__(
+        self,
+        path: FieldPath,
+        deeper: Sequence[FieldPath],
+        routing: Container[FieldPath],
+        seen: Seen,
+        given: Container[FieldPath],
+    ) -> None:
+        self.path, self.name, self.routing, self.given = path, path[-1], path in routing, path in given
+        self.level = Level(path, deeper, routing, seen, given) if deeper else None
         self.usable = _BRACE if self.level else _QUOTE
         """How a value begins that rules can use."""
         self.probe: Any = self.level.empty if self.level else _leaf(path, seen)

@@ -125,7 +125,8 @@ class Processor:
         refused = stream.take(body)
         if refused is not None:
             return refused
-        return stream.on_fields(await self._readers.read(policy.reads, policy.reader, body.data))
+        how = policy.reading(stream.path)
+        return stream.on_fields(await self._readers.read(how.reads, how.reader, body.data))
 
 
 def _step(stream: Stream, event: Headers | Trailers | wire.Unexpected, protocol: Protocol | None) -> Reply:

@@ -173,7 +173,7 @@ def _answer(reads: bytes, raw: bytes, carefully: bool) -> _Found:
         return _Found(reject=error.reject)
 
 
-@lru_cache(maxsize=2)  # a reload changes what is read
+@lru_cache(maxsize=4)  # two kinds of path, and a reload changes what is read
 def _reader(reads: bytes) -> BodyReader:
     return BodyReader(_decode_reads(reads))
 

@@ -105,6 +105,17 @@ def misconfigured() -> Reject:
     return Reject(500, "router_misconfigured", "The gateway is not set up correctly.")
 
 
+def stateful_request(param: str, sources: Sequence[str], header: str) -> Reject:
+    """400: the request continues what one engine remembers, and doesn't name that engine.
+
+    :param sources: the fields and headers by which clients name engines.
+    :param header: the header of answers that names who answered.
+    """
+    how = f"name it by {' or '.join(sources)}" if sources else "here a request can't name it"
+    message = f"This request continues what one engine remembers; {how}. The header {header} of its answer told which."
+    return Reject(400, "stateful_request", message, param)
+
+
 def rule_failed(rule: str, fault: str) -> Reject:
     """500: a rule raised an exception or answered nonsense."""
     message = "The gateway could not choose an engine: one of its rules failed."

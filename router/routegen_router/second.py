@@ -10,17 +10,14 @@ model and answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
+from . import stateful
 from .config import Config
 from .decide import Route, Step, decide
 from .models import Snapshot
 from .request import Facts
 from .rules import Lookup
 from .standing import Draw
-
-STATEFUL: Final = "/responses"
-"""A part of paths whose requests may continue what one engine remembers; they have no second choice."""
 
 
 class Seconds:
@@ -36,7 +33,7 @@ class Seconds:
     def of(self, route: Route, facts: Facts, view: Snapshot, draw: Draw) -> str | None:
         """The second choice for a request that was decided to go to ``route``; ``None``: there is none."""
         possible = self._possible.get(route.backend)
-        if not possible or STATEFUL in facts.path:
+        if not possible or stateful.PATH in facts.path:
             return None
         left = possible & view.alive
         if route.rule in self._lookups:  # the client named this backend, or its owner: nobody else may stand in

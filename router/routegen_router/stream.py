@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from . import answers, refusals
+from . import answers, refusals, stateful
 from .body import BodyReader, Fields
-from .config import Config, reads
+from .config import Config, Reads, reads
 from .decide import Step, decide
 from .models import Snapshot
 from .refusals import BodyError, Reject
@@ -108,15 +108,30 @@ class Answer(msgspec.Struct, frozen=True):
 Reply = Continue | Routed | Answer
 
 
+class Reading:
+    """What is read in a body, and the reader that does."""
+
+    def __init__(self, read: Reads) -> None:
+        self.reads, self.reader = read, BodyReader(read)
+
+
 class Policy:
     """One configuration, made ready for streams: build it once, when the configuration is loaded."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.reads = reads(config.rules)
-        self.reader = BodyReader(self.reads)
+        plain = Reading(self.reads)
+        self._readings = {
+            path: Reading(self.reads.asking(stateful.FIELDS)) if stateful.PATH in path else plain
+            for path in config.paths
+        }
         self.wanted: frozenset[str] = self.reads.headers | _OWN_HEADERS
         self.seconds = Seconds(config)
+
+    def reading(self, path: str) -> Reading:
+        """How bodies of requests to ``path`` are read, which is one of the configured paths."""
+        return self._readings[path]
 
 
 class Stream:
@@ -178,7 +193,7 @@ class Stream:
         if refused is not None:
             return refused
         try:
-            found: Fields | Reject = self._policy.reader.read(body.data)
+            found: Fields | Reject = self._policy.reading(self.path).reader.read(body.data)
         except BodyError as error:
             found = error.reject
         return self.on_fields(found, trace)

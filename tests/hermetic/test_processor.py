@@ -26,7 +26,7 @@ async def test_an_error_in_the_router_ends_the_stream_with_an_error_and_no_word_
 
     settings = router_config()
     policy = Policy(settings)
-    policy.reader = Broken()  # type: ignore[assignment]
+    policy.reading(settings.paths[0]).reader = Broken()  # type: ignore[assignment]
     active = Active(policy, Registry(settings, None, lambda: None), Replies("x-inference-server"))
     admission, metrics = Admission(settings.max_inflight_bytes), Metrics()
     journal = Journal(metrics, lambda *_line: None)

@@ -23,12 +23,16 @@ def backend(name: str, owner: str | None = None, models: Iterable[str] = (), *, 
 
 
 def config(
-    backends: Iterable[Backend], rules: Iterable[Rule] = (), models: Models | None = None, max_body: int = 1 << 20
+    backends: Iterable[Backend],
+    rules: Iterable[Rule] = (),
+    models: Models | None = None,
+    max_body: int = 1 << 20,
+    paths: Iterable[str] = (PATH, "/v1/embeddings"),
 ) -> Config:
     return Config(
         name="inference/test",
         routing_header="x-inference-server",
-        paths=(PATH, "/v1/embeddings"),
+        paths=tuple(paths),
         max_body_bytes=max_body,
         max_inflight_bytes=8 * max_body,
         models=models or Models(),

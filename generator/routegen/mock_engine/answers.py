@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -64,6 +64,8 @@ class Answer:
     report_cached: bool
     include_usage: bool = False
     """Whether a stream ends with its usage (``stream_options.include_usage``)."""
+    ident: str = field(default_factory=lambda: "resp_" + uuid.uuid4().hex)
+    """Of a response."""
 
     def whole(self) -> dict[str, Any]:
         """The answer in one piece."""
@@ -124,12 +126,12 @@ class Answer:
             **self.personality.usage_extras,
         }
 
-    def _response(self, status: str, text: str, ident: str = "") -> dict[str, Any]:
+    def _response(self, status: str, text: str) -> dict[str, Any]:
         usage = self.generation.usage
         content = {"type": "output_text", "text": text, "annotations": []}
         message = {"id": "msg_0", "type": "message", "role": "assistant", "status": status, "content": [content]}
         return {
-            "id": ident or "resp_" + uuid.uuid4().hex,
+            "id": self.ident,
             "object": "response",
             "created_at": int(time.time()),
             "status": status,
@@ -148,9 +150,8 @@ class Answer:
         }
 
     def _response_events(self) -> Iterator[tuple[bytes, bool]]:
-        ident = "resp_" + uuid.uuid4().hex
         place = {"item_id": "msg_0", "output_index": 0, "content_index": 0}
-        start = {"type": "response.created", "sequence_number": 0, "response": self._response("in_progress", "", ident)}
+        start = {"type": "response.created", "sequence_number": 0, "response": self._response("in_progress", "")}
         yield _event(start, named=True), False
         for number, token in enumerate(self.generation.tokens, 1):
             delta = {"type": "response.output_text.delta", "sequence_number": number, "delta": token, "logprobs": []}
@@ -158,7 +159,7 @@ class Answer:
         end = {
             "type": "response.completed",
             "sequence_number": len(self.generation.tokens) + 1,
-            "response": self._response("completed", self.generation.text, ident),
+            "response": self.whole(),
         }
         yield _event(end, named=True), False
 

@@ -21,6 +21,7 @@ from routegen.mock_engine.figures import Figures
 from routegen.mock_engine.generation import PrefixCache, generate
 from routegen.mock_engine.personality import VLLM, Personality
 from routegen.mock_engine.recorder import Received, Recorder
+from routegen.mock_engine.responses import Responses
 from routegen_router.models import is_glob
 
 _UNLIMITED: Final = 0
@@ -57,6 +58,7 @@ class MockEngine:
         self.host, self.port = host, port
         self._figures = Figures(personality)
         self._cache = PrefixCache()
+        self._responses = Responses()
         self._created = int(time.time())
         self._numbers = itertools.count()
         self._runner = web.AppRunner(
@@ -92,6 +94,9 @@ class MockEngine:
                 web.post("/v1/chat/completions", self._generator("chat")),
                 web.post("/v1/completions", self._generator("completion")),
                 web.post("/v1/responses", self._generator("response")),
+                web.get("/v1/responses/{id}", self._response),
+                web.delete("/v1/responses/{id}", self._forget_response),
+                web.post("/v1/responses/{id}/cancel", self._response),
                 web.post("/v1/embeddings", self._embeddings),
             ]
         )
@@ -148,11 +153,29 @@ class MockEngine:
         count = len(inputs) if isinstance(inputs, list) and inputs and isinstance(inputs[0], str | list) else 1
         return web.json_response(answers.embeddings(self.personality, generation.model, count, generation.usage))
 
+    async def _response(self, request: web.Request) -> web.Response:
+        return web.json_response(self._remembered(request.match_info["id"]))
+
+    async def _forget_response(self, request: web.Request) -> web.Response:
+        ident = request.match_info["id"]
+        self._remembered(ident)
+        self._responses.forget(ident)
+        return web.json_response({"id": ident, "object": "response", "deleted": True})
+
+    def _remembered(self, ident: str) -> dict[str, Any]:
+        """A response of this engine's own; any other is its 404."""
+        found = self._responses.get(ident)
+        if found is None:
+            raise _refusal(f"Response with id '{ident}' not found.", 404, "invalid_request_error")
+        return found
+
     def _generator(self, kind: Kind) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             behaviour = self.behaviour
             body = await self._read(request)
             generation = generate(body, self._model(body), self.personality.owned_by, behaviour, self._cache)
+            if kind == "response" and body.get("previous_response_id") is not None:
+                self._remembered(str(body["previous_response_id"]))
             options = body.get("stream_options")
             include_usage = isinstance(options, dict) and options.get("include_usage") is True
             answer = Answer(kind, self.personality, generation, behaviour.report_cached_tokens, include_usage)
@@ -160,6 +183,8 @@ class MockEngine:
             self._figures.started(generation.model, generation.usage)
             try:
                 send = self._stream if body.get("stream") is True else self._send
+                if kind == "response":
+                    self._responses.keep(answer.whole())
                 response = await send(request, answer, behaviour)
                 self._figures.finished(generation.model, generation.usage)
             finally:
