@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from errno import EINVAL
+from errno import EFBIG, EINVAL
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -80,4 +80,6 @@ def _file(path: Path) -> str:
         data = os.read(descriptor, MAX_BYTES + 1)
     finally:
         os.close(descriptor)
-    return "" if len(data) > MAX_BYTES else data.decode()
+    if len(data) > MAX_BYTES:
+        raise OSError(EFBIG, f"It is longer than {MAX_BYTES // 1024} KiB, which no key is")
+    return data.decode()

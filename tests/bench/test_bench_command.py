@@ -86,7 +86,7 @@ def engines() -> Iterator[dict[str, str]]:
         (["--url", "vllm"], '"vllm" is not NAME=VALUE'),
         (["--url", "a=127.0.0.1:8001"], '"127.0.0.1:8001" is not an address such as http://'),
         (["--url", "a=http://127.0.0.1:1/v1/"], "leave /v1 out of the address: http://127.0.0.1:1"),
-        (["--url", "a=http://me:secret@host:1"], "a password would be recorded"),
+        (["--url", "a=http://me:secret@host:1"], "a password or a query would be recorded"),
         (["--url", "a=http://127.0.0.1:1", "--engine", "a"], "add -f routes.yaml"),
         (["--url", "a=http://127.0.0.1:1", "--url", "a=http://127.0.0.1:2"], '--url names "a" twice'),
         (["--url", "a=http://127.0.0.1:1", "--way", "both"], "--way both needs a gateway"),

@@ -171,6 +171,52 @@ async def test_what_the_router_refuses_changes_nothing_and_what_it_said_before_i
         assert not two.recorder.generations()
 
 
+def test_what_was_refused_for_want_of_a_key_is_taken_as_soon_as_the_key_is_there(routes: Path) -> None:
+    key = routes.with_name("key")
+    with engine(serving("m")) as one:
+        plain = KEYED.replace("ADDRESS", f"127.0.0.1:{one.port}")
+        routes.write_text(plain)
+        with up("-f", str(routes)) as running:
+            running.ready()
+            seen = len(running.lines)
+            routes.write_text(plain + f"      apiKey: {{file: {key}}}\n")
+            running.says("^the last good configuration stays in force", seen)
+            key.write_text("sk-1")
+            running.says("taken over", seen)
+            assert len([line for line in running.lines if line.startswith("the router refuses")]) == 1
+
+
+def test_no_engine_is_shown_anothers_key_while_address_and_key_change_at_once(routes: Path) -> None:
+    """Back and forth under load; each engine takes its own key and no other."""
+    strangers: list[str] = []
+    for name in ("one", "two"):
+        routes.with_name(name).write_text(f"sk-{name}")
+
+    def own(name: str) -> Respond:
+        def respond(asked: Request) -> None:
+            if (shown := asked.headers.get("authorization")) != f"Bearer sk-{name}":
+                strangers.append(f"{name} was shown {shown}")
+            serving("mock-model")(asked)
+
+        return respond
+
+    with engine(own("one")) as one, engine(own("two")) as two:
+        texts = [
+            KEYED.replace("ADDRESS", f"127.0.0.1:{at.port}").replace("  a:", "  vllm:")
+            + f"      apiKey: {{file: {routes.with_name(name)}, send: true}}\n"
+            for name, at in (("one", one), ("two", two))
+        ]
+        routes.write_text(texts[0])
+        with up("-f", str(routes)) as running:
+            with Load(running.ready()) as load:
+                for text in (texts[1], texts[0], texts[1]):
+                    seen = len(running.lines)
+                    routes.write_text(text)
+                    running.says("taken over", seen)
+            assert load.answers["200"] > 100
+    assert not strangers
+
+
 def _refused_and_mended(routes: Path, key: Path, good: str, bad: str) -> None:
     routes.write_text(good)
     with up("-f", str(routes)) as running:

@@ -29,7 +29,7 @@ def test_a_key_is_read_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (b"", "is empty or not there"),
         (b" \n", "is empty or not there"),
-        (b"x" * (MAX_BYTES + 1), "is empty or not there"),
+        (b"x" * (MAX_BYTES + 1), "can't be read: It is longer than 16 KiB"),
         (f"{SECRET}\nx-evil: 1".encode(), "holds more than a key"),
         (f"{SECRET} and more".encode(), "holds more than a key"),
         (f"{SECRET}é".encode(), "holds more than a key"),

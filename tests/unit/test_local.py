@@ -172,7 +172,7 @@ def test_the_work_folder_is_private_and_its_socket_fits_where_temporary_names_ar
 async def test_a_file_has_changed_when_its_content_has_and_stays_so(tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text("1")
-    seen = changes(file, content(file))
+    seen = changes(file, content(file), lambda: False)
     for change in (lambda: file.write_text("2"), lambda: (tmp_path / "new").rename(file), file.unlink):
         (tmp_path / "new").write_text("3")
         waiting = asyncio.ensure_future(anext(seen))

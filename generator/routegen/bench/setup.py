@@ -251,12 +251,12 @@ def _urls(options: Mapping[str, Any]) -> dict[str, str]:
     gateway = {"--gateway": options["gateway"]} if options["gateway"] else {}
     for name, url in (urls | gateway).items():
         parts = urlsplit(url)
+        if "@" in url or "?" in url:
+            raise UsageError(f"{name}: an address with a password or a query would be recorded; use --api-key-env")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise UsageError(f'{name}: "{url}" is not an address such as http://127.0.0.1:8001')
         if parts.path.rstrip("/").endswith("/v1"):
             raise UsageError(f"{name}: leave /v1 out of the address: {url.rstrip('/').removesuffix('/v1')}")
-        if parts.username or parts.password:
-            raise UsageError(f"{name}: an address with a password would be recorded; use --api-key-env")
     return urls
 
 

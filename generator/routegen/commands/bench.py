@@ -12,7 +12,7 @@ import msgspec
 from click.core import ParameterSource
 
 from routegen.commands import bench_job, bench_run
-from routegen.commands.bench_values import Assignments, Share
+from routegen.commands.bench_values import Assignments, Share, VariableName
 from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
 
@@ -43,7 +43,7 @@ _manifests = click.option(
     metavar="[NAME=]MODEL",
     help="For all, or for the engine NAME; repeat. Default: the one that all of them serve.",
 )
-@click.option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds the API key.")
+@click.option("--api-key-env", type=VariableName(), help="The environment variable that holds the API key.")
 @click.option("--mode", type=click.Choice(["solo", "together", "interference"]), default="solo", show_default=True)
 @click.option("--control", is_flag=True, help="Measure the first engine against itself too: the noise floor.")
 @click.option("--concurrency", type=click.IntRange(1), help="Closed loop: requests in flight. Default: 8.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -20,6 +21,18 @@ class Assignments(click.ParamType[tuple[str, str]]):
         if not (name and equals and rest):
             self.fail(f'"{value}" is not NAME=VALUE', param, ctx)
         return name, rest
+
+
+class VariableName(click.ParamType[str]):
+    """The name of an environment variable, for what must not stand in a command line."""
+
+    name = "VARIABLE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what can't be a name, without repeating it."""
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(value)) is None:
+            self.fail("it takes the name of an environment variable (letters, digits and _), not the key", param, ctx)
+        return str(value)
 
 
 class Share(click.ParamType[float]):

@@ -90,7 +90,7 @@ def lies_below(path: str, other: str) -> bool:
 
 
 def read_documents(
-    text: str, file: str, *, leading_zeros: bool = True, merge_keys: bool = False
+    text: str, file: str, *, leading_zeros: bool = True, merge_keys: bool = False, secretive: str | None = None
 ) -> tuple[list[Document], list[Problem]]:
     """Every document in ``text``, and what is wrong with it.
 
@@ -98,6 +98,7 @@ def read_documents(
 
     :param leading_zeros: whether ``010`` passes as the number ten, as YAML 1.2 reads it; YAML 1.1 reads eight.
     :param merge_keys: whether ``<<`` takes in another mapping's keys, as YAML 1.1 (and so kubectl) reads it.
+    :param secretive: the key of mappings of which problems repeat nothing.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -106,7 +107,7 @@ def read_documents(
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # check_node() said so
-            builder = _Builder(file, problems, leading_zeros=leading_zeros, merge_keys=merge_keys)
+            builder = _Builder(file, problems, leading_zeros=leading_zeros, merge_keys=merge_keys, secretive=secretive)
             value = builder.build(node, ())
             if value is not None:
                 documents.append(Document(file, value, builder.lines, node.start_mark.line + 1, builder.partial))
@@ -128,9 +129,11 @@ def _is_merge(node: yaml.Node) -> bool:
 class _Builder:
     """Turns a node tree into values, noting lines and problems."""
 
-    def __init__(self, file: str, problems: list[Problem], *, leading_zeros: bool, merge_keys: bool) -> None:
+    def __init__(
+        self, file: str, problems: list[Problem], *, leading_zeros: bool, merge_keys: bool, secretive: str | None
+    ) -> None:
         self.file, self.problems = file, problems
-        self.leading_zeros, self.merge_keys = leading_zeros, merge_keys
+        self.leading_zeros, self.merge_keys, self.secretive = leading_zeros, merge_keys, secretive
         self.lines: dict[Path, int] = {}
         self.partial: set[Path] = set()
         self._open: set[int] = set()
@@ -249,6 +252,9 @@ class _Builder:
             return None
 
     def _wrong(self, node: yaml.Node, path: Path, message: str) -> None:
+        if self.secretive in path:
+            path = path[: path.index(self.secretive) + 1]
+            message = "isn't plain YAML, or has one key twice (not shown: it may be a secret)"
         self.problems.append(Problem(self.file, node.start_mark.line + 1, render_path(path), message))
 
 
@@ -258,8 +264,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> tuple[int, str]:
     line = mark.line + 1 if mark else 0
     if "\\t" in problem:
         return line, "a tab can't be used for indentation in YAML; use spaces"
-    if alias := re.fullmatch(r"found undefined alias '(.*)'", problem):
-        return line, f"the alias *{alias[1]} has no anchor &{alias[1]} above it"
+    if "found undefined alias" in problem:
+        return line, "this alias has no anchor of its name above it; text that begins with * needs quotes"
     if ("<stream end>" in problem or "end of stream" in problem) and error.context_mark:
         return error.context_mark.line + 1, "the bracket, brace or quote that opens here is never closed"
     context = f" {error.context}" if error.context else ""

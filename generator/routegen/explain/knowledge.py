@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from routegen.common.problems import UserError
+from routegen.common.veiled import veiled
 from routegen_router.config import Config
 from routegen_router.fetch import KINDS, PollError
 from routegen_router.models import Answer, Known, Snapshot
@@ -151,12 +152,13 @@ def _knowledge(
 
 def _fetch(url: str) -> RegistryStatus:
     if not url.startswith(("http://", "https://")):
-        raise UserError(f"{url}: give the router's metrics address as a URL, such as http://127.0.0.1:9464")
+        raise UserError(f"{veiled(url)}: give the router's metrics address as a URL, such as http://127.0.0.1:9464")
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the scheme is checked above
             return read_status(response.read(MAX_BYTES))
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise UserError(
-            f"{url}: no router answers there ({reason}); it is the address that `routegen router --metrics` is given"
+            f"{veiled(url)}: no router answers there ({reason}); "
+            "it is the address that `routegen router --metrics` is given"
         ) from error

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from routegen.common.problems import UserError
+from routegen.common.veiled import veiled
 from routegen.common.words import choices
 from routegen.distribution import how_to_install
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
@@ -27,15 +28,16 @@ def read_address(text: str) -> tuple[str, str]:
     :raises ValueError: it has another form, or the URL isn't one of an engine.
     """
     name, equals, url = text.partition("=")
+    said, told = veiled(text), veiled(url)
     parts = urllib.parse.urlsplit(url)
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError(f"{url!r} has a port that is none; ports are numbers up to 65535") from None
+        raise ValueError(f"{told!r} has a port that is none; ports are numbers up to 65535") from None
     if not (name and equals) or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{text!r} is not NAME=URL; it looks like vllm=http://127.0.0.1:8001")
+        raise ValueError(f"{said!r} is not NAME=URL; it looks like vllm=http://127.0.0.1:8001")
     if parts.path not in {"", "/"} or parts.query or parts.username:
-        raise ValueError(f"{url!r} has more than scheme, host and port; it looks like http://127.0.0.1:8001")
+        raise ValueError(f"{told!r} has more than scheme, host and port; it looks like http://127.0.0.1:8001")
     return name, f"{parts.scheme}://{parts.netloc}"
 
 

@@ -2,7 +2,8 @@
 
 A change is taken over without a failed request, in an order that no request can fall between: first Envoy gets the
 routes and clusters of the old and the new plan together, then the router gets the new rules, then, when nothing is on
-its way to a removed backend any more, Envoy gets the new plan alone.
+its way to a removed backend any more, Envoy gets the new plan alone. The exception is a backend whose address and key
+change at once (:mod:`~routegen.local.crossing`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 from routegen.common.problems import UserError
 from routegen.local.access import Access
 from routegen.local.children import Child
+from routegen.local.crossing import crossing
 from routegen.local.envoy_process import EnvoyProcess
 from routegen.local.router_process import RouterProcess, config_of
 from routegen.local.workdir import Workdir
@@ -29,7 +31,7 @@ LOOPBACK: Final = "127.0.0.1"
 POLL: Final = 2.0
 """Engines are asked for their models at least this often, in seconds: on one's own machine they come and go."""
 SETTLE: Final = 1.0
-"""Seconds between the last decision for a removed backend and the end of its route."""
+"""Seconds between the last decision by the old plan and the end of its routes; by then no attempt is repeated."""
 GRACE: Final = 3.0
 """Seconds that each process gets to end."""
 
@@ -98,17 +100,15 @@ class LocalGateway:
         documents = await self.envoy.render(plan)
         if not self.envoy.can_take_over(documents):
             raise UserError(f"{_fixed(old, plan)} can't change while Envoy runs: end `routegen up` and start it again")
-        staying = {backend.name for backend in plan.backends}
-        leaving = tuple(backend for backend in old.backends if backend.name not in staying)
-        both = await self.envoy.render(replace(plan, backends=plan.backends + leaving)) if leaving else documents
-        await self._while_alive(self.envoy.publish(both))
+        both = crossing(old, plan)
+        await self._while_alive(self.envoy.publish(documents if both == plan else await self.envoy.render(both)))
         try:
             await self._while_alive(self.router.configure(config_of(plan)))
         except UserError:
             await self._while_alive(self.envoy.publish(await self.envoy.render(old)))
             raise
         self._plan = plan
-        if leaving:
+        if both != plan:
             await asyncio.sleep(SETTLE)
             await self._while_alive(self.envoy.publish(documents))
 

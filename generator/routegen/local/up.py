@@ -61,6 +61,8 @@ class _Up:
         self.gateway: LocalGateway | None = None
         self.taken: bytes | None = None
         """The content of routes.yaml before it was first read."""
+        self.keyless: Plan | None = None
+        """The plan in routes.yaml, where it is refused until its keys are here."""
         self.engines: dict[str, BackendStatus] = {}
         """As they were when somebody was last told."""
         self.claims: set[str] = set()
@@ -96,7 +98,7 @@ class _Up:
 
     async def _read(self) -> Plan:
         """The plan in routes.yaml with its engines where they are on this machine."""
-        # Once it runs, the router says what it can't read, and takes it as soon as it can.
+        # Once it runs, the router says what it can't read.
         examine = self._missing_keys if self.gateway is None else _nothing
         plan = await asyncio.to_thread(pipeline.read_plan, self.options.source, deployed=False, examine=examine)
         urls = dict(self.options.engines)
@@ -116,18 +118,24 @@ class _Up:
     async def _watch_file(self, gateway: LocalGateway) -> None:
         if self.options.source == pipeline.STDIN:
             await asyncio.Event().wait()  # there is nothing to watch
-        async for _ in changes(Path(self.options.source), self.taken):
+        async for _ in changes(Path(self.options.source), self.taken, self._keys_have_come):
+            plan = self.keyless = None
             try:
-                await gateway.take_over(await self._read())
+                plan = await self._read()
+                await gateway.take_over(plan)
             except InputError as error:
                 for problem in error.problems:
                     _warn(str(problem))
                 _warn("the last good configuration stays in force")
             except UserError as error:
                 _warn(f"{error}\nthe last good configuration stays in force")
+                self.keyless = plan if plan is not None and _lacks_keys(plan) else None
             else:
                 names = ", ".join(backend.name for backend in gateway.plan.backends)
                 click.echo(f"{self.options.source} taken over; backends: {names}")
+
+    def _keys_have_come(self) -> bool:
+        return self.keyless is not None and not _lacks_keys(self.keyless)
 
     async def _watch_engines(self, gateway: LocalGateway) -> None:
         """Say what is wrong with which engine, and what to send once all were asked."""
@@ -244,6 +252,10 @@ def _models(status: RegistryStatus) -> dict[str, str]:
         for entry in status.backends
     }
     return {name: models[0] for name, models in ids.items() if models}
+
+
+def _lacks_keys(plan: Plan) -> bool:
+    return any(missing_key(backend) is not None for backend in plan.backends)
 
 
 def _nothing(_plan: Plan) -> tuple[Remark, ...]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from routegen.common.positions import Document, Path, lies_below, read_documents
+from routegen.common.positions import Document, Path, lies_below, read_documents, render_path
 from routegen.common.problems import InputError, Problem
 from routegen.spec.models import API_VERSION, KIND, Routes, routes_with
 from routegen.spec.rules import verbs_for
-from routegen.spec.sentences import place, sentence
+from routegen.spec.sentences import SECRETIVE, place, sentence, shown
 
 _STAND_IN = {"header": "x-unreadable"}
 """Takes the place of a rule that can't be read, so that the other rules keep their index."""
@@ -35,7 +35,7 @@ def read(text: str, file: str) -> Reading:
     :param file: what to call it in problems.
     :raises InputError: it holds nothing that could be a routes.yaml.
     """
-    documents, problems = read_documents(text, file, leading_zeros=False)
+    documents, problems = read_documents(text, file, leading_zeros=False, secretive=SECRETIVE)
     if not documents:
         raise InputError(problems or [Problem(file, 0, "", "is empty; `routegen init` writes one to start from")])
     document, *others = documents
@@ -73,7 +73,7 @@ def _validate(document: Document, problems: list[Problem]) -> Reading:
         found += [(path, sentence(detail, kind, verbs)) for path, detail in wrong]
         routes = _salvage(value, [(path, detail["type"]) for path, detail in wrong], kind)
     for path, message in found:
-        problem = document.problem(path, message)
+        problem = replace(document.problem(path, message), path=render_path(shown(path)))
         if not any(problem.path == other or lies_below(other, problem.path) for other in known):
             known.add(problem.path)
             problems.append(problem)

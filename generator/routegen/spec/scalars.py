@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from routegen.common.addresses import is_ip
+from routegen.common.veiled import UNSAID, Unsaid, veiled
 
 PROBLEM: Final = "routegen"
 """The pydantic error type whose message is already a sentence for users."""
@@ -64,12 +65,14 @@ def _seen_as(title: str, kind: str | list[str] = "string", **keywords: Any) -> W
 
 
 def show(value: Any) -> str:
-    """A value of the file, for a sentence: text in quotes and cut, containers by their kind."""
+    """A value of the file, for a sentence: text in quotes, cut and without secrets, containers by their kind."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, Unsaid):
+        return UNSAID
+    text = json.dumps(veiled(value) if isinstance(value, str) else value, ensure_ascii=False, default=str)
     if len(text) <= _LONGEST_SHOWN:
         return text
     return f"{text[:_LONGEST_SHOWN]}…" + ('"' if isinstance(value, str) else "")
@@ -94,6 +97,8 @@ def _needs_unit(value: Any) -> Any:
 
 def _host_port(text: str) -> str:
     """``host:port`` with a DNS name, an IPv4 address or a bracketed IPv6 address."""
+    if "@" in text:
+        raise wrong("must be host:port without user and password (not shown)")
     if "://" in text:
         raise wrong(f"{show(text)} must be host:port without a scheme; TLS is said by tls: true")
     host, separator, port = text.rpartition(":")
@@ -157,7 +162,7 @@ def _http_path(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if re.match(r"[^/]*//[^/?#]*@", text):
+    if "@" in text:
         raise wrong("must be a URL without user and password (not shown); a key is said with apiKey")
     match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^?#\s]*)?", text)
     if match is None:

@@ -8,7 +8,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from routegen.common.positions import Path
+from routegen.common.veiled import Unsaid, veiled
 from routegen.common.words import choices, did_you_mean
+from routegen.spec.backends import ApiKeySpec
 from routegen.spec.forms import UNIONS, at, bare, form, inside
 from routegen.spec.rules import Verbs
 from routegen.spec.scalars import PROBLEM, show
@@ -20,6 +22,8 @@ _BOOLEANS = {"y": "true", "yes": "true", "on": "true", "true": "true"} | {
     "false": "false",
 }
 """YAML 1.1's words and quoted booleans, which YAML 1.2 reads as text -> what was meant."""
+SECRETIVE = "apiKey"
+"""Below this key nothing is repeated that isn't ours: people write the key itself where its place is to be said."""
 _KUBERNETES_KEYS = frozenset({"status", "data", "stringData", "items"})
 
 
@@ -37,11 +41,22 @@ def place(error: ErrorDetails, file: type[BaseModel]) -> Path:
     return tuple(path)
 
 
+def shown(path: Path) -> Path:
+    """As much of a path as may be shown: below :data:`SECRETIVE` only keys that are known there."""
+    if SECRETIVE not in path:
+        return path
+    end = path.index(SECRETIVE) + 1
+    known = {field.alias for field in ApiKeySpec.model_fields.values()}
+    return path if set(path[end:]) <= known else path[:end]
+
+
 def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
     error: ErrorDetails, file: type[BaseModel], verbs: Verbs
 ) -> str:
     """What is wrong and what would be right."""
     value, context = error["input"], error.get("ctx", {})
+    if isinstance(value, str) and SECRETIVE in error["loc"]:
+        value = Unsaid(value)
     match error["type"]:
         case kind if kind == PROBLEM:
             return str(context["sentence"])
@@ -87,7 +102,8 @@ def _missing(location: tuple[str | int, ...], file: type[BaseModel]) -> str:
 def _not_a_list(value: Any, right: str) -> str:
     if isinstance(value, dict) or right != "[one, two]":
         return f"must be a list such as {right}, not {show(value)}"
-    return f"must be a list, not {show(value)}; one entry is written [{value}]"
+    plain = isinstance(value, str) and veiled(value) == value
+    return f"must be a list, not {show(value)}; one entry is written [{value if plain else '…'}]"
 
 
 def _not_text(value: Any) -> str:
