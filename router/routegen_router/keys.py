@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from errno import EFBIG, EINVAL
 from pathlib import Path
 from stat import S_ISREG
@@ -26,14 +26,15 @@ class KeyUnreadableError(Exception):
     """A key can't be had; the text says where it was looked for and never holds a part of it."""
 
 
-def read(key: Key) -> str:
+def read(key: Key, environment: Mapping[str, str] = os.environ) -> str:
     """The key itself, without the white space around it. Blocks for as long as a small file takes.
 
+    :param environment: where to look a variable up.
     :raises KeyUnreadableError: it isn't there, or is nothing that a header may hold.
     """
     where = f"the file {key.file}" if key.file is not None else f"the environment variable {key.env}"
     try:
-        text = _file(Path(key.file)) if key.file is not None else os.environ.get(key.env or "")
+        text = _file(Path(key.file)) if key.file is not None else environment.get(key.env or "")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not text"
         raise KeyUnreadableError(f"{where} can't be read: {reason}") from None

@@ -125,6 +125,31 @@ def test_the_api_key_comes_from_a_secret_and_is_never_in_a_document(monkeypatch:
     assert main["args"][-4:-2] == ["--api-key-env", "KEY"]
 
 
+def test_engines_own_keys_come_from_their_secrets(tmp_path: Path) -> None:
+    routes = tmp_path / "routes.yaml"
+    routes.write_text(KEYED)
+    found = bench("-f", str(routes), "--gateway", "http://g", "--render-job").stdout
+    *_, job = yaml.safe_load_all(found)
+    main, volumes = job["spec"]["template"]["spec"]["containers"][0], job["spec"]["template"]["spec"]["volumes"]
+    assert [one for one in main["args"] if one.startswith("--api-key-file")] == [
+        "--api-key-file=a=/etc/routegen-keys/keys/vllm",
+        "--api-key-file=b=/etc/routegen-keys/keys/api-key",
+    ]
+    assert {"name": "key-0", "mountPath": "/etc/routegen-keys/keys", "readOnly": True} in main["volumeMounts"]
+    assert {"name": "key-0", "secret": {"secretName": "keys"}} in volumes
+    none = bench("-f", str(routes), "--gateway", "http://g", "--engine", "c", "--engine", "d", "--render-job").stdout
+    assert "routegen-keys" not in none
+
+    elsewhere = bench("-f", str(routes), "--gateway", "http://g", "-n", "other", "--render-job")
+    assert "lies in a Secret of the namespace inference, which a Job in other can't have" in " ".join(
+        elsewhere.stderr.split()
+    )
+    routes.write_text(KEYED.replace("envoy-gateway", "envoy").replace("secretName: keys", "env: KEY"))
+    assert "which a Job doesn't have: add secretName" in " ".join(
+        bench("-f", str(routes), "--gateway", "http://g", "--render-job").stderr.split()
+    )
+
+
 def test_the_same_run_is_the_same_bytes_and_another_run_another_job() -> None:
     one, same, other = (bench(*URLS, "--seed", seed, "--render-job").stdout for seed in ("1", "1", "2"))
     assert one == same
@@ -134,6 +159,20 @@ def test_the_same_run_is_the_same_bytes_and_another_run_another_job() -> None:
 def test_no_value_breaks_out_of_its_place() -> None:
     wild = 'm"\n  - evil: {{ name }} # $(X)'
     assert container(*URLS, "--model", wild)["args"][-3] == wild.replace("$", "$$"), "Kubernetes takes $$ for $"
+
+
+KEYED = """\
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: keyed, namespace: inference}
+spec:
+  gateway: {target: envoy-gateway}
+  backends:
+    a: {endpoints: [10.0.0.1:80], ownedBy: a, apiKey: {secretName: keys, secretKey: vllm}}
+    b: {endpoints: [10.0.0.2:80], ownedBy: b, apiKey: {secretName: keys, send: true}}
+    c: {endpoints: [10.0.0.3:80], ownedBy: c}
+    d: {endpoints: [10.0.0.4:80], ownedBy: d}
+"""
 
 
 @pytest.mark.parametrize(

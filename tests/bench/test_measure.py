@@ -136,7 +136,7 @@ async def test_the_api_key_is_sent_and_not_recorded(tmp_path: Path) -> None:
 
 async def test_a_missing_api_key_is_said(tmp_path: Path) -> None:
     run_at(tmp_path, "http://127.0.0.1:9", slots=(("a",),), comparisons=(), api_key_env="KEY")
-    with pytest.raises(UserError, match="the environment variable KEY is empty"):
+    with pytest.raises(UserError, match="the API key of a: the environment variable KEY is empty or not there"):
         await measure(tmp_path, lambda _: None, {})
 
 

@@ -6,12 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from routegen.bench import credentials
 from routegen.bench.arms import from_urls
 from routegen.bench.preflight import find_models
 from routegen.common.problems import UserError
+from routegen_router.backend import Key
+from support.engines import Request, engine, serving
 
 
 @contextmanager
@@ -43,14 +48,46 @@ def keyed(status: int) -> Iterator[str]:
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("key", [None, "wrong"])
-def test_an_engine_that_wants_a_key_is_said_to_want_one(status: int, key: str | None) -> None:
+def test_an_engine_that_wants_a_key_is_said_to_want_one(
+    status: int, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", key or "")
     with (
         keyed(status) as url,
-        pytest.raises(UserError, match=rf"a at .* wants an API key \(HTTP {status}\): .*--api-key"),
+        pytest.raises(UserError, match=rf"a at .* wants an API key, or another one \(HTTP {status}\): .*--api-key"),
     ):
-        find_models(from_urls({"a": url}), None, key)
+        find_models(from_urls({"a": url}), None, "THE_KEY" if key else None)
 
 
-def test_with_its_key_it_tells_its_model() -> None:
+def test_with_its_key_it_tells_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("sesame\n")
+    monkeypatch.setenv("THE_KEY", "sesame")
     with keyed(401) as url:
-        assert find_models(from_urls({"a": url}), None, "sesame") == {"a": "m"}
+        assert find_models(from_urls({"a": url}), None, "THE_KEY") == {"a": "m"}
+        assert find_models(from_urls({"a": url}, keys={"a": Key(file=str(tmp_path / "key"))}), None) == {"a": "m"}
+
+
+def test_a_key_goes_to_no_address_that_an_engine_points_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THE_KEY", "sesame")
+    shown = []
+
+    def elsewhere(asked: Request) -> None:
+        shown.append(asked.headers.get("authorization"))
+        serving("m")(asked)
+
+    with engine(elsewhere) as stranger, engine(lambda asked: asked.answer(307, b"", location=stranger.url)) as one:
+        arms = from_urls({"a": one.url.removesuffix("/v1/models")})
+        with pytest.raises(UserError, match="say which model"):
+            find_models(arms, None, "THE_KEY")
+    assert shown == []
+
+
+def test_where_the_router_has_the_key_the_gateway_is_not_shown_it_and_nobody_needs_it_here() -> None:
+    arm = from_urls({"a": "http://h"}, keys={"a": Key(env="NO_SUCH_KEY", send=True)})[0]
+    behind = msgspec.structs.replace(arm, via="gateway")
+    assert credentials.to_arm(behind, None) == credentials.to_list(behind, None) == {}
+    with pytest.raises(UserError, match="the API key of a: the environment variable NO_SUCH_KEY is empty or not there"):
+        credentials.to_arm(arm, None)
+    own = msgspec.structs.replace(behind, key=Key(env="MINE"))
+    assert credentials.to_arm(own, None, {"MINE": "sk"}) == {"authorization": "Bearer sk"}
+    assert credentials.to_arm(behind, "ALL", {"ALL": "all"}) == {"authorization": "Bearer all"}

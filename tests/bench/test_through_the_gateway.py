@@ -32,16 +32,36 @@ def running() -> Iterator[Gateway]:
         yield started
 
 
-def bench(running: Gateway, folder: Path, *arguments: str) -> Analysis:
+def bench(running: Gateway, folder: Path, *arguments: str, routes: str = ROUTES) -> Analysis:
     running.forget()
-    routes = folder / "routes.yaml"
-    routes.write_text(ROUTES)
+    file = folder / "routes.yaml"
+    file.write_text(routes)
     address = ("--gateway", f"http://127.0.0.1:{running.port}")
     urls = [part for name, engine in running.engines.items() for part in ("--url", f"{name}={engine.url}")]
-    command = ["bench", "-f", str(routes), *address, *urls, *SIZE, "-o", str(folder / "run"), *arguments]
+    command = ["bench", "-f", str(file), *address, *urls, *SIZE, "-o", str(folder / "run"), *arguments]
     found = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert found.stdout.startswith("2 of 2 blocks"), found.stderr
     return analyse(records.read(folder / "run"))
+
+
+def test_engines_with_keys_are_measured_both_ways_and_each_sees_its_own(tmp_path: Path) -> None:
+    """One whose key the router puts on requests, and one whose clients have to bring it."""
+    keys = {"vllm": "sk-of-vllm", "sglang": "sk-of-sglang"}
+    for name, key in keys.items():
+        (tmp_path / name).write_text(key)
+    routes = ROUTES.replace("ownedBy: vllm", f"ownedBy: vllm, apiKey: {{file: {tmp_path}/vllm, send: true}}")
+    routes = routes.replace("ownedBy: sglang", f"ownedBy: sglang, apiKey: {{file: {tmp_path}/sglang}}")
+    with gateway(routes, {"vllm": ["both"], "sglang": ["both"]}) as keyed:
+        found = bench(keyed, tmp_path, "--way", "both", routes=routes)
+        assert all(not arm.errors for arm in found.arms)
+        for name, key in keys.items():
+            requests = keyed.engines[name].recorder.requests
+            shown = {value for one in requests if one.path.startswith("/v1/") for value in one.header("authorization")}
+            assert shown == {f"Bearer {key}"}
+            assert all(one.header("authorization") for one in requests if one.path.startswith("/v1/"))
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert written
+    assert not any(key.encode() in written for key in keys.values())
 
 
 def generations(running: Gateway) -> dict[str, int]:

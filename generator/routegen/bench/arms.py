@@ -10,25 +10,40 @@ from urllib.parse import urlsplit
 
 from routegen.common.problems import UserError
 from routegen.common.words import choices
+from routegen.emit.router_config import key_of
 from routegen.plan import Addresses, Backend, Plan, ServiceRef
+from routegen_router.backend import Key
 
 from .design import Arm
 
 Way = Literal["gateway", "direct", "both"]
 
 
-def from_urls(urls: Mapping[str, str], model: str = "", models: Mapping[str, str] | None = None) -> list[Arm]:
+def from_urls(
+    urls: Mapping[str, str],
+    model: str = "",
+    models: Mapping[str, str] | None = None,
+    keys: Mapping[str, Key] | None = None,
+) -> list[Arm]:
     """Arms that go straight to the engines at these addresses.
 
     :param model: what they serve; empty where that has still to be asked.
     :param models: name -> model, of engines that have one of their own.
-
+    :param keys: name -> where its API key lies.
     :raises UserError: two of them are one engine.
     """
-    own = models or {}
+    own, keyed = models or {}, keys or {}
     require_two_engines({name: [url] for name, url in urls.items()}, own)
     return [
-        Arm(name=name, engine=name, url=url, model=own.get(name, model), via="direct", engine_url=url)
+        Arm(
+            name=name,
+            engine=name,
+            url=url,
+            model=own.get(name, model),
+            via="direct",
+            engine_url=url,
+            key=keyed.get(name),
+        )
         for name, url in urls.items()
     ]
 
@@ -42,16 +57,18 @@ def from_plan(
     gateway: str | None,
     urls: Mapping[str, str],
     models: Mapping[str, str] | None = None,
+    keys: Mapping[str, Key] | None = None,
 ) -> list[Arm]:
     """Arms for the backends called ``names`` (all of the plan's where there are none).
 
     :param model: as :func:`from_urls` has it, and ``models``.
     :param urls: where an engine is reached directly, in place of the plan's address.
+    :param keys: where an engine's API key lies, in place of what the plan says.
     :raises UserError: a name is unknown, a way to an engine is missing, or two of them are one engine.
     """
-    own = models or {}
+    own, keyed = models or {}, keys or {}
     known = [backend.name for backend in plan.backends]
-    for name in (*names, *urls, *own):
+    for name in (*names, *urls, *own, *keyed):
         if name not in known:
             raise UserError(f'unknown backend "{name}"; {choices(name, known)}')
     if way != "direct" and gateway is None:
@@ -61,6 +78,7 @@ def from_plan(
     require_two_engines(engines, own)
     arms = []
     for backend in chosen:
+        key = _key(backend, keyed.get(backend.name))
         if way != "direct" and gateway is not None:
             arms.append(
                 Arm(
@@ -72,14 +90,23 @@ def from_plan(
                     inference_server=backend.name,
                     routing_header=plan.routing_header,
                     engine_url=next(iter(engines[backend.name]), None),
+                    key=key,
                 )
             )
         if way != "gateway":
             name = f"{backend.name} direct" if way == "both" else backend.name
             url = urls.get(backend.name) or address(backend)
             served = own.get(backend.name, model)
-            arms.append(Arm(name=name, engine=backend.name, url=url, model=served, via="direct", engine_url=url))
+            arms.append(
+                Arm(name=name, engine=backend.name, url=url, model=served, via="direct", engine_url=url, key=key)
+            )
     return arms
+
+
+def _key(backend: Backend, given: Key | None) -> Key | None:
+    """Where the engine's key lies; a Secret isn't read here."""
+    sent = backend.api_key is not None and backend.api_key.send
+    return Key(env=given.env, file=given.file, send=sent) if given is not None else key_of(backend)
 
 
 def address(backend: Backend) -> str:

@@ -129,7 +129,7 @@ class Client:
 
     async def _exchange(self, job: Job, sent: float, seen: _Seen) -> None:
         """Post the body and read the events into ``seen``."""
-        async with self._http.post(self._url, data=job.body, headers=self._headers) as response:
+        async with self._http.post(self._url, data=job.body, headers=self._headers, allow_redirects=False) as response:
             seen.headers = self._clock.now() - sent
             seen.status = response.status
             if self.arm.routing_header is not None:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from routegen_router.backend import Key
+
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How requests arrive."""
@@ -105,6 +107,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """Loaded while the slot's other arms are loaded too."""
     engine_url: str | None = None
     """The engine's own address, whose ``/metrics`` is sampled; ``None`` where only the gateway's is known."""
+    key: Key | None = None
+    """Where the engine's API key lies, never the key; with ``send``, the router puts it on the gateway's requests."""
     max_length: int | None = None
     """``max_model_len`` of the engine's ``GET /v1/models``: prompt and answer together, in tokens."""
 
@@ -148,7 +152,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     """The client's: python, platform, CPUs, library versions."""
     api_key_env: str | None = None
-    """The environment variable that holds the API key; the key itself is never recorded."""
+    """The environment variable that holds the API key of all arms, in place of their own; never the key itself."""
     audit: tuple[Finding, ...] | None = None
     """Of the engines' manifests; ``None``: none were given, so nobody looked."""
 

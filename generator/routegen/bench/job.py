@@ -23,6 +23,9 @@ RUNS: Final = "/runs"
 ROUTES: Final = "/etc/routegen"
 """Where it has the routes.yaml."""
 
+KEYS: Final = "/etc/routegen-keys"
+"""Where it has the engines' API keys, one folder a Secret."""
+
 _LABELS: Final = {
     "app.kubernetes.io/name": "routegen",
     "app.kubernetes.io/component": "bench",
@@ -47,6 +50,8 @@ class Job:
     key_variable: str | None = None
     secret: str | None = None
     """The Secret that has the API key, under the variable's name."""
+    keys: tuple[tuple[str, str, str], ...] = ()
+    """Of engines with an API key of their own: engine, Secret, and the Secret's key."""
 
     @property
     def name(self) -> str:
@@ -57,6 +62,7 @@ class Job:
 def render(job: Job) -> str:
     """ConfigMap, permissions and Job, as far as they are needed, as YAML."""
     routes = [] if job.routes is None else ["-f", f"{ROUTES}/routes.yaml"]
+    keys = [f"--api-key-file={engine}={KEYS}/{secret}/{key}" for engine, secret, key in job.keys]
     text = (
         _templates()
         .get_template("job.yaml.j2")
@@ -66,7 +72,7 @@ def render(job: Job) -> str:
             labels={**_LABELS, "app.kubernetes.io/instance": job.name},
             namespace=job.namespace,
             image=job.image,
-            arguments=["bench", *routes, *map(_literal, job.arguments), "-o", f"{RUNS}/{job.name}"],
+            arguments=["bench", *routes, *map(_literal, job.arguments), *keys, "-o", f"{RUNS}/{job.name}"],
             routes=job.routes,
             routes_folder=ROUTES,
             runs=RUNS,
@@ -74,6 +80,8 @@ def render(job: Job) -> str:
             claim=job.claim,
             key_variable=job.key_variable,
             secret=job.secret,
+            key_secrets=_unique([secret for _, secret, _ in job.keys]),
+            key_folder=KEYS,
         )
     )
     return to_yaml(document for document in yaml.safe_load_all(text) if document is not None)

@@ -20,7 +20,7 @@ import uvloop
 
 from routegen.common.problems import UserError
 
-from . import jobs
+from . import credentials, jobs
 from .client import Client, Job
 from .design import Run
 from .lateness import watched
@@ -45,7 +45,7 @@ async def measure(
     """Measure every block that ``folder`` still lacks.
 
     :param go_on: whether to, asked at each planned look but the last.
-    :raises UserError: the API key's variable is empty, or an arm answers nothing.
+    :raises UserError: an API key can't be read, or an arm answers nothing.
     """
     recorded = read(folder)
     todo = [block for block in range(recorded.run.design.blocks) if block not in recorded.done]
@@ -75,10 +75,12 @@ async def _session(
     folder: Path, recorded: Recorded, emit: Emit, environment: Mapping[str, str]
 ) -> AsyncIterator[_Session]:
     run, clock = recorded.run, Clock(recorded.run.started_at)
-    headers = _credentials(run, environment)
+    headers = {arm.name: credentials.to_arm(arm, run.api_key_env, environment) for arm in run.arms}
     async with AsyncExitStack() as stack:
         clients = {
-            arm.name: await stack.enter_async_context(Client(arm, run.design, clock, recorded.sessions, headers))
+            arm.name: await stack.enter_async_context(
+                Client(arm, run.design, clock, recorded.sessions, headers[arm.name])
+            )
             for arm in run.arms
         }
         yield _Session(folder, run, clock, recorded.sessions, clients, emit)
@@ -180,15 +182,6 @@ def _require_an_answer(arm: str, requests: Sequence[Request], complaint: str | N
         why = requests[0].detail or requests[0].error
         words = f'; it says: "{complaint}"' if complaint and requests[0].error == "status" else ""
         raise UserError(f"{arm}: none of {len(requests)} requests was answered: {why}{words}")
-
-
-def _credentials(run: Run, environment: Mapping[str, str]) -> dict[str, str]:
-    if run.api_key_env is None:
-        return {}
-    key = environment.get(run.api_key_env)
-    if not key:
-        raise UserError(f"the environment variable {run.api_key_env} is empty; it was to hold the API key")
-    return {"authorization": f"Bearer {key}"}
 
 
 async def _until_abandoned(folder: Path) -> None:

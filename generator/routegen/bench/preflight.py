@@ -12,6 +12,7 @@ import msgspec
 
 from routegen.common.problems import UserError
 
+from . import credentials
 from .design import Arm
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -38,14 +39,14 @@ class _Models(msgspec.Struct):
 _decode_models: Final = msgspec.json.Decoder(_Models).decode
 
 
-def find_models(arms: Sequence[Arm], wanted: str | None, key: str | None = None) -> dict[str, str]:
+def find_models(arms: Sequence[Arm], wanted: str | None, common: str | None = None) -> dict[str, str]:
     """Arm -> the model to measure: its own, else ``wanted``, else the only one that every other arm's engine serves.
 
-    :param key: the API key.
+    :param common: the variable with the API key of all arms, in place of their own.
     :raises UserError: an address doesn't answer or wants a key, an engine doesn't serve what it is to, or the choice
         is not clear.
     """
-    served = asyncio.run(_ask(arms, _headers(key)))
+    served = asyncio.run(_ask(arms, {arm.name: credentials.to_list(arm, common) for arm in arms}))
     chosen = {arm.name: arm.model or wanted or "" for arm in arms}
     for name, model in chosen.items():
         if model and served[name] and model not in served[name]:
@@ -66,19 +67,26 @@ def _common(served: Mapping[str, Sequence[str]]) -> str:
     raise UserError(f"say which model to measure: --model MODEL{each} ({listed})")
 
 
-def find_max_lengths(arms: Sequence[Arm], key: str | None = None) -> dict[str, int]:
+def find_max_lengths(arms: Sequence[Arm], common: str | None = None) -> dict[str, int]:
     """Arm -> the longest sequence that its engine takes for the arm's model; without engines that don't tell.
 
     vLLM and SGLang list it with their models, as ``max_model_len``.
     """
-    return asyncio.run(_ask_lengths(arms, _headers(key)))
+    return asyncio.run(_ask_lengths(arms, {arm.name: _at_hand(arm, common) for arm in arms}))
 
 
-async def _ask_lengths(arms: Sequence[Arm], headers: Mapping[str, str]) -> dict[str, int]:
+def _at_hand(arm: Arm, common: str | None) -> dict[str, str]:
+    try:
+        return credentials.to_engine(arm, common)
+    except UserError:  # the router may have it elsewhere; whether it is needed here was asked before
+        return {}
+
+
+async def _ask_lengths(arms: Sequence[Arm], headers: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
     known = [(arm, arm.engine_url) for arm in arms if arm.engine_url is not None]
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as http:
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
         answers = await asyncio.gather(
-            *(_models(http, arm.name, url) for arm, url in known),
+            *(_models(http, arm.name, url, headers[arm.name]) for arm, url in known),
             return_exceptions=True,  # an engine that only the gateway reaches tells nothing here
         )
     return {
@@ -90,29 +98,26 @@ async def _ask_lengths(arms: Sequence[Arm], headers: Mapping[str, str]) -> dict[
     }
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"} if key else {}
-
-
-async def _ask(arms: Sequence[Arm], headers: Mapping[str, str]) -> dict[str, Sequence[str]]:
+async def _ask(arms: Sequence[Arm], headers: Mapping[str, Mapping[str, str]]) -> dict[str, Sequence[str]]:
     """Arm -> models."""
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as http:
-        answers = await asyncio.gather(*(_models(http, arm.name, arm.url) for arm in arms))
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
+        answers = await asyncio.gather(*(_models(http, arm.name, arm.url, headers[arm.name]) for arm in arms))
     return {
         arm.name: [model.id for model in models if model.served_by(arm.inference_server)]
         for arm, models in zip(arms, answers, strict=True)
     }
 
 
-async def _models(http: aiohttp.ClientSession, name: str, address: str) -> Sequence[_Model]:
+async def _models(http: aiohttp.ClientSession, name: str, address: str, headers: Mapping[str, str]) -> Sequence[_Model]:
     """What ``GET /v1/models`` lists; nothing where it isn't served."""
     url = address.rstrip("/") + "/v1/models"
     try:
-        async with http.get(url) as response:
+        async with http.get(url, headers=headers, allow_redirects=False) as response:
             if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
                 raise UserError(
-                    f"{name} at {address} wants an API key (HTTP {response.status}): name the environment variable "
-                    "that holds the right one with --api-key-env VARIABLE"
+                    f"{name} at {address} wants an API key, or another one (HTTP {response.status}): name the "
+                    "environment variable that holds it with --api-key-env VARIABLE, its file with --api-key-file "
+                    "NAME=FILE, or say under `apiKey:` of the routes.yaml where it lies (`env:` or `file:`)"
                 )
             if response.status != HTTPStatus.OK:
                 return ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,14 +13,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from routegen.common.problems import UserError
 from routegen.common.words import choices
+from routegen_router.backend import Key
 
 from . import records
 from .analysis import analyse
 from .arms import Way, from_plan, from_urls
 from .client import FIELDS
 from .conduct import new_run
+from .credentials import to_arm
 from .design import Arm, Design, Finding, Load, Slo, Workload
 from .layout import lay_out
 from .looks import LEAST_BLOCKS, reached, spaced
@@ -54,14 +54,16 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
     :raises UserError: an engine doesn't answer, or nothing can be compared.
     """
     design, arms = check(options)
-    key = _key(options["api_key_env"])
-    models = find_models(arms, _models(options["models"])[0], key)
+    common = options["api_key_env"]
+    models = find_models(arms, _models(options["models"])[0], common)
     arms = [msgspec.structs.replace(arm, model=models[arm.name]) for arm in arms]
-    lengths = find_max_lengths(arms, key)
+    for arm in arms:
+        to_arm(arm, common)  # can be read, or says why not, before there is a folder
+    lengths = find_max_lengths(arms, common)
     arms = [msgspec.structs.replace(arm, max_length=lengths.get(arm.name)) for arm in arms]
     layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
     folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
-    records.create(folder, new_run(design, layout, options["api_key_env"], audit))
+    records.create(folder, new_run(design, layout, common, audit))
     return Path(folder)
 
 
@@ -269,27 +271,20 @@ def _models(values: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     return next(iter(common), None), own
 
 
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise UserError(f"the environment variable {variable} is empty; it was to hold the API key")
-    return key
-
-
 def _arms(options: Mapping[str, Any], urls: Mapping[str, str], models: Mapping[str, str]) -> list[Arm]:
     source = routes_file(options)
+    keys = {name: Key(file=file) for name, file in options["api_key_file"]}
     if source is None:
         if options["engines"]:
             raise UsageError("--engine names backends of a routes.yaml: add -f routes.yaml")
         if options["way"] not in {None, "direct"}:
             raise UsageError(f"--way {options['way']} needs a gateway: add -f routes.yaml --gateway URL")
-        if unknown := [name for name in models if name not in urls]:
-            raise UsageError(f'--model: no engine is called "{unknown[0]}"; {choices(unknown[0], urls)}')
-        return from_urls(urls, models=models)
+        for option, named in (("--model", models), ("--api-key-file", keys)):
+            if unknown := [name for name in named if name not in urls]:
+                raise UsageError(f'{option}: no engine is called "{unknown[0]}"; {choices(unknown[0], urls)}')
+        return from_urls(urls, models=models, keys=keys)
     from routegen.pipeline import read_plan  # noqa: PLC0415 - only where a routes.yaml is read
 
     way: Way = options["way"] or ("gateway" if options["gateway"] else "direct")
     plan = read_plan(source, deployed=False)
-    return from_plan(plan, options["engines"], way=way, gateway=options["gateway"], urls=urls, models=models)
+    return from_plan(plan, options["engines"], way=way, gateway=options["gateway"], urls=urls, models=models, keys=keys)

@@ -43,6 +43,13 @@ _manifests = click.option(
     metavar="[NAME=]MODEL",
     help="For all, or for the engine NAME; repeat. Default: the one that all of them serve.",
 )
+@click.option(
+    "--api-key-file",
+    type=Assignments(),
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A file with the API key of the engine NAME; repeat. Default: as apiKey of the routes.yaml says.",
+)
 @click.option("--api-key-env", type=VariableName(), help="The environment variable that holds the API key.")
 @click.option("--mode", type=click.Choice(["solo", "together", "interference"]), default="solo", show_default=True)
 @click.option("--control", is_flag=True, help="Measure the first engine against itself too: the noise floor.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from routegen.distribution import ROUTEGEN_IMAGE
+from routegen.plan import Plan
 
 OPTIONS: Final = ("image", "namespace", "claim", "api_key_secret")
 """What only says how the Job runs."""
@@ -20,6 +21,7 @@ _NOT_IN_A_JOB: Final = {
     "manifests": "give them to `routegen bench report` afterwards",
     "prompts": "the file is not in the cluster",
     "context": "inside the cluster there is only one",
+    "api_key_file": "the file is not in the cluster; name the Secret under apiKey of the routes.yaml",
 }
 
 
@@ -33,17 +35,19 @@ def render(ctx: click.Context, options: Mapping[str, Any]) -> str:
 
     for name, instead in _NOT_IN_A_JOB.items():
         if options[name]:
-            raise click.UsageError(f"--{name} does not go with --render-job: {instead}")
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --render-job: {instead}")
     if options["source"] == STDIN:
         raise click.UsageError("-f - does not go with --render-job: the file is read twice; name it")
     if bool(options["api_key_env"]) != bool(options["api_key_secret"]):
         raise click.UsageError("in a Job, --api-key-env and --api-key-secret go together")
     try:
-        setup.check(options)
+        _, arms = setup.check(options)
     except setup.UsageError as error:
         raise click.UsageError(str(error)) from error
     file = setup.routes_file(options)
-    namespace = options["namespace"] or (read_plan(file, deployed=False).namespace if file else "default")
+    plan = read_plan(file, deployed=False) if file else None
+    namespace = options["namespace"] or (plan.namespace if plan else "default")
+    own_keys = not options["api_key_env"]
     return job.render(
         job.Job(
             arguments=tuple(_arguments(ctx)),
@@ -54,8 +58,28 @@ def render(ctx: click.Context, options: Mapping[str, Any]) -> str:
             claim=options["claim"],
             key_variable=options["api_key_env"],
             secret=options["api_key_secret"],
+            keys=tuple(_keys(plan, {arm.engine for arm in arms}, namespace)) if plan and own_keys else (),
         )
     )
+
+
+def _keys(plan: Plan, engines: Collection[str], namespace: str) -> Iterator[tuple[str, str, str]]:
+    """The Secrets with the keys of these engines, as :class:`~routegen.bench.job.Job` takes them."""
+    for backend in plan.backends:
+        key = backend.api_key
+        if key is None or backend.name not in engines:
+            continue
+        if key.secret is None:
+            raise click.UsageError(
+                f"the API key of {backend.name} lies in a variable or a file, which a Job doesn't have: add secretName "
+                "to its apiKey, or use --api-key-env and --api-key-secret"
+            )
+        if namespace != plan.namespace:
+            raise click.UsageError(
+                f"the API key of {backend.name} lies in a Secret of the namespace {plan.namespace}, which a Job in "
+                f"{namespace} can't have: use --api-key-env and --api-key-secret"
+            )
+        yield backend.name, key.secret, key.secret_key
 
 
 def _arguments(ctx: click.Context) -> Iterator[str]:
