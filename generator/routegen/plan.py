@@ -10,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from routegen_router import config
 from routegen_router.config import Models
 from routegen_router.rules import Rule
 
-MODELS_PATH: Final = "/v1/models"
+READING: Final = config.READING
+"""The methods by which the router's own answers are asked for."""
+MODELS_PATH: Final = config.MODELS_PATH
 """The list of all engines' models, which the router answers, and below it each model by its id."""
 
 
@@ -197,6 +200,22 @@ class Plan:
     def sends_keys(self) -> bool:
         """Whether some engine's key goes on its requests."""
         return any(backend.api_key is not None and backend.api_key.send for backend in self.backends)
+
+    @property
+    def health_checks(self) -> tuple[tuple[str, str], ...]:
+        """(method, path) of the health checks that the router answers: those that no passthrough takes.
+
+        None on somebody else's Gateway without host names, where they could be another team's.
+        """
+        if not self.gateway.create and not self.gateway.hostnames:
+            return ()
+        taken = [(entry.method, entry) for entry in self.passthrough]
+        return tuple(
+            (method, path)
+            for path in config.HEALTH_PATHS
+            for method in config.READING
+            if not any(by == method and entry.takes(path) for by, entry in taken)
+        )
 
     def backend(self, name: str) -> Backend:
         """The backend called ``name``.

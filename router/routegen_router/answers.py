@@ -9,7 +9,7 @@ import msgspec
 from .cards import together
 from .decide import unserved
 from .models import Snapshot
-from .refusals import Reject
+from .refusals import Reject, no_engine, registry_incomplete
 
 
 def error_document(reject: Reject) -> dict[str, dict[str, str | None]]:
@@ -42,6 +42,13 @@ def model(name: str, view: Snapshot) -> bytes | Reject:
     if serving:
         return msgspec.json.encode(_entry(name, serving, view))
     return unserved(name, view)
+
+
+def health(view: Snapshot) -> bytes | Reject:
+    """``GET /health``: whether some engine can take a request, as far as is known."""
+    if not all(entry.asked for entry in view.known.values()):
+        return registry_incomplete(None)
+    return msgspec.json.encode({"status": "ok"}) if view.alive else no_engine()
 
 
 def _entry(model: str, serving: tuple[str, ...], view: Snapshot) -> dict[str, object]:

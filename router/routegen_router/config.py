@@ -22,11 +22,32 @@ from .request import MODEL, FieldPath, Measure
 from .rules import BUILT_IN, Rule
 from .rules.table import needed
 
-__all__ = ["VERSION", "Backend", "Config", "ConfigError", "Key", "Models", "Poll", "Reads", "dump", "load", "reads"]
+__all__ = [
+    "HEALTH_PATHS",
+    "MODELS_PATH",
+    "READING",
+    "VERSION",
+    "Backend",
+    "Config",
+    "ConfigError",
+    "Key",
+    "Models",
+    "Poll",
+    "Reads",
+    "dump",
+    "load",
+    "reads",
+]
 
 _TESTS: Final = 3
 """Kinds of test that a condition can be."""
 VERSION: Final = "routegen.router/v1"
+MODELS_PATH: Final = "/v1/models"
+"""The list of all engines' models, which the router answers, and below it each model by its id."""
+HEALTH_PATHS: Final = ("/health", "/healthz", "/ping")
+"""Where load balancers and load generators ask whether the gateway can route; the router answers."""
+READING: Final = ("GET", "HEAD")
+"""The methods by which the router's own answers are asked for."""
 
 
 class ConfigError(ValueError):

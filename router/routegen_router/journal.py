@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .metrics import Decided, Metrics
-from .stream import Answer, Routed
+from .stream import HEALTH, Answer, Routed
 
 INTERVAL: Final = 0.1
 """Seconds that a decision may wait to be told."""
@@ -50,8 +50,14 @@ class Journal:
         """Tell all that waits now."""
         waiting, self._waiting = self._waiting, []
         self._metrics.decided(waiting)
-        if waiting and _log.isEnabledFor(logging.INFO):
-            self._write("info", _log.name, "decision", [(decided.at, _fields(decided)) for decided in waiting])
+        told = [decided for decided in waiting if not _is_health_check(decided)]
+        if told and _log.isEnabledFor(logging.INFO):
+            self._write("info", _log.name, "decision", [(decided.at, _fields(decided)) for decided in told])
+
+
+def _is_health_check(decided: Decided) -> bool:
+    """Whether it is a good answer to a health check: they come every second and say nothing new."""
+    return isinstance(decided.reply, Answer) and decided.reply.metadata.get("answer") == HEALTH
 
 
 def _fields(decided: Decided) -> dict[str, object]:

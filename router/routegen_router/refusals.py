@@ -38,6 +38,11 @@ def registry_incomplete(param: str | None) -> Reject:
     return Reject(503, "registry_incomplete", message, param, headers={"retry-after": "1"})
 
 
+def no_engine() -> Reject:
+    """503: no engine answers."""
+    return Reject(503, "no_engine", "No engine answers at the moment; try again shortly.", headers={"retry-after": "1"})
+
+
 def model_not_found(model: str, available: Sequence[str]) -> Reject:
     """404: every engine has told its models and none serves this one."""
     return Reject(

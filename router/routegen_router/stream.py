@@ -19,7 +19,7 @@ import msgspec
 
 from . import answers, refusals, stateful
 from .body import BodyReader, Fields
-from .config import Config, Reads, reads
+from .config import HEALTH_PATHS, MODELS_PATH, READING, Config, Reads, reads
 from .decide import Step, decide
 from .models import Snapshot
 from .refusals import BodyError, Reject
@@ -27,8 +27,8 @@ from .request import Facts
 from .second import Seconds
 from .standing import Draw
 
-MODELS_PATH: Final = "/v1/models"
-"""The list of models, and below it each model by its id."""
+HEALTH: Final = "health"
+"""What an answer to a health check is called, in metadata and details."""
 _JSON: Final = ("content-type", "application/json")
 _OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding"})
 
@@ -95,7 +95,8 @@ class Answer(msgspec.Struct, frozen=True):
     details: str
     """Envoy's response code details: ``routegen_`` and the code."""
     metadata: Mapping[str, str]
-    """Dynamic metadata: ``{"reject": code}``, with ``rule`` where a rule rejected; ``{"answer": "models"}``."""
+    """Dynamic metadata: ``{"reject": code}``, with ``rule`` where a rule rejected; ``{"answer": "models"}``, or
+    :data:`HEALTH`."""
     fault: str | None = None
     """For the operator's log, never for the client: how the gateway is set up wrongly and what would be right."""
 
@@ -176,7 +177,9 @@ class Stream:
         if method is None or target is None:
             return _fault("the request has no :method or :path; the ext_proc filter's forward_rules must let them pass")
         self.path = target.partition("?")[0]
-        if method in {"GET", "HEAD"} and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
+        if method in READING and self.path in HEALTH_PATHS:
+            return self._health()
+        if method in READING and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
             return self._models()
         if method != "POST" or self.path not in self._policy.config.paths:
             return rejection(refusals.not_found(self._policy.config.paths))
@@ -269,6 +272,13 @@ class Stream:
         if isinstance(found, Reject):
             return rejection(found)
         return Answer(200, found, (_JSON,), "routegen_models", {"answer": "models"})
+
+    def _health(self) -> Answer:
+        """200 where a request could reach an engine now: every engine was asked, and one of them answers."""
+        found = answers.health(self._view())
+        if isinstance(found, Reject):
+            return rejection(found)
+        return Answer(200, found, (_JSON,), f"routegen_{HEALTH}", {"answer": HEALTH})
 
 
 def rejection(reject: Reject, fault: str | None = None) -> Answer:

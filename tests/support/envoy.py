@@ -130,15 +130,18 @@ class Envoy:
             return int(line.rpartition(": ")[2])
         return 0
 
+    def entries(self) -> list[dict[str, Any]]:
+        """The whole lines of the access log so far."""
+        lines = self._stdout.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
     def logged(self, request_id: str) -> dict[str, Any]:
         """Wait for the access log's line about the request with this ``x-request-id``."""
         deadline = time.monotonic() + 10
         while True:
-            for line in self._stdout.read_text().splitlines(keepends=True):
-                if line.startswith("{") and line.endswith("\n"):
-                    entry: dict[str, Any] = json.loads(line)
-                    if entry["request_id"] == request_id:
-                        return entry
+            for entry in self.entries():
+                if entry["request_id"] == request_id:
+                    return entry
             assert time.monotonic() < deadline, f"no line about {request_id}"
             time.sleep(0.02)
 

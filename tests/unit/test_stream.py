@@ -7,9 +7,10 @@ import json
 import pytest
 
 from routegen_router.decide import Step
+from routegen_router.models import Known, Snapshot
 from routegen_router.stream import Answer, Continue, Headers, Protocol, Routed, Stream, Trailers
 from support.policy import PATH, view
-from support.streams import GIVEN, LIMIT, POLICY, body, code, document, headers, stream
+from support.streams import GIVEN, KNOWN, LIMIT, POLICY, body, code, document, headers, stream
 
 
 @pytest.mark.parametrize(
@@ -83,10 +84,26 @@ def test_a_rejection_is_a_whole_http_answer() -> None:
         headers(path="/v1/models", method="POST"),
         headers(path="/v1/modelsx", method="GET"),
         headers(path="/v1/models", method="DELETE"),
+        headers(path="/health", method="POST"),
+        headers(path="/health/", method="GET"),
     ],
 )
 def test_what_is_not_served_is_404(asked: Headers) -> None:
     assert code(stream().on_headers(asked)) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz", "/ping?x=1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_health_check_is_answered_while_an_engine_is(path: str, method: str) -> None:
+    def asked(known: Snapshot) -> tuple[int, str | None]:
+        return code(Stream(POLICY, lambda: known, lambda: 0.0).on_headers(headers(path=path, method=method)))
+
+    everybody = [one.name for one in GIVEN.backends]
+    assert asked(KNOWN) == (200, None)
+    assert asked(view(GIVEN, dead=everybody[1:])) == (200, None)
+    assert asked(view(GIVEN, dead=everybody)) == (503, "no_engine")
+    unasked = Snapshot(Known(one, asked=one.name != "polled") for one in GIVEN.backends)
+    assert asked(unasked) == (503, "registry_incomplete")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

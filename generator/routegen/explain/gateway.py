@@ -59,7 +59,7 @@ def arrive(plan: Plan, request: Request) -> Request | Passed | Reject:
         escapes = entry.prefix is not None and _SEPARATOR.search(path)
         if entry.method == request.method and entry.takes(path) and not escapes:
             return Passed(entry.backend)
-    return NOT_FOUND
+    return forwarded if (request.method, path) in plan.health_checks else NOT_FOUND
 
 
 def normalised(path: str) -> str:

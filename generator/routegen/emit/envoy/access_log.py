@@ -11,11 +11,13 @@ from typing import Final
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel import v3 as cel
 from envoy_data_plane.envoy.extensions.access_loggers.stream import v3 as stream
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
 from routegen.plan import MODELS_PATH
+from routegen_router.stream import HEALTH
 
 from . import names
 from .messages import packed
@@ -55,14 +57,25 @@ def fields() -> dict[str, str]:
 
 
 def access_logs() -> list[accesslog.AccessLog]:
-    """Make the loggers: each request is told by one of them.
+    """Make the loggers: each request is told by one of them, but for health checks that found all well.
 
     Below ``/v1/models/`` the path is a client's text, which nobody has to have meant for a log.
     """
     below = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH)))
-    others = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH, but=True)))
+    beside = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH, but=True)))
+    others = accesslog.AccessLogFilter(and_filter=accesslog.AndFilter(filters=[beside, _but(f"routegen_{HEALTH}")]))
     told = fields()
     return [_logger(told, others), _logger(told | {"path": f"{MODELS_PATH}/{{id}}"}, below)]
+
+
+def _but(details: str) -> accesslog.AccessLogFilter:
+    """All requests but those that ended with these response code details."""
+    expression = cel.ExpressionFilter(expression=f"response.code_details != '{details}'")
+    return accesslog.AccessLogFilter(
+        extension_filter=accesslog.ExtensionFilter(
+            name="envoy.access_loggers.extension_filters.cel", typed_config=packed(expression)
+        )
+    )
 
 
 def _path_below(path: str, *, but: bool = False) -> route.HeaderMatcher:

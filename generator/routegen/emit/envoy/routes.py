@@ -22,7 +22,7 @@ from envoy_data_plane.xds.type.matcher.v3 import Matcher, MatcherOnMatch
 
 from routegen.common.addresses import is_ip
 from routegen.emit import limits
-from routegen.plan import MODELS_PATH, Backend, Failover, Passthrough, Plan
+from routegen.plan import MODELS_PATH, READING, Backend, Failover, Passthrough, Plan
 
 from . import matching, names, router_filter
 from .buffer_filter import whole_body
@@ -64,9 +64,10 @@ def _matcher(plan: Plan) -> Matcher | None:
     undecided = matching.to_first("undecided", [_too_large_route(plan), _waiting_route(plan)])
     decided = matching.by_header(plan.routing_header, engines, otherwise=undecided)
     others = [
-        _models_route("models", route.RouteMatch(path=MODELS_PATH)),
-        _models_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/")),
+        _answered_route("models", route.RouteMatch(path=MODELS_PATH), *READING),
+        _answered_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/"), *READING),
         *(_passthrough_route(plan, entry) for entry in plan.passthrough),
+        *_health_routes(plan),
         _not_found_route(),
     ]
     return matching.first_of((inference, decided), otherwise=matching.to_first("others", others)).matcher
@@ -157,15 +158,22 @@ def _waiting_route(plan: Plan) -> route.Route:
     )
 
 
-def _models_route(name: str, match: route.RouteMatch) -> route.Route:
+def _answered_route(name: str, match: route.RouteMatch, *methods: str) -> route.Route:
     """Answered by the router; what stands behind it is seen only where the router gave no answer."""
-    match.headers.append(_method("GET", "HEAD"))
+    match.headers.append(_method(*methods))
     return route.Route(
         name=name,
         match=match,
         direct_response=route.DirectResponseAction(status=503),
         typed_per_filter_config=router_filter.asked(),
     )
+
+
+def _health_routes(plan: Plan) -> list[route.Route]:
+    methods: dict[str, list[str]] = {}
+    for method, path in plan.health_checks:
+        methods.setdefault(path, []).append(method)
+    return [_answered_route("health", route.RouteMatch(path=path), *by) for path, by in methods.items()]
 
 
 def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:

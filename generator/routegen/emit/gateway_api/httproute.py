@@ -20,7 +20,7 @@ from routegen.emit.kubernetes.objects import (
     child_name,
     document,
 )
-from routegen.plan import MODELS_PATH, Backend, Passthrough, Plan
+from routegen.plan import MODELS_PATH, READING, Backend, Passthrough, Plan
 
 MAX_RULE_MATCHES: Final = 64
 MAX_ROUTE_MATCHES: Final = 128
@@ -55,13 +55,14 @@ def waiting_routes(plan: Plan, refs: Refs, refuse: Action) -> list[Document]:
 
 
 def models_routes(plan: Plan, refuse: Action) -> list[Document]:
-    """The route of ``GET /v1/models`` and ``/v1/models/{id}``, which the router answers.
+    """The route of what the router answers: ``GET /v1/models`` and ``/v1/models/{id}``, and health checks.
 
     :param refuse: how the target answers where the router doesn't.
     """
     # A path prefix matches whole segments: /v1/models and /v1/models/x, not /v1/modelsx.
     path = {"type": "PathPrefix", "value": MODELS_PATH}
-    matches = [{"path": path, "method": method} for method in ("GET", "HEAD")]
+    matches = [{"path": path, "method": method} for method in READING]
+    matches += [_exact(checked, method) for method, checked in plan.health_checks]
     return _routes(plan, child_name(plan.name, "models"), MODELS_ROUTE, matches, refuse)
 
 
