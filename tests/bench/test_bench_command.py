@@ -9,7 +9,6 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -22,6 +21,7 @@ from routegen.bench.analysis import analyse
 from routegen.cli import cli
 from routegen.commands.bench_run import INTERRUPTED, INVALID, WORSE, exit_code
 from routegen.common.problems import UserError
+from support.bench_engines import engines_with
 from support.bench_runs import DESIGN, make_run, measure
 
 SMALL = ("--requests", "2", "--warmup", "2", "--concurrency", "2", "--input-tokens", "40", "--output-tokens", "4")
@@ -35,21 +35,6 @@ def write(folder: Path, recorded: records.Recorded) -> None:
     records.create(folder, recorded.run)
     records.append(folder, recorded.requests)
     records.append(folder, recorded.blocks)
-
-
-@contextmanager
-def engines_with(*options: str) -> Iterator[str]:
-    """A mock engine in a process of its own; its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "routegen.mock_engine", "--port", "0", *options], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().split()[-1]
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")

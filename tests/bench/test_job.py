@@ -61,6 +61,14 @@ def test_the_jobs_own_command_line_is_understood() -> None:
     assert again == first
 
 
+def test_a_sweep_goes_on_in_the_job() -> None:
+    arguments = container(*URLS, "--sweep", "concurrency=16,1,4")["args"]
+    assert arguments[arguments.index("--sweep") + 1] == "concurrency=1,4,16"
+    refused = bench(*URLS, "--sweep", "rate=1,2", "--plan", "--render-job")
+    assert refused.exit_code == 2
+    assert "--plan does not go with --sweep" in refused.stderr
+
+
 def test_a_routes_yaml_goes_with_the_job() -> None:
     found = documents("-f", EXAMPLE, "--gateway", "http://gateway")
     assert found["ConfigMap"]["data"]["routes.yaml"] == Path(EXAMPLE).read_text(encoding="utf-8")

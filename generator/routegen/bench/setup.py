@@ -19,15 +19,17 @@ from routegen_router.backend import Key
 from . import records
 from .analysis import analyse
 from .arms import Way, from_plan, from_urls
-from .client import FIELDS
 from .conduct import new_run
 from .credentials import to_arm
 from .design import Arm, Design, Finding, Load, Slo, Workload
-from .layout import lay_out
+from .layout import Layout, lay_out
 from .looks import LEAST_BLOCKS, reached, spaced
 from .metrics import BY_KEY, COMPARED, STEADY, TAILS, steady_needs
 from .preflight import find_max_lengths, find_models
 from .stats import FEWEST
+from .values import UsageError
+from .values import sampling as read_sampling
+from .values import slo as read_slo
 from .workload import read as read_workload
 
 CONFIDENCE: Final = 0.96
@@ -41,10 +43,6 @@ LEAST_REQUESTS: Final = 16
 LEAST_WARMUP: Final = 16
 
 
-class UsageError(Exception):
-    """Options that make no sense together; exit code 2."""
-
-
 def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) -> Path:
     """Make the folder of a new run.
 
@@ -54,6 +52,17 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
     :raises UserError: an engine doesn't answer, or nothing can be compared.
     """
     design, arms = check(options)
+    layout = asked(arms, design, options)
+    folder = folder_of(options)
+    records.create(folder, new_run(design, layout, options["api_key_env"], audit))
+    return folder
+
+
+def asked(arms: Sequence[Arm], design: Design, options: Mapping[str, Any]) -> Layout:
+    """The run's layout, its arms with what the engines say of themselves: models and lengths.
+
+    :raises UserError: an engine doesn't answer, or nothing can be compared.
+    """
     common = options["api_key_env"]
     models = find_models(arms, _models(options["models"])[0], common)
     arms = [msgspec.structs.replace(arm, model=models[arm.name]) for arm in arms]
@@ -61,10 +70,12 @@ def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) 
         to_arm(arm, common)  # can be read, or says why not, before there is a folder
     lengths = find_max_lengths(arms, common)
     arms = [msgspec.structs.replace(arm, max_length=lengths.get(arm.name)) for arm in arms]
-    layout = lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
-    folder = options["out"] or Path(f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
-    records.create(folder, new_run(design, layout, common, audit))
-    return Path(folder)
+    return lay_out(arms, mode=options["mode"], control=options["control"], cache=design.cache)
+
+
+def folder_of(options: Mapping[str, Any]) -> Path:
+    """Where the run's records go: as asked, or by the date."""
+    return Path(options["out"] or f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
 
 
 def check(options: Mapping[str, Any]) -> tuple[Design, list[Arm]]:
@@ -130,7 +141,7 @@ def _blocks(options: Mapping[str, Any]) -> tuple[int, tuple[int, ...]]:
     return most, spaced(most)
 
 
-def design_of(options: Mapping[str, Any]) -> Design:
+def design_of(options: Mapping[str, Any], confidence: float = CONFIDENCE) -> Design:
     """The design that the options describe.
 
     :raises UsageError: they contradict each other.
@@ -150,7 +161,7 @@ def design_of(options: Mapping[str, Any]) -> Design:
     requests = options["requests"] or max(LEAST_REQUESTS, ROUNDS * (load.concurrency or 0), needs)
     if requests < needs:
         raise UsageError(f"--primary {primary} needs --requests {needs}: fewer in a block say nothing about that tail")
-    slo = _slo(options["slo"])
+    slo = read_slo(options["slo"])
     if primary == "goodput" and slo == Slo():
         raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")
     if primary == "steady_token_rate" and requests < steady_needs(load):
@@ -171,11 +182,11 @@ def design_of(options: Mapping[str, Any]) -> Design:
         output_tokens=options["output_tokens"],
         cache=options["cache"],
         ignore_eos=not options["stop_at_eos"],
-        sampling={"temperature": 0, "seed": seed, **_sampling(options["sampling"])},
+        sampling={"temperature": 0, "seed": seed, **read_sampling(options["sampling"])},
         timeout=options["timeout"],
         primary=primary,
         margin=options["margin"],
-        confidence=CONFIDENCE,
+        confidence=confidence,
         slo=slo,
         workload=own,
         shared_prefix=options["shared_prefix"] or 0,
@@ -214,36 +225,6 @@ def _check_workload(options: Mapping[str, Any], own: Workload, load: Load, wante
             f"{once} needs {wanted} prompts, each sent once; {own.path} has {own.conversations}: ask for fewer "
             "--blocks or --requests"
         )
-
-
-def _slo(limits: Sequence[tuple[str, str]]) -> Slo:
-    found: dict[str, float] = {}
-    for name, text in limits:
-        try:
-            found[name] = float(text)
-        except ValueError:
-            raise UsageError(f'--slo {name}={text}: "{text}" is not a number of seconds') from None
-        if name not in Slo.__struct_fields__ or not 0 < found[name] < math.inf:
-            raise UsageError(f"--slo {name}={text}: give ttft, tpot or e2e a number of seconds above 0")
-    return Slo(**found)
-
-
-_decode_json: Final = msgspec.json.Decoder().decode
-
-
-def _sampling(values: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Values as JSON where they are JSON, else as text."""
-    found: dict[str, Any] = {}
-    for name, text in values:
-        if name in FIELDS:
-            raise UsageError(f'--sampling {name}: the bench sets "{name}" itself')
-        try:
-            found[name] = _decode_json(text)
-        except msgspec.MsgspecError:
-            if text[:1] in "[{":
-                raise UsageError(f"--sampling {name}={text}: starts like JSON and isn't") from None
-            found[name] = text
-    return found
 
 
 def _urls(options: Mapping[str, Any]) -> dict[str, str]:

@@ -11,8 +11,8 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from routegen.commands import bench_job, bench_run
-from routegen.commands.bench_values import Assignments, Share, VariableName
+from routegen.commands import bench_job, bench_run, bench_sweep
+from routegen.commands.bench_values import Assignments, Share, Steps, VariableName
 from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
 
@@ -55,6 +55,7 @@ _manifests = click.option(
 @click.option("--control", is_flag=True, help="Measure the first engine against itself too: the noise floor.")
 @click.option("--concurrency", type=click.IntRange(1), help="Closed loop: requests in flight. Default: 8.")
 @click.option("--ramp", type=click.FloatRange(0), default=0.0, help="Seconds over which its first requests are spread.")
+@click.option("--sweep", type=Steps(), help="Several loads, one after the other: concurrency=1,4,16 or rate=0.5,1,2.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Open loop: requests a second.")
 @click.option("--arrivals", type=click.Choice(["poisson", "constant", "trace"]), default="poisson", show_default=True)
 @click.option("--blocks", type=click.IntRange(1), help="Default: 40; a verdict needs 20.")
@@ -116,6 +117,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       routegen bench -f routes.yaml --gateway http://127.0.0.1:8080 --way both --control
       routegen bench --url a=http://127.0.0.1:8001 --url b=http://127.0.0.1:8002 --until-decided
       routegen bench --resume bench-2026-01-02 --blocks 40
+      routegen bench --url a=http://127.0.0.1:8001 --url b=http://127.0.0.1:8002 --sweep concurrency=1,4,16,64
       routegen bench report bench-2026-01-02
       routegen bench -f routes.yaml --gateway http://GATEWAY --pods inference --render-job | kubectl apply -f -
     """
@@ -129,20 +131,24 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if misplaced := [name for name in bench_job.OPTIONS if options[name]]:
         raise click.UsageError(f"--{misplaced[0].replace('_', '-')} goes with --render-job")
     _require_extra()
-    from routegen.bench import setup  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import setup, sweep, sweep_setup  # noqa: PLC0415 - not for `--help`
     from routegen.bench.resources import sources  # noqa: PLC0415
+    from routegen.bench.values import UsageError  # noqa: PLC0415
 
     pods = sources.cluster(options["pods"], options["context"])
     try:
         if options["resume"] is not None:
             _only_what_resumes(ctx)
-            folder = setup.resume(options["resume"], options)
+            resume = sweep_setup.resume if sweep.is_sweep(options["resume"]) else setup.resume
+            folder = resume(options["resume"], options)
         else:
-            folder = setup.start(options, _audit(options["manifests"]) if options["manifests"] else None)
-    except setup.UsageError as error:
+            start = sweep_setup.start if options["sweep"] else setup.start
+            folder = start(options, _audit(options["manifests"]) if options["manifests"] else None)
+    except UsageError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"run folder: {folder}", err=True)
-    sys.exit(bench_run.measure(folder, pods, fail_if_worse=options["fail_if_worse"]))
+    measure = bench_sweep.measure if sweep.is_sweep(folder) else bench_run.measure
+    sys.exit(measure(folder, pods, fail_if_worse=options["fail_if_worse"]))
 
 
 @command.command("report")
@@ -161,9 +167,13 @@ def report(run: Path, format_: str, out: Path | None, manifests: tuple[str, ...]
       routegen bench report bench-2026-01-02 --format json | jq -r '.answers[].plain'
     """
     _require_extra()
-    from routegen.bench import records  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import records, sweep  # noqa: PLC0415 - not for `--help`
     from routegen.bench.report import as_html, as_json, as_text, model  # noqa: PLC0415
 
+    if sweep.is_sweep(run):
+        if manifests:
+            raise click.UsageError(f"--manifests: {run} is a sweep; report its steps, {run / 'step-1'} and so on")
+        sys.exit(bench_sweep.report(run, format_, out, fail_if_worse=fail_if_worse))
     recorded = records.read(run)
     if manifests:
         recorded = replace(recorded, run=msgspec.structs.replace(recorded.run, audit=_audit(manifests)))

@@ -30,7 +30,8 @@ def render(ctx: click.Context, options: Mapping[str, Any]) -> str:
 
     :raises click.UsageError: it says something that a Job can't do.
     """
-    from routegen.bench import job, setup  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import job, setup, sweep_setup  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.values import UsageError  # noqa: PLC0415
     from routegen.pipeline import STDIN, read_plan  # noqa: PLC0415
 
     for name, instead in _NOT_IN_A_JOB.items():
@@ -41,8 +42,8 @@ def render(ctx: click.Context, options: Mapping[str, Any]) -> str:
     if bool(options["api_key_env"]) != bool(options["api_key_secret"]):
         raise click.UsageError("in a Job, --api-key-env and --api-key-secret go together")
     try:
-        _, arms = setup.check(options)
-    except setup.UsageError as error:
+        _, arms = (sweep_setup if options["sweep"] else setup).check(options)
+    except UsageError as error:
         raise click.UsageError(str(error)) from error
     file = setup.routes_file(options)
     plan = read_plan(file, deployed=False) if file else None
@@ -95,4 +96,4 @@ def _arguments(ctx: click.Context) -> Iterator[str]:
             yield option
             continue
         for one in value if param.multiple else [value]:
-            yield from (option, "=".join(one) if isinstance(one, tuple) else str(one))
+            yield from (option, "=".join(one) if type(one) is tuple else str(one))

@@ -42,7 +42,35 @@ def measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
 
     :raises UserError: something stood in the way; what was complete by then is reported all the same.
     """
-    from routegen.bench import conduct, live, records, wording  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import records  # noqa: PLC0415 - not for `--help`
+    from routegen.bench.report import as_text  # noqa: PLC0415
+
+    stopped: UserError | None = None
+    complete = False
+    try:
+        try:
+            complete = conduct(folder, pods)
+        except UserError as error:
+            if not records.read(folder).done:
+                raise
+            stopped = error
+        found = report(folder)
+        as_text.show(found)
+        click.echo(f"report: {folder / 'report.html'}", err=True)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
+        return INTERRUPTED
+    say_how_to_go_on(folder, complete=complete, stopped=stopped)
+    return exit_code(found, complete=complete, fail_if_worse=fail_if_worse)
+
+
+def conduct(folder: Path, pods: Source) -> bool:
+    """Measure what the run still lacks, and show how it goes; whether it ran to its end.
+
+    :raises UserError: something stood in the way.
+    """
+    from routegen.bench import conduct as conducting  # noqa: PLC0415 - not for `--help`
+    from routegen.bench import live, records, wording  # noqa: PLC0415
     from routegen.bench.analysis import analyse  # noqa: PLC0415
     from routegen.bench.resources import sources  # noqa: PLC0415
 
@@ -55,26 +83,19 @@ def measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
     def decided() -> bool:
         return analyse(records.read(folder)).decided
 
-    stopped: UserError | None = None
-    complete = False
-    try:
-        try:
-            with _terminated_as_interrupted(), live.Display(recorded, outlook=outlook) as display:
-                beside = sources.sampling(folder, recorded.run, pods)
-                complete = conduct.conduct(folder, display, beside, decided)
-        except UserError as error:
-            if not records.read(folder).done:
-                raise
-            stopped = error
-        found = report(folder)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
-        return INTERRUPTED
+    with _terminated_as_interrupted(), live.Display(recorded, outlook=outlook) as display:
+        return conducting.conduct(folder, display, sources.sampling(folder, recorded.run, pods), decided)
+
+
+def say_how_to_go_on(folder: Path, *, complete: bool, stopped: UserError | None) -> None:
+    """The last words of what isn't complete.
+
+    :raises UserError: what stood in the way, again.
+    """
     if not complete:
         click.echo(f"{'stopped' if stopped else 'interrupted'}; go on with: routegen bench --resume {folder}", err=True)
     if stopped:
         raise stopped
-    return exit_code(found, complete=complete, fail_if_worse=fail_if_worse)
 
 
 @contextmanager
@@ -91,15 +112,13 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def report(folder: Path) -> Report:
-    """Show the run's report and put it beside the records, for programs and for browsers."""
+    """The run's report, put beside the records for programs and for browsers."""
     from routegen.bench import records  # noqa: PLC0415 - not for `--help`
-    from routegen.bench.report import as_html, as_json, as_text, model  # noqa: PLC0415
+    from routegen.bench.report import as_html, as_json, model  # noqa: PLC0415
 
     found = model.build(records.read(folder))
-    as_text.show(found)
     write(folder / "report.json", as_json.render(found))
     write(folder / "report.html", as_html.render(found))
-    click.echo(f"report: {folder / 'report.html'}", err=True)
     return found
 
 

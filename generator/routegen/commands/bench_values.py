@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -50,3 +51,36 @@ class Share(click.ParamType[float]):
         if not 0 < share < 1:
             self.fail(f"{text} is not between 0 and 100 %", param, ctx)
         return share
+
+
+class Loads(NamedTuple):
+    """What a sweep goes through; as text what the option takes."""
+
+    kind: str
+    values: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind}={','.join(f'{one:g}' for one in self.values)}"
+
+
+class Steps(click.ParamType[Loads]):
+    """``concurrency=1,4,16`` or ``rate=0.5,1,2``: what grows, and its values."""
+
+    name = "KIND=N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Loads:
+        """Read the kind and at least two values above 0, each once, and sort them."""
+        if isinstance(value, Loads):
+            return value
+        kind, equals, rest = str(value).partition("=")
+        if kind not in {"concurrency", "rate"} or not equals:
+            self.fail(f'"{value}" is neither concurrency=1,4,16 nor rate=0.5,1,2', param, ctx)
+        try:
+            loads = sorted({float(one) for one in rest.split(",")})
+        except ValueError:
+            self.fail(f'"{rest}" is not a list of numbers such as 1,4,16', param, ctx)
+        if not all(0 < one < math.inf for one in loads) or len(loads) < 2:  # noqa: PLR2004 - one step is a run
+            self.fail(f'"{rest}": give two loads at least, each above 0', param, ctx)
+        if kind == "concurrency" and any(one != int(one) for one in loads):
+            self.fail(f'"{rest}": requests at once are whole numbers', param, ctx)
+        return Loads(kind, tuple(loads))

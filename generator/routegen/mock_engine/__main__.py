@@ -30,6 +30,7 @@ def main() -> None:
         "--jitter", type=float, default=0.0, metavar="SHARE", help="standard deviation of both, as a share"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the jitter")
+    parser.add_argument("--slots", type=int, metavar="N", help="answers at the same time; more wait (default: no end)")
     parser.add_argument("--answer-tokens", type=int, default=16, help="an answer's length without max_tokens")
     parser.add_argument("--no-cached-tokens", action="store_true", help="leave cached_tokens out of usage")
     parser.add_argument("--fault", type=Fault.parse, metavar="KIND", help="status[:CODE], reset, no-done or hang")
@@ -41,6 +42,7 @@ def main() -> None:
         tpot=options.tpot,
         jitter=options.jitter,
         seed=options.seed,
+        slots=options.slots,
         answer_tokens=options.answer_tokens,
         report_cached_tokens=not options.no_cached_tokens,
         fault=options.fault,

@@ -39,8 +39,8 @@ class Fault:
 class Behaviour:
     """How a mock engine acts; may be exchanged while it runs and then holds for the requests that follow.
 
-    Times are seconds. The first token of an answer is due ``ttft`` after the request's headers arrived, each one after
-    it ``tpot`` later.
+    Times are seconds. The first token of an answer is due ``ttft`` after the request's headers arrived (or after there
+    was a place for it), each one after it ``tpot`` later.
     """
 
     models: tuple[str, ...] = ("mock-model",)
@@ -53,6 +53,9 @@ class Behaviour:
     """Standard deviation of each wait as a share of it (0.1: 10 %), normally distributed around what was told."""
     seed: int = 0
     """Equal seeds give equal waits, request by request."""
+    slots: int | None = None
+    """Answers that are generated at the same time; more wait for a place, as in an engine whose batch is full.
+    Fixed when the engine is made."""
     answer_tokens: int = 16
     """An answer's length where the request doesn't limit it, or lets the engine stop (``ignore_eos`` absent)."""
     report_cached_tokens: bool = True

@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from typing import Any, Final, Self
 
@@ -26,6 +27,7 @@ from routegen_router.models import is_glob
 
 _UNLIMITED: Final = 0
 _ARRIVED: Final = web.RequestKey("arrived", float)
+_ADMITTED: Final = web.RequestKey("admitted", float)
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, for zero seconds
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,6 +61,7 @@ class MockEngine:
         self._figures = Figures(personality)
         self._cache = PrefixCache()
         self._responses = Responses()
+        self._places = asyncio.Semaphore(self.behaviour.slots) if self.behaviour.slots else None
         self._created = int(time.time())
         self._numbers = itertools.count()
         self._runner = web.AppRunner(
@@ -185,7 +188,10 @@ class MockEngine:
                 send = self._stream if body.get("stream") is True else self._send
                 if kind == "response":
                     self._responses.keep(answer.whole())
-                response = await send(request, answer, behaviour)
+                async with self._places or nullcontext():
+                    if self._places is not None:
+                        request[_ADMITTED] = time.perf_counter()
+                    response = await send(request, answer, behaviour)
                 self._figures.finished(generation.model, generation.usage)
             finally:
                 self._figures.ended(generation.model)
@@ -196,7 +202,8 @@ class MockEngine:
     async def _send(self, request: web.Request, answer: Answer, behaviour: Behaviour) -> web.StreamResponse:
         """The whole answer, when its last token is due."""
         arrived = request[_ARRIVED]
-        deadlines = list(behaviour.deadlines(arrived, next(self._numbers), len(answer.generation.tokens)))
+        admitted = request.get(_ADMITTED, arrived)
+        deadlines = list(behaviour.deadlines(admitted, next(self._numbers), len(answer.generation.tokens)))
         await until(deadlines[0])
         self._figures.first_token(answer.generation.model, time.perf_counter() - arrived)
         await until(deadlines[-1])
@@ -207,7 +214,7 @@ class MockEngine:
     async def _stream(self, request: web.Request, answer: Answer, behaviour: Behaviour) -> web.StreamResponse:
         """Server-sent events, each token when it is due."""
         arrived, tokens = request[_ARRIVED], len(answer.generation.tokens)
-        deadlines = behaviour.deadlines(arrived, next(self._numbers), tokens)
+        deadlines = behaviour.deadlines(request.get(_ADMITTED, arrived), next(self._numbers), tokens)
         fault = behaviour.fault.kind if behaviour.fault is not None else None
         response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from routegen.bench import wording
@@ -16,13 +14,8 @@ from routegen.bench.metrics import BY_KEY
 
 from . import charts, figures
 from .model import Answer, Report
+from .page import WHOLE, Drawing, drawing, templates
 from .usage import Usage
-
-_HALF: Final = 540.0
-_WHOLE: Final = 1110.0
-_NARROW: Final = 350.0
-"""Charts are drawn for a screen (two in a row, or one) and for a phone, and the page shows one of the two drawings:
-one that is scaled would have labels too small to read."""
 
 _WHOSE: Final = {
     "engine": "each engine",
@@ -33,21 +26,10 @@ _WHOSE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """One chart."""
-
-    wide: Markup
-    narrow: Markup
-    caption: str
-    legend: Sequence[tuple[Markup, str]] = ()
-    """Sample and name of each line."""
-
-
 def render(report: Report) -> str:
     """The page."""
     return (
-        _templates()
+        templates()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -71,12 +53,12 @@ def _answered(report: Report) -> Iterator[tuple[Compared, Answer]]:
 
 def _comparison(report: Report, compared: Compared) -> Iterator[Drawing]:
     design = report.run.design
-    yield from _drawing(
+    yield from drawing(
         partial(charts.differences, report, compared),
         f"Each mark is one block. Grey band: ±{100 * design.margin:g} %, differences that don't matter. Coloured band: "
         f"the {design.confidence:.0%} interval of the whole.",
     )
-    yield from _drawing(
+    yield from drawing(
         partial(charts.effects, report, compared),
         "Each metric's difference with its own interval. The verdicts in the table also allow for their number (Holm).",
     )
@@ -85,7 +67,7 @@ def _comparison(report: Report, compared: Compared) -> Iterator[Drawing]:
 def _spreads(report: Report) -> Iterator[Drawing]:
     for key in dict.fromkeys(one.metric for one in report.distributions):
         metric = BY_KEY[key]
-        yield from _drawing(
+        yield from drawing(
             partial(charts.spread, report, metric),
             f"{metric.title} ({metric.id}): further left is faster. "
             f"The fastest and the slowest {1 - charts.DRAWN:.0%} may lie outside.",
@@ -96,7 +78,7 @@ def _spreads(report: Report) -> Iterator[Drawing]:
 def _course(report: Report) -> list[Drawing]:
     metric = BY_KEY[report.timeline.metric]
     caption = f"{metric.title}: each block's median, its line from quartile to quartile."
-    return list(_drawing(partial(charts.course, report), caption, _legend(report), wide=_WHOLE))
+    return list(drawing(partial(charts.course, report), caption, _legend(report), wide=WHOLE))
 
 
 def _usages(report: Report) -> Iterator[Drawing]:
@@ -106,44 +88,13 @@ def _usages(report: Report) -> Iterator[Drawing]:
         groups.setdefault((one.source, one.figure), []).append(one)
     for (source, figure), found in groups.items():
         if any(value for one in found for _, value in one.series):
-            yield from _drawing(
+            yield from drawing(
                 partial(charts.usage, report, figure, found),
                 f"{figures.title(figure)} of {_WHOSE[source]}.",
                 [(charts.swatch(charts.subject_order(report, one)), one.subject or source) for one in found],
             )
 
 
-def _drawing(
-    draw: Callable[[float], Markup],
-    caption: str,
-    legend: Sequence[tuple[Markup, str]] = (),
-    *,
-    wide: float = _HALF,
-) -> Iterator[Drawing]:
-    """The chart, if there is anything to draw."""
-    drawn = draw(wide)
-    if drawn:
-        yield Drawing(drawn, draw(_NARROW), caption, legend)
-
-
 def _legend(report: Report) -> list[tuple[Markup, str]]:
     measured = {result.arm.name for result in report.arms}
     return [(charts.swatch(index), arm.name) for index, arm in enumerate(report.run.arms) if arm.name in measured]
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("routegen.bench"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["unbroken"] = _unbroken
-    return environment
-
-
-def _unbroken(sentence: str) -> str:
-    """Keep a number and its ``%`` on one line."""
-    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")

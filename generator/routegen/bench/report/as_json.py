@@ -10,26 +10,33 @@ from typing import Any, Final
 
 import msgspec
 
-from .model import SCHEMA_VERSION, Report
+from . import model, sweep_model
+from .model import Report
+from .sweep_model import SweepReport
 
 _decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_TITLES: Final = {
+    Report: f"routegen bench report, version {model.SCHEMA_VERSION}",
+    SweepReport: f"routegen bench sweep's report, version {sweep_model.SCHEMA_VERSION}",
+}
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-def render(report: Report) -> str:
+def render(report: Report | SweepReport) -> str:
     """One JSON object, indented; times are in seconds, shares are parts of 1."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 
-def schema() -> dict[str, Any]:
+def schema(kind: type[Report | SweepReport] = Report) -> dict[str, Any]:
     """The schema, made of the model's types and of the sentences written beside their fields."""
-    (main,), parts = msgspec.json.schema_components([Report], ref_template="#/$defs/{name}")
-    for part in _structs(Report):
+    (main,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for part in _structs(kind):
         described = parts[part.__name__]["properties"]
         for field, sentence in _sentences(part).items():
             if field in described:
                 described[field] = {**described[field], "description": sentence}
-    whole = {"$schema": _DIALECT, "title": f"routegen bench report, version {SCHEMA_VERSION}", **main, "$defs": parts}
+    title = _TITLES[kind]
+    whole = {"$schema": _DIALECT, "title": title, **main, "$defs": parts}
     return _decode_object(msgspec.json.encode(whole))  # defaults: tuples become lists
 
 
@@ -67,4 +74,5 @@ def _below_fields(kind: type) -> Iterator[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(schema()), indent=2) + b"\n")
+    chosen: type[Report | SweepReport] = SweepReport if "sweep" in sys.argv else Report
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(schema(chosen)), indent=2) + b"\n")
