@@ -94,6 +94,8 @@ class Reads(msgspec.Struct, frozen=True):
     """Fields that only conditions read; they may be of any kind."""
     measured: frozenset[Measure] = frozenset()
     """What conditions measure in the body."""
+    queries: frozenset[str] = frozenset()
+    """Parameters of the query."""
     given: frozenset[FieldPath] = frozenset()
     """Of the compared fields, those that count as empty text where they hold an object or a list."""
 
@@ -127,6 +129,7 @@ def reads(rules: Iterable[Rule]) -> Reads:
         fields,
         frozenset(source.body for source in compared if source.body) - fields,
         frozenset(measured),
+        frozenset(source.query for source in (*chosen, *compared) if source.query),
     )
 
 
@@ -202,8 +205,9 @@ def _problems(config: Config) -> list[str]:
     problems += [f"rule {name!r} is listed twice" for name in sorted({n for n in rules if rules.count(n) > 1})]
     for rule in config.rules:
         tested = (test.source for test in rule.when if test.source is not None)
-        if any(bool(source.body) == bool(source.header) for source in (*rule.sources(), *tested)):
-            problems.append(f"rule {rule.name!r}: a source needs either a body field or a header")
+        sources = (*rule.sources(), *tested)
+        if any(sum(map(bool, (one.body, one.header, one.query))) != 1 for one in sources):
+            problems.append(f"rule {rule.name!r}: a source needs a body field, a header or a query's parameter")
     problems += _field_problems(reads(config.rules))
     for rule in config.rules:
         if any((test.pattern, test.bounds, test.present).count(UNSET) != _TESTS - 1 for test in rule.when):

@@ -99,6 +99,12 @@ def repeated_header(name: str) -> Reject:
     return Reject(400, "duplicate_field", f"The header {name} is given more than once; send it once.", name)
 
 
+def repeated_parameter(name: str) -> Reject:
+    """400: a parameter of the query that a rule reads came more than once."""
+    message = f"The query's parameter {name} is given more than once; send it once."
+    return Reject(400, "duplicate_field", message, name)
+
+
 def overloaded() -> Reject:
     """503: the bound on body bytes in flight is reached."""
     message = "The gateway is handling as many request bytes as it can; try again shortly."

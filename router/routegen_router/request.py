@@ -19,20 +19,27 @@ Measure = tuple[FieldPath, Literal["present", "items", "characters"]]
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where in a request a value is found: exactly one of the two is set."""
+    """Where in a request a value is found: exactly one of these is set."""
 
     body: FieldPath | None = None
     header: str | None = None
     """Lower case."""
+    query: str | msgspec.UnsetType = msgspec.UNSET
+    """A parameter of the query."""
+
+    @property
+    def kind(self) -> Literal["body", "header", "query"]:
+        """Which of them, as routes.yaml calls it."""
+        return "body" if self.body is not None else "header" if self.header is not None else "query"
 
     def __str__(self) -> str:
-        """As routes.yaml spells it: ``body: metadata.engine`` or ``header: x-engine``."""
-        return f"body: {'.'.join(self.body)}" if self.body is not None else f"header: {self.header}"
+        """As routes.yaml spells it: ``body: metadata.engine``, ``header: x-engine`` or ``query: engine``."""
+        return f"{self.kind}: {self.param}"
 
     @property
     def param(self) -> str:
-        """The ``param`` of an error: the body's dotted field, or the header's name."""
-        return ".".join(self.body) if self.body is not None else self.header or ""
+        """The ``param`` of an error: the body's dotted field, or the name of the header or parameter."""
+        return ".".join(self.body) if self.body is not None else self.header or self.query or ""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -48,9 +55,13 @@ class Facts(msgspec.Struct, frozen=True):
     """The body's length in bytes."""
     sizes: Mapping[Measure, int] = msgspec.field(default_factory=dict)
     """What conditions have measured; what is absent has no measures."""
+    queries: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """The query's parameters that rules name."""
 
     def read(self, source: Source) -> str | None:
         """The value there; ``None`` where it is absent."""
         if source.header is not None:
             return self.headers.get(source.header)
-        return self.fields.get(source.body) if source.body is not None else None
+        if source.body is not None:
+            return self.fields.get(source.body)
+        return self.queries.get(source.query) if source.query else None

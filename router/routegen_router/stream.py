@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from . import answers, refusals, stateful
+from . import answers, query, refusals, stateful
 from .body import BodyReader, Fields
 from .config import HEALTH_PATHS, MODELS_PATH, READING, Config, Reads, reads
 from .decide import Step, decide
@@ -142,6 +142,7 @@ class Stream:
         "_draw",
         "_headers",
         "_policy",
+        "_queries",
         "_view",
         "_waiting",
         "body_bytes",
@@ -160,6 +161,7 @@ class Stream:
         """The body's size, once it is here."""
         self._policy, self._view, self._draw = policy, view, draw
         self._headers: dict[str, str] = {}
+        self._queries: Mapping[str, str] = {}
         self._waiting = False
 
     def on_headers(self, headers: Headers, protocol: Protocol = BUFFERED) -> Continue | Answer:
@@ -176,7 +178,7 @@ class Stream:
         method, target = self._headers.get(":method"), self._headers.get(":path")
         if method is None or target is None:
             return _fault("the request has no :method or :path; the ext_proc filter's forward_rules must let them pass")
-        self.path = target.partition("?")[0]
+        self.path, _, parameters = target.partition("?")
         if method in READING and self.path in HEALTH_PATHS:
             return self._health()
         if method in READING and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
@@ -185,6 +187,9 @@ class Stream:
             return rejection(refusals.not_found(self._policy.config.paths))
         if twice is not None:
             return rejection(refusals.repeated_header(twice))
+        twice = self._read_query(parameters)
+        if twice is not None:
+            return rejection(refusals.repeated_parameter(twice))
         return self._await_body(headers.end_of_stream)
 
     def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
@@ -214,7 +219,7 @@ class Stream:
         """What the body that was taken says, or why it can't be read: decide."""
         if isinstance(found, Reject):
             return rejection(found)
-        facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes)
+        facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes, self._queries)
         view = self._view()
         decision = decide(facts, self._policy.config, view, self._draw, trace)
         if isinstance(decision, Reject):
@@ -243,6 +248,14 @@ class Stream:
                 text = f"{self._headers[name]},{text}"  # what a repetition means (RFC 9110, section 5.3)
                 twice = name if name in self._policy.reads.headers else twice
             self._headers[name] = text
+        return twice
+
+    def _read_query(self, text: str) -> str | None:
+        """Keep the query's parameters that rules read; the name of one that came twice, if any."""
+        names = self._policy.reads.queries
+        if not names:
+            return None
+        self._queries, twice = query.read(text, names)
         return twice
 
     def _await_body(self, ended: bool) -> Continue | Answer:

@@ -38,6 +38,7 @@ def standing(
     model: str | None = None,
     fields: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    queries: Mapping[str, str] | None = None,
     size: int = 0,
     sizes: Mapping[Measure, int] | None = None,
     path: str = _PATH,
@@ -49,6 +50,7 @@ def standing(
 
     :param fields: dotted field of the body -> its value.
     :param headers: names in lower case.
+    :param queries: parameters of the query.
     :param size: the body's length in bytes.
     :param sizes: what the rule's ``measures()`` would find.
     :param dead: the backends whose engines have stopped answering.
@@ -60,7 +62,7 @@ def standing(
         body[MODEL] = model
     dead = set(dead)
     view = Snapshot(Known(backend, alive=backend.name not in dead) for backend in given)
-    made = Standing(Facts(path, model, body, headers or {}, size, sizes or {}), view, lambda: draw)
+    made = Standing(Facts(path, model, body, headers or {}, size, sizes or {}, queries or {}), view, lambda: draw)
     if candidates is not None:
         made.candidates = tuple(candidates)
     elif model is not None:
@@ -138,27 +140,38 @@ def _standings(rule: Rule) -> Iterator[Standing]:
     for index, candidates in itertools.product(range(len(values)), subsets):
         facts: dict[str, str] = {}
         headers: dict[str, str] = {}
+        queries: dict[str, str] = {}
         for offset, source in enumerate(reads):
             value = values[(index + offset) % len(values)]
             if value is not None and source.header is not None:
                 headers[source.header] = value
             elif value is not None and source.body is not None:
                 facts[".".join(source.body)] = value
+            elif value is not None and source.query:
+                queries[source.query] = value
         for dead, draw, model in itertools.product(([], every[:1], every), (0.0, 0.999), (None, "m")):
             yield standing(
-                given, model=model, fields=facts, headers=headers, dead=dead, candidates=candidates, draw=draw
+                given,
+                model=model,
+                fields=facts,
+                headers=headers,
+                queries=queries,
+                dead=dead,
+                candidates=candidates,
+                draw=draw,
             )
 
 
 def _holds(rule: Rule, form: Form, made: Standing) -> None:
     what = f"{type(rule).__name__} {rule.name!r} for {made.facts} among {', '.join(made.candidates)}"
-    facts = _WatchedFacts(made.facts.path, made.facts.model, made.facts.fields, made.facts.headers)
+    said = made.facts
+    facts = _WatchedFacts(said.path, said.model, said.fields, said.headers, queries=said.queries)
     watched = _Watched(made, facts)
     outcome: Any = rule.choose(watched)
     assert watched.candidates == made.candidates, f"{what}: it changed the candidates; it may only answer"
     undeclared = facts.sources - set(rule.sources())
     assert not undeclared, f"{what}: it reads {', '.join(map(str, undeclared))}, which no field of its class holds"
-    sent = {*facts.fields.values(), *facts.headers.values()}
+    sent = {*facts.fields.values(), *facts.headers.values(), *facts.queries.values()}
     strange = watched.asked - {name for _, name in names(form, rule)} - sent
     assert not strange, f"{what}: it asks for {', '.join(strange)}; a field of its class must hold it as a Name"
     _is_sound(outcome, made.candidates, what)

@@ -33,9 +33,9 @@ def test_what_is_dumped_loads_again() -> None:
     [
         ({"backends": ()}, "no backends"),
         ({"backends": (Backend(name="a"), Backend(name="a"))}, "backend 'a' is listed twice"),
-        ({"rules": (Lookup(name="r", source=Source()),)}, "rule 'r': a source needs either"),
-        ({"rules": (Lookup(name="r", source=Source(body=())),)}, "rule 'r': a source needs either"),
-        ({"rules": (Lookup(name="r", source=Source(body=("a",), header="h")),)}, "rule 'r': a source needs either"),
+        ({"rules": (Lookup(name="r", source=Source()),)}, "rule 'r': a source needs a body"),
+        ({"rules": (Lookup(name="r", source=Source(body=())),)}, "rule 'r': a source needs a body"),
+        ({"rules": (Lookup(name="r", source=Source(body=("a",), header="h")),)}, "rule 'r': a source needs a body"),
         ({"rules": (GOOD.rules[1], GOOD.rules[1])}, "rule 'two' is listed twice"),
         ({"rules": (Lookup(name="r", source=Source(body=('a"b',))),)}, "body field 'a\"b' holds a quote"),
         ({"rules": (Lookup(name="r", source=Source(body=("model", "x"))),)}, "'model' can't be text and also hold"),

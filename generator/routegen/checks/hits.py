@@ -55,10 +55,8 @@ class Routes:
         for path, rule in self.rules:
             for test in rule.when:
                 where: Path = (*path, "when")
-                if test.source is not None and test.source.header is not None:
-                    where = (*where, "header", test.source.header)
-                elif test.source is not None:
-                    where = (*where, "body", test.source.param)
+                if test.source is not None:
+                    where = (*where, test.source.kind, test.source.param)
                 elif test.attribute is not None:
                     where = (*where, test.attribute)
                 yield where, test

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -15,6 +16,7 @@ from routegen.common.files import unreadable
 from routegen.common.problems import InputError, Problem
 from routegen.explain.gateway import Request
 from routegen.plan import Plan
+from routegen_router import query
 from routegen_router.config import reads
 from routegen_router.request import MODEL, Source
 from routegen_router.rules import Lookup, Rule
@@ -131,7 +133,7 @@ def _naming(model: str | None) -> dict[Source, str]:
 
 
 def shown(request: Request, plans: Sequence[Plan]) -> dict[str, Any]:
-    """What of a request may be shown: method, path without query, and what gateway and rules read. Never a prompt."""
+    """What of a request may be shown: method, path, and what gateway and rules read. Never a prompt."""
     read = [reads(plan.rules) for plan in plans]
     known = {"content-length", *(name for one in read for name in one.headers)}
     known |= {"host", ":authority"} if any(plan.gateway.hostnames for plan in plans) else set()
@@ -139,6 +141,9 @@ def shown(request: Request, plans: Sequence[Plan]) -> dict[str, Any]:
     told: dict[str, Any] = {"method": request.method, "path": request.path.partition("?")[0]}
     if headers:
         told["headers"] = headers
+    asked, _ = query.read(request.path.partition("?")[2], {name for one in read for name in one.queries})
+    if asked:
+        told["query"] = dict(asked)
     try:
         document = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
@@ -193,7 +198,8 @@ def _matching(pattern: str) -> str:
 def _made(given: Mapping[Source, str], path: str) -> Request:
     headers = tuple((source.header, value) for source, value in given.items() if source.header is not None)
     body = _nested({source.body: value for source, value in given.items() if source.body is not None})
-    return Request("POST", path, headers, json.dumps(body).encode())
+    asked = urlencode([(source.query, value) for source, value in given.items() if source.query])
+    return Request("POST", f"{path}?{asked}" if asked else path, headers, json.dumps(body).encode())
 
 
 def _nested(fields: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:

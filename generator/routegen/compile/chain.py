@@ -61,8 +61,8 @@ def _check_when(rule: RuleSpec, path: Path, spec: Spec, findings: Findings) -> N
     if rule.when is None:
         return
     when, pattern = rule.when, rule.when.path
-    if not (when.header or when.body) and when.model is None and when.path is None and when.size is None:
-        findings.add((*path, "when"), "holds no test; add header, body, model, path or size, or remove it")
+    if not (when.header or when.body or when.query) and when.model is None and when.path is None and when.size is None:
+        findings.add((*path, "when"), "holds no test; add header, body, query, model, path or size, or remove it")
     if when.size is not None:
         _check_size(values.size_bounds(when.size), (*path, "when", "size"), size(spec.max_body_bytes), findings)
     if pattern is not None and not any(fnmatchcase(served, pattern) for served in spec.paths):

@@ -51,6 +51,7 @@ def _conditions(when: WhenSpec | None) -> tuple[Condition, ...]:
     tests = [
         *(test for name, spec in when.header.items() for test in _tests(spec, source(SourceSpec(header=name)))),
         *(test for path, spec in when.body.items() for test in _tests(spec, source(SourceSpec(body=path)))),
+        *(test for name, spec in when.query.items() for test in _tests(spec, source(SourceSpec(query=name)))),
     ]
     if when.size is not None:
         tests.append(Condition(bounds=size_bounds(when.size), attribute="size"))

@@ -35,6 +35,8 @@ def source(given: SourceSpec) -> Source:
     """Where in a request the value is."""
     if given.body is not None:
         return Source(body=field_path(given.body))
+    if given.query is not None:
+        return Source(query=given.query)
     return Source(header=str(given.header).lower())
 
 
@@ -43,10 +45,14 @@ def sources(rule: RuleSpec, path: Path) -> Iterator[tuple[Path, SourceSpec]]:
     if rule.when is not None:
         yield from (((*path, "when", "header", name), SourceSpec(header=name)) for name in rule.when.header)
         yield from (((*path, "when", "body", name), SourceSpec(body=name)) for name in rule.when.body)
+        yield from (((*path, "when", "query", name), SourceSpec(query=name)) for name in rule.when.query)
     for field, given in fields(rule):
         inline = field is rule.FORM.value and rule.FORM.verb.part is not None
         for where, found in _sources(given, (*path, field.key)):
-            yield where if inline else (*where, "header" if found.header is not None else "body"), found
+            yield (
+                where if inline else (*where, next(key for key in found.CHOICES if getattr(found, key) is not None)),
+                found,
+            )
 
 
 def _sources(given: Any, path: Path) -> Iterator[tuple[Path, SourceSpec]]:

@@ -6,9 +6,10 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from routegen.plan import Backend, Plan
-from routegen_router.request import FieldPath
+from routegen_router.request import FieldPath, Source
 from routegen_router.rules import Lookup, Split
 
 CHAT = "/v1/chat/completions"
@@ -23,15 +24,18 @@ def curl_lines(plan: Plan, url: str, models: Mapping[str, str]) -> Iterator[tupl
     for backend in plan.backends:
         chosen = _choice(plan, backend)
         if chosen is not None:
-            headers, fields = chosen
-            yield f"to {backend.name}", _post(url + path, headers, _body(fields, models.get(backend.name)))
+            source, value = chosen
+            headers = {source.header: value} if source.header is not None else {}
+            fields = _nested(source.body, value) if source.body is not None else {}
+            asked = f"?{urlencode({source.query: value})}" if source.query else ""
+            yield f"to {backend.name}", _post(url + path + asked, headers, _body(fields, models.get(backend.name)))
     if any(isinstance(rule, Split) for rule in plan.rules):
         yield "by the split", _post(url + path, {}, _body({}, _shared(models)))
     yield "the models", f"curl -s {url}/v1/models"
 
 
-def _choice(plan: Plan, backend: Backend) -> tuple[dict[str, str], dict[str, Any]] | None:
-    """Headers and fields that name ``backend`` to the first rule which lets a client name it."""
+def _choice(plan: Plan, backend: Backend) -> tuple[Source, str] | None:
+    """Where, and by which value, a request names ``backend`` to the first rule which lets a client name it."""
     for rule in plan.rules:
         if not isinstance(rule, Lookup) or rule.when:
             continue
@@ -40,10 +44,7 @@ def _choice(plan: Plan, backend: Backend) -> tuple[dict[str, str], dict[str, Any
         value = spelt if rule.values else backend.name
         if value is None:
             continue
-        if rule.source.header is not None:
-            return {rule.source.header: value}, {}
-        assert rule.source.body is not None  # a source is one of the two
-        return {}, _nested(rule.source.body, value)
+        return rule.source, value
     return None
 
 
@@ -68,4 +69,4 @@ def _body(fields: dict[str, Any], model: str | None) -> str:
 
 def _post(url: str, headers: Mapping[str, str], body: str) -> str:
     extra = "".join(f" -H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items())
-    return f"curl -s {url} -H 'content-type: application/json'{extra} -d {shlex.quote(body)}"
+    return f"curl -s {shlex.quote(url)} -H 'content-type: application/json'{extra} -d {shlex.quote(body)}"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 from pydantic import Discriminator, Field, Tag, create_model
 
 from routegen.spec.base import Model, OneOf
-from routegen.spec.scalars import BodyPath, HeaderName, Pattern, RuleName, Text
+from routegen.spec.scalars import BodyPath, HeaderName, Pattern, QueryName, RuleName, Text
 from routegen.spec.tests import FieldTestSpec, HeaderTestSpec, SizeSpec
 from routegen_router.plugins import PluginError
 from routegen_router.request import Source
@@ -21,12 +21,13 @@ from routegen_router.standing import Name
 
 
 class SourceSpec(OneOf):
-    """Where a value is found in a request: a header, or a field of the body."""
+    """Where a value is found in a request: a header, a field of the body, or a parameter of the query."""
 
-    CHOICES: ClassVar[tuple[str, ...]] = ("header", "body")
+    CHOICES: ClassVar[tuple[str, ...]] = ("header", "body", "query")
 
     header: HeaderName | None = Field(None, description="A request header's name.")
     body: BodyPath | None = Field(None, description="A field of the body: dotted path or JSON Pointer.")
+    query: QueryName | None = Field(None, description="A parameter of the query (`?name=value`).")
 
 
 class WhenSpec(Model):
@@ -34,6 +35,9 @@ class WhenSpec(Model):
 
     header: dict[HeaderName, HeaderTestSpec] = Field({}, description="Header name -> text or glob, or a test of it.")
     body: dict[BodyPath, FieldTestSpec] = Field({}, description="Field of the body -> text or glob, or a test of it.")
+    query: dict[QueryName, HeaderTestSpec] = Field(
+        {}, description="Parameter of the query -> text or glob, or a test of it."
+    )
     size: SizeSpec | None = Field(None, description="What the body's size must be.")
     model: Pattern | None = Field(None, description="Text or glob that the request's `model` must match.")
     path: Pattern | None = Field(None, description="Text or glob that the request's path must match.")
@@ -63,7 +67,11 @@ def model(form: rules.Form) -> type[RuleSpec]:
     fields: dict[str, Any] = {}
     for field in (form.value, *form.options):
         part = form.verb.part if field is form.value else None
-        kind = {"body": BodyPath, "header": HeaderName}[part] if part is not None else written(field.kind)
+        kind = (
+            {"body": BodyPath, "header": HeaderName, "query": QueryName}[part]
+            if part is not None
+            else written(field.kind)
+        )
         default = ... if field.required else {} if rules.is_mapping(field.kind) else field.default
         fields[_attribute(field)] = (kind, Field(default, alias=field.key, description=field.says))
     title = f"{form.verb.key[0].upper()}{form.verb.key[1:]}Rule"

@@ -148,6 +148,12 @@ def _header_name(text: str) -> str:
     return text
 
 
+def _query_name(text: str) -> str:
+    if len(text) > _LONGEST_HEADER or re.fullmatch(r"[-A-Za-z0-9._~]+", text) is None:
+        raise wrong(f"{show(text)} is not a query parameter's name: letters, digits and any of - . _ ~")
+    return text
+
+
 def _http_path(text: str) -> str:
     """A path that HTTPRoute's rules accept (Gateway API v1, HTTPPathMatch)."""
     if not text.startswith("/"):
@@ -262,6 +268,9 @@ Quantity = Annotated[
 ]
 HeaderName = Annotated[
     str, AfterValidator(_header_name), _seen_as("header name", pattern=f"^{_TOKEN}$", maxLength=_LONGEST_HEADER)
+]
+QueryName = Annotated[
+    str, AfterValidator(_query_name), _seen_as("parameter", pattern="^[-A-Za-z0-9._~]+$", maxLength=_LONGEST_HEADER)
 ]
 HTTPPath = Annotated[str, AfterValidator(_http_path), _seen_as("path", pattern="^/", maxLength=_LONGEST_PATH)]
 BodyPath = Annotated[str, AfterValidator(_body_path), _seen_as("field", minLength=1)]

@@ -1,4 +1,4 @@
-"""By a field of the body, or by a header: ``body: inference_server``, ``header: x-engine``."""
+"""By a value of the request: ``body: inference_server``, ``header: x-engine``, ``query: engine``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Lookup(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="l
             part="body",
         ),
         Verb("header", "The header's name.", "Keep the backends that a request header names.", part="header"),
+        Verb("query", "The parameter's name.", "Keep the backends that a parameter of the query names.", part="query"),
     ]
     values: Annotated[
         tuple[tuple[str, Name], ...],
@@ -55,8 +56,8 @@ class Lookup(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="l
         return Refuse(refusals.engine_model_mismatch(value, facts.model, standing.candidates, self.source.param))
 
     def title(self) -> str:
-        """``body:metadata.engine`` or ``header:x-engine``."""
-        return f"{'body' if self.source.body is not None else 'header'}:{self.source.param}"
+        """``body:metadata.engine``, ``header:x-engine`` or ``query:engine``."""
+        return f"{self.source.kind}:{self.source.param}"
 
     def _unknown(self, value: str, name: Name | None, standing: Standing) -> Outcome:
         if name is not None and not standing.view.owners_complete:

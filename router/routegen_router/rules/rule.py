@@ -3,7 +3,8 @@
 A rule's fields are what routes.yaml may say, resolved. Their types say how they are written there and what is checked:
 
 - :data:`~routegen_router.standing.Name` is a name, so that one which nobody bears is an error;
-- :class:`~routegen_router.request.Source` is ``{header: NAME}`` or ``{body: FIELD}``; that value is read from requests;
+- :class:`~routegen_router.request.Source` is ``{header: NAME}``, ``{body: FIELD}`` or ``{query: NAME}``; that value is
+  read from requests;
 - ``tuple[X, ...]`` is a list, ``tuple[tuple[K, V], ...]`` a mapping in the file's order;
 - ``str`` is a line of text; ``bool``, ``int``, ``float`` and ``Literal`` are what they are, within ``msgspec.Meta``.
 """
@@ -44,7 +45,7 @@ class Verb:
     """What the reference says of its value."""
     sentence: str = ""
     """What the reference says of the rule; empty: the first line of the class's docstring."""
-    part: Literal["body", "header"] | None = None
+    part: Literal["body", "header", "query"] | None = None
     """For a :class:`Source`: only this part of it is written after the verb, as text."""
 
 
