@@ -69,24 +69,6 @@ class ServiceRef:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolRef:
-    """An InferencePool (inference.networking.k8s.io/v1)."""
-
-    name: str
-    namespace: str
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Host and port pairs outside Kubernetes; hosts are IP addresses or DNS names."""
-
-    endpoints: tuple[tuple[str, int], ...]
-
-
-Reach = ServiceRef | PoolRef | Addresses
-
-
-@dataclass(frozen=True, slots=True)
 class UpstreamTLS:
     """How to speak TLS to an engine."""
 
@@ -97,6 +79,41 @@ class UpstreamTLS:
     ca_config_map: str | None = None
     """ConfigMap with ``ca.crt`` in the backend's namespace (Kubernetes targets)."""
     verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Picker:
+    """A pool's endpoint picker, for gateways that ask it at an address."""
+
+    endpoints: tuple[tuple[str, int], ...]
+    fail_open: bool = False
+    """Whether a request goes to any endpoint of the pool where the picker can't be asked."""
+    tls: UpstreamTLS | None = None
+    health_port: int | None = None
+    """Where it serves gRPC health; ``None``: it is healthy while it takes connections."""
+    timeout: float = 2.0
+    max_body_bytes: int = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRef:
+    """An InferencePool (inference.networking.k8s.io/v1)."""
+
+    name: str
+    namespace: str
+    endpoints: tuple[tuple[str, int], ...] = ()
+    """Its pods, for gateways that don't read them from the cluster: host and port pairs."""
+    picker: Picker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Host and port pairs outside Kubernetes; hosts are IP addresses or DNS names."""
+
+    endpoints: tuple[tuple[str, int], ...]
+
+
+Reach = ServiceRef | PoolRef | Addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +233,11 @@ class Plan:
             for method in config.READING
             if not any(by == method and entry.takes(path) for by, entry in taken)
         )
+
+    @property
+    def pools(self) -> tuple[Backend, ...]:
+        """The backends whose pool's picker the gateway is told to ask."""
+        return tuple(one for one in self.backends if isinstance(one.reach, PoolRef) and one.reach.picker is not None)
 
     def backend(self, name: str) -> Backend:
         """The backend called ``name``.

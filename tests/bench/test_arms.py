@@ -24,6 +24,7 @@ spec:
     pool:   {inferencePool: {name: pool}, models: [m]}
 """,
     "routes.yaml",
+    deployed=False,
 )
 GATEWAY = "http://gateway:8080"
 

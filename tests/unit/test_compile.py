@@ -18,6 +18,7 @@ from routegen.plan import (
     Listener,
     ListenerTLS,
     Passthrough,
+    Picker,
     Plan,
     PoolRef,
     Router,
@@ -34,7 +35,7 @@ ENGINES = ("vllm", "sglang")
 
 
 def backend(text: str, spec: str = "") -> Backend:
-    return plan(spec, backends=f"a: {text}").backends[0]
+    return plan(spec, backends=f"a: {text}", deployed=False).backends[0]
 
 
 def test_the_guides_two_engines_become_this_plan() -> None:
@@ -114,6 +115,11 @@ def test_a_file_without_rules_has_the_default_chain() -> None:
             "{inferencePool: {name: p, namespace: other}, poll: {url: 'http://engine:8000/v1/models'}}",
             PoolRef("p", "other"),
             ("http://engine:8000/v1/models",),
+        ),
+        (
+            "{inferencePool: {name: p, endpoints: ['p.ns:8000', 'p.ns:8001'], picker: {endpoints: ['e.ns:9002']}}}",
+            PoolRef("p", "ns", (("p.ns", 8000), ("p.ns", 8001)), Picker((("e.ns", 9002),))),
+            ("http://p.ns:8000/v1/models", "http://p.ns:8001/v1/models"),
         ),
         (
             "{endpoints: [engine.example.com:8000, 10.0.0.1:80]}",
@@ -220,10 +226,12 @@ def test_failure_is_closed_also_where_the_file_says_so() -> None:
 def test_another_target_than_the_files_own_is_what_is_checked() -> None:
     text = (EXAMPLES / "two-engines" / "routes.yaml").read_text()
     assert compile_text(text, "routes.yaml", target="envoy").gateway.target == "envoy"
-    pool = text.replace("llmInferenceService: vllm-qwen2-5-0-5b", "inferencePool: {name: p}\n      models: [m]")
-    compile_text(pool, "routes.yaml")
-    with pytest.raises(InputError, match="the target envoy can't follow a pool"):
-        compile_text(pool, "routes.yaml", target="envoy")
+    addressed = "inferencePool: {name: p, endpoints: ['p:8000'], picker: {endpoints: ['e:9002']}}"
+    pool = text.replace("llmInferenceService: vllm-qwen2-5-0-5b", addressed)
+    compile_text(pool, "routes.yaml", target="envoy")
+    with pytest.raises(InputError, match="the target envoy-gateway can't follow a pool"):
+        compile_text(pool, "routes.yaml")
+    compile_text(pool, "routes.yaml", deployed=False)
 
 
 @pytest.mark.parametrize(

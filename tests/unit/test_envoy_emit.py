@@ -13,7 +13,7 @@ from routegen.common.problems import UserError
 from routegen.emit.envoy import bootstrap, messages
 from routegen.envoy import binary as envoy_binary
 from routegen.envoy import check as envoy_check
-from routegen.plan import Plan, PoolRef
+from routegen.plan import Picker, Plan, PoolRef
 from support.plans import TWO_ENGINES
 
 
@@ -52,11 +52,13 @@ def test_field_names_with_digits_stay_as_envoy_spells_them() -> None:
     assert [cluster["outlier_detection"]["enforcing_consecutive_5xx"] for cluster in clusters[:2]] == [0, 0]
 
 
-def test_an_inference_pool_is_refused() -> None:
+def test_what_only_pools_need_is_there_only_with_pools() -> None:
     first, *others = TWO_ENGINES.backends
-    pool = dataclasses.replace(first, reach=PoolRef("pool", "inference"))
-    with pytest.raises(UserError, match=f"backend '{first.name}' is an InferencePool"):
-        bootstrap.static(dataclasses.replace(TWO_ENGINES, backends=(pool, *others)))
+    reach = PoolRef("pool", "inference", (("pods", 8000),), Picker((("picker", 9002),)))
+    pool = dataclasses.replace(first, reach=reach)
+    with_pools = str(bootstrap.static(dataclasses.replace(TWO_ENGINES, backends=(pool, *others))))
+    for word in ("picker", "picked", "x-gateway-", "override_host"):
+        assert (word in with_pools, word in str(bootstrap.static(TWO_ENGINES))) == (True, False)
 
 
 def test_unix_sockets_and_dns_names_cannot_be_mixed() -> None:

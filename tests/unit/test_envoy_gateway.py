@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from routegen import plan as ir
 from routegen.common.text import to_yaml
+from routegen.emit.gateway_api import reach as gateway_api
 from routegen.emit.kubernetes.objects import child_name, quantity
 from routegen.pipeline import render
 from routegen.targets import Output
@@ -205,19 +206,17 @@ def test_a_service_elsewhere_is_granted_by_name_and_to_our_routes_only() -> None
     }
 
 
-def test_a_pool_is_referred_to_without_a_port_and_needs_a_word() -> None:
-    plan = reached_by(ir.PoolRef("llama", "inference"))
-    output = render(plan)
-    (rule,) = named(output, "HTTPRoute")["compare-to-vllm"]["spec"]["rules"]
-    assert rule["backendRefs"] == [
+def test_a_pool_is_referred_to_without_a_port_by_gateways_that_know_it() -> None:
+    pool = ir.PoolRef("llama", "inference")
+    reach = gateway_api.pool(reached_by(pool), VLLM, pool)
+    assert reach.refs == (
         {
             "group": "inference.networking.k8s.io",
             "kind": "InferencePool",
             "name": "llama",
             "namespace": "inference",
-        }
-    ]
-    assert any("AI Gateway" in notice for notice in said(plan))
+        },
+    )
 
 
 def test_names_and_addresses_go_to_backends_of_their_own_by_weight() -> None:

@@ -31,7 +31,7 @@ TWO = """\
 
 
 def plan(spec: str = TWO) -> Plan:
-    return compile_text(HEAD + spec, "routes.yaml")
+    return compile_text(HEAD + spec, "routes.yaml", deployed=False)
 
 
 @pytest.mark.parametrize(

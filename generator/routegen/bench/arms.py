@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from routegen.common.problems import UserError
 from routegen.common.words import choices
 from routegen.emit.router_config import key_of
-from routegen.plan import Addresses, Backend, Plan, ServiceRef
+from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
 from routegen_router.backend import Key
 
 from .design import Arm
@@ -123,14 +123,12 @@ def address(backend: Backend) -> str:
 
 
 def addresses(backend: Backend) -> list[str]:
-    """Every place where the plan says that a backend is; none for a pool."""
+    """Every place where the plan says that a backend is; none for a pool whose pods it doesn't name."""
     match backend.reach:
         case ServiceRef() as service:
             places: Sequence[tuple[str, int]] = [(service.host, service.port)]
-        case Addresses(endpoints=endpoints):
-            places = endpoints
-        case _:
-            places = ()
+        case Addresses() | PoolRef() as known:
+            places = known.endpoints
     scheme = "http" if backend.tls is None else "https"
     return [f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}" for host, port in places]
 

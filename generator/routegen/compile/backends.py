@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from routegen.common.addresses import authority, host_port, is_ip
+from routegen.common.addresses import authority, host_port
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
+from routegen.compile.pools import check_pool, compile_pool
 from routegen.compile.units import child_name
-from routegen.plan import Addresses, ApiKey, Backend, PoolRef, Reach, ServiceRef, UpstreamTLS
+from routegen.compile.upstream_tls import check_certificates, check_tls_sources, compile_tls
+from routegen.plan import Addresses, ApiKey, Backend, PoolRef, Reach, ServiceRef
 from routegen.spec.backends import BackendSpec
 from routegen.spec.models import Routes
 from routegen.targets import Target
@@ -21,7 +23,7 @@ def compile_backends(
 ) -> tuple[Backend, ...]:
     """Every backend with its addresses resolved.
 
-    :param deployed: ``False``: keys and certificates may lie where the target reads none, as this machine does.
+    :param deployed: ``False``: pools, keys and certificates may be what the target can't use, as this machine does.
     """
     polling = routes.spec.models.poll.enabled
     backends = tuple(
@@ -33,7 +35,7 @@ def compile_backends(
             _check_models_are_known(backend, findings)
         _check(backend, routes.spec.backends[backend.name], target, findings)
         if deployed:
-            _check_sources(backend, ("spec", "backends", backend.name), target, findings)
+            _check_deployed(backend, ("spec", "backends", backend.name), target, findings)
     _check_addresses(backends, findings)
     return backends
 
@@ -46,7 +48,7 @@ def _backend(name: str, entry: BackendSpec, namespace: str, *, polling: bool) ->
         reach=reach,
         owner=entry.owned_by,
         models=tuple(entry.models),
-        tls=_tls(entry),
+        tls=compile_tls(entry.tls),
         api_key=_api_key(entry),
         poll_urls=_poll_urls(entry, reach) if polled else (),
     )
@@ -59,19 +61,8 @@ def _reach(entry: BackendSpec, namespace: str) -> Reach:
         service = entry.llm_inference_service
         return ServiceRef(child_name(service.name, _SERVICE_SUFFIX), service.namespace or namespace, _SERVICE_PORT)
     if entry.inference_pool is not None:
-        return PoolRef(entry.inference_pool.name, entry.inference_pool.namespace or namespace)
+        return compile_pool(entry.inference_pool, namespace)
     return Addresses(tuple(map(host_port, entry.endpoints or ())))
-
-
-def _tls(entry: BackendSpec) -> UpstreamTLS | None:
-    if entry.tls is None:
-        return None
-    return UpstreamTLS(
-        server_name=entry.tls.server_name,
-        ca_file=entry.tls.ca_file,
-        ca_config_map=entry.tls.ca_config_map,
-        verify=not entry.tls.insecure_skip_verify,
-    )
 
 
 def _api_key(entry: BackendSpec) -> ApiKey | None:
@@ -82,16 +73,14 @@ def _api_key(entry: BackendSpec) -> ApiKey | None:
 
 
 def _poll_urls(entry: BackendSpec, reach: Reach) -> tuple[str, ...]:
-    """The engine's own model list, at each of its addresses; a pool has none that could be asked."""
+    """The engine's own model list, at each of its addresses; a pool's are known where the file gives them."""
     if entry.poll.url is not None:
         return (entry.poll.url,)
     match reach:
         case ServiceRef():
             places: tuple[tuple[str, int], ...] = ((reach.host, reach.port),)
-        case Addresses():
+        case Addresses() | PoolRef():
             places = reach.endpoints
-        case PoolRef():
-            places = ()
     scheme = "https" if entry.tls is not None else "http"
     return tuple(f"{scheme}://{authority(host, port)}/v1/models" for host, port in places)
 
@@ -102,7 +91,9 @@ def _check_models_are_known(backend: Backend, findings: Findings) -> None:
     if backend.poll_urls or backend.models:
         return
     if isinstance(backend.reach, PoolRef):
-        findings.add(path, "an InferencePool can't be asked which models it serves; add models: [...] or poll.url")
+        findings.add(
+            path, "nothing tells which models this pool serves; add inferencePool.endpoints, models: [...] or poll.url"
+        )
     else:
         findings.add(path, "is not polled, so nothing tells which models it serves; add models: [...]")
 
@@ -113,43 +104,19 @@ def _check(backend: Backend, entry: BackendSpec, target: Target, findings: Findi
         findings.add(path, f'the name "{backend.name}" is also the owner of {", ".join(others)}: rename this backend')
     findings.no_twins((*path, "models"), entry.models)
     findings.no_twins((*path, "endpoints"), entry.endpoints or ())
-    _check_certificates(backend, path, target, findings)
+    check_certificates(backend.tls, backend.reach, (*path, "tls"), target, findings)
+
+
+def _check_deployed(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
+    """The target can reach it; authorities and a key lie where the target, or its router, can read them."""
     if isinstance(backend.reach, PoolRef):
-        _check_pool(backend, path, target, findings)
-
-
-def _check_certificates(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
-    """There must be a name to verify."""
-    if backend.tls is None:
-        return
-    tls = backend.tls
-    hosts = dict(backend.reach.endpoints) if isinstance(backend.reach, Addresses) else {}
-    nameless = next(filter(is_ip, hosts), None)
-    verified = not target.capabilities.verifies_addresses and tls.verify
-    if nameless is not None and verified and tls.server_name is None:
-        findings.add((*path, "tls"), f"needs serverName: no certificate can be verified for {nameless}")
-
-
-def _check_sources(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
-    """Authorities and a key must lie where the target, or its router, can read them."""
-    tls, key, sources = backend.tls, backend.api_key, target.capabilities.certificates
-    if tls is not None and "files" not in sources and tls.ca_file is not None and tls.ca_config_map is None:
-        findings.add((*path, "tls", "caFile"), f"the target {target.name} reads no files; add caConfigMap")
-    if tls is not None and "secrets" not in sources and tls.ca_config_map is not None and tls.ca_file is None:
-        findings.add((*path, "tls", "caConfigMap"), f"the target {target.name} reads files; add caFile")
+        check_pool(backend, backend.reach, path, target, findings)
+    key, sources = backend.api_key, target.capabilities.certificates
+    check_tls_sources(backend.tls, (*path, "tls"), target, findings)
     if key is not None and "files" not in sources and key.secret is None:
         findings.add((*path, "apiKey"), f"the target {target.name} reads no variables or files; add secretName")
     if key is not None and "secrets" not in sources and key.env is None and key.file is None:
         findings.add((*path, "apiKey"), f"the target {target.name} reads no Secrets; add env or file")
-
-
-def _check_pool(backend: Backend, path: Path, target: Target, findings: Findings) -> None:
-    if not target.capabilities.pools:
-        findings.add(
-            (*path, "inferencePool"), f"the target {target.name} can't follow a pool; use service or endpoints"
-        )
-    elif backend.tls is not None and not target.capabilities.pool_tls:
-        findings.add((*path, "tls"), f"the target {target.name} can't speak TLS to an InferencePool; use service")
 
 
 def _check_addresses(backends: tuple[Backend, ...], findings: Findings) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Final
 
-from routegen.plan import Backend, Failover
+from routegen.plan import Backend, Failover, PoolRef
 from routegen.spec.models import Spec
 from routegen_router.models import is_glob
 from routegen_router.rules import Rule, Split
@@ -40,7 +40,9 @@ def _stand_ins(index: int, backends: Sequence[Backend], shared: Sequence[frozens
     """Those that share a split with it come first, then the rest; the next in the file's order, around its end."""
     one = backends[index]
     ring = [*backends[index + 1 :], *backends[:index]]
-    able = [other for other in ring if _same_key(one, other) and _may_serve_alike(one, other)]
+    able = [
+        other for other in ring if not _has_picker(other) and _same_key(one, other) and _may_serve_alike(one, other)
+    ]
     able.sort(key=lambda other: not any({one.name, other.name} <= names for names in shared))
     return tuple(other.name for other in able[:most])
 
@@ -56,6 +58,11 @@ def _same_key(one: Backend, other: Backend) -> bool:
         backend.api_key if backend.api_key is not None and backend.api_key.send else None for backend in (one, other)
     ]
     return sent[0] == sent[1]
+
+
+def _has_picker(backend: Backend) -> bool:
+    """What was on its way to another engine doesn't ask the picker, and must not reach its pods without."""
+    return isinstance(backend.reach, PoolRef) and backend.reach.picker is not None
 
 
 def _may_serve_alike(one: Backend, other: Backend) -> bool:

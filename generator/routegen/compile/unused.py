@@ -26,6 +26,8 @@ def _unread(can: Capabilities) -> Iterator[tuple[Path, str]]:
         yield ("spec", "gateway", "memory"), "the gateway's own configuration says how much memory it has"
     if not can.second_choices:
         yield ("spec", "failover"), "its routes know no second choice; an unnamed choice fails with its engine"
+    if can.pools:
+        yield ("spec", "backends", "*", "inferencePool", "picker"), "the pool itself names its picker"
     if can.deploys_router:
         yield ("spec", "router", "addresses"), "it deploys the router and finds it by its Service"
     else:

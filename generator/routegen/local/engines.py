@@ -50,7 +50,7 @@ def place(plan: Plan, urls: Mapping[str, str]) -> Plan:
     if unknown := sorted(urls.keys() - set(known)):
         raise UserError(f'--engine: no backend is called "{unknown[0]}"; {choices(unknown[0], known)}')
     placed = tuple(_move(backend, urls[backend.name]) if backend.name in urls else backend for backend in plan.backends)
-    if lost := [backend for backend in placed if not isinstance(backend.reach, Addresses)]:
+    if lost := [backend for backend in placed if not _has_place(backend)]:
         raise UserError(
             f"not on this machine: {'; '.join(map(_where, lost))}. Say where an engine is with "
             f"--engine {lost[0].name}=http://127.0.0.1:8001, or use --mock-engines"
@@ -105,6 +105,13 @@ class MockEngines:
         return engine
 
 
+def _has_place(backend: Backend) -> bool:
+    """It has addresses, or is a pool whose pods and picker have."""
+    if isinstance(backend.reach, PoolRef):
+        return bool(backend.reach.endpoints) and backend.reach.picker is not None
+    return isinstance(backend.reach, Addresses)
+
+
 def _move(backend: Backend, url: str) -> Backend:
     parts = urllib.parse.urlsplit(url)
     assert parts.hostname is not None  # read_address() and MockEngine.url saw to it
@@ -118,7 +125,7 @@ def _where(backend: Backend) -> str:
     match backend.reach:
         case ServiceRef(name, namespace, port):
             what = f"the Kubernetes Service {namespace}/{name}:{port}"
-        case PoolRef(name, namespace):
+        case PoolRef(name=name, namespace=namespace):
             what = f"the InferencePool {namespace}/{name}"
         case Addresses():
             raise AssertionError("addresses can be reached")

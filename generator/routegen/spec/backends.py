@@ -9,15 +9,14 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from routegen.spec.base import Model, OneOf, other_form
+from routegen.spec.pools import InferencePoolSpec
 from routegen.spec.scalars import (
     URL,
-    DNSName,
     EnvName,
     HostPort,
     KeyFile,
     Label,
     LongLabel,
-    ObjectName,
     Owner,
     Port,
     SecretKey,
@@ -25,6 +24,7 @@ from routegen.spec.scalars import (
     Text,
     wrong,
 )
+from routegen.spec.upstream_tls import UpstreamTLSSpec
 
 
 class ServiceSpec(Model):
@@ -50,40 +50,6 @@ class LLMInferenceServiceSpec(Model):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Editors learn both forms."""
         return {"anyOf": [{"type": "string"}, handler(schema)]}
-
-
-class InferencePoolSpec(Model):
-    """An InferencePool (inference.networking.k8s.io/v1)."""
-
-    name: ObjectName = Field(description="The InferencePool's name.")
-    namespace: Label | None = Field(None, description="Its namespace; default: `metadata.namespace`.")
-
-
-class UpstreamTLSSpec(Model):
-    """How to speak TLS to an engine."""
-
-    server_name: DNSName | None = Field(
-        None, description="The name to ask for (SNI) and to verify; default: the host that is connected to."
-    )
-    ca_file: Text | None = Field(
-        None, description="PEM file of the authorities to trust (target `envoy`); default: the system's."
-    )
-    ca_config_map: ObjectName | None = Field(
-        None, description="ConfigMap with `ca.crt` in the backend's namespace (Kubernetes targets)."
-    )
-    insecure_skip_verify: bool = Field(False, description="`true`: accept any certificate. For tests only.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _just_true(cls, value: Any) -> Any:
-        if value is True:
-            return {}
-        return other_form(value, "true, or a mapping with serverName, caFile, caConfigMap, insecureSkipVerify")
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Editors learn both forms."""
-        return {"anyOf": [{"const": True}, handler(schema)]}
 
 
 class ApiKeySpec(Model):
@@ -118,9 +84,7 @@ class PollSpec(Model):
     """How this one engine is asked which models it serves."""
 
     enabled: bool = Field(True, description="`false`: it isn't asked; `models` is all there is to know.")
-    url: URL | None = Field(
-        None, description="Its model list; default: `/v1/models` at its addresses in turn. Not for a pool."
-    )
+    url: URL | None = Field(None, description="Its model list; default: `/v1/models` at its addresses in turn.")
 
 
 class BackendSpec(OneOf):

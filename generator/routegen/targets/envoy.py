@@ -20,7 +20,8 @@ class Envoy(Target):
         bounds_memory=True,
         deploys_router=False,
         pools=False,
-        pool_tls=False,
+        asks_pickers=True,
+        pool_tls=True,
         second_choices=True,
         verifies_addresses=True,
     )

@@ -19,7 +19,7 @@ from routegen.emit.gateway_api.reach import Reach
 from routegen.emit.kubernetes import nowhere, router_deployment
 from routegen.emit.kubernetes import refused as kubernetes
 from routegen.emit.kubernetes.objects import Document
-from routegen.plan import Plan, PoolRef
+from routegen.plan import Plan
 from routegen.targets.target import Capabilities, Output, Rendered, Target
 
 
@@ -32,7 +32,10 @@ class EnvoyGateway(Target):
         creates_gateway=True,
         binds_addresses=False,
         deploys_router=True,
-        pools=True,
+        pools=False,
+        no_pools="Envoy Gateway switches a picker on by the route that a request matches first, and the pool is chosen"
+        " after that, so it would never be asked; use target envoy, or a service with the pool's selector, which"
+        " spreads requests over its pods without the picker",
         pool_tls=False,
         second_choices=False,
         bounds_memory=False,
@@ -133,12 +136,6 @@ def _of_backends(plan: Plan) -> Iterable[Remark]:
                 path,
                 "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only"
                 " with `extensionApis.enableBackend: true` in its configuration",
-            )
-        if isinstance(backend.reach, PoolRef):
-            yield Remark(
-                (*path, "inferencePool"),
-                "Envoy Gateway alone doesn't know InferencePools; it needs Envoy AI Gateway's extension server, else"
-                " the route is not accepted (ResolvedRefs: InvalidKind)",
             )
         if backend in unverifiable:
             assert backend.tls is not None

@@ -27,9 +27,13 @@ class Capabilities:
     """The router's Pods are rendered (``router.image``, ``replicas``, ``resources``); without, it is found at
     ``router.addresses``."""
     pools: bool
-    """It follows InferencePools."""
+    """It reads InferencePools from the cluster and asks their pickers."""
+    asks_pickers: bool = False
+    """It asks a pool's picker at the address that routes.yaml gives."""
+    no_pools: str = "use service or endpoints"
+    """Where it does neither: why, and what to do."""
     pool_tls: bool
-    """It speaks TLS to them."""
+    """It speaks TLS to a pool's pods."""
     second_choices: bool
     """It sends a request elsewhere, as the router says, where an engine refuses the connection (``failover``)."""
     verifies_addresses: bool

@@ -70,7 +70,6 @@ common: dict[str, Any] = {"ownedBy": st.sampled_from(["vllm", "a/b", "A.b_c"]), 
 backends = st.one_of(
     some({"service": some({"name": labels, "port": ports}, namespace=names)}, tls=tls, **common),
     some({"llmInferenceService": labels | some({"name": labels}, namespace=names)}, tls=tls, **common),
-    some({"inferencePool": some({"name": dotted}, namespace=names), "models": st.lists(texts, min_size=1, max_size=2)}),
     some(
         {
             "endpoints": st.lists(

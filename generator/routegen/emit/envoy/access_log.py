@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.extensions.access_loggers.stream import v3 as stream
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
-from routegen.plan import MODELS_PATH
+from routegen.plan import MODELS_PATH, Plan
 from routegen_router.stream import HEALTH
 
 from . import names
@@ -26,11 +26,13 @@ LONGEST: Final = 128
 """Characters of a path, a method or a request id."""
 
 
-def fields() -> dict[str, str]:
+def fields(*, picked: bool) -> dict[str, str]:
     """Field -> Envoy's format; a field without a value is ``null``.
 
     ``backend`` is whose engine answered or was tried last: it is the truth also where no rule decided (a failure
     backend, a passthrough route), and where the request went to its second choice.
+
+    :param picked: whether there are pools, whose pickers' choice is a field then.
     """
     return {
         "time": "%START_TIME%",
@@ -46,6 +48,7 @@ def fields() -> dict[str, str]:
         "details": "%RESPONSE_CODE_DETAILS%",
         "flags": "%RESPONSE_FLAGS%",
         "upstream": "%UPSTREAM_HOST%",
+        **({"picked": f"%DYNAMIC_METADATA({names.BALANCING}:{names.ENDPOINT})%"} if picked else {}),
         "duration_ms": "%DURATION%",
         "first_byte_ms": "%RESPONSE_DURATION%",
         "router_headers_us": f"%FILTER_STATE({names.EXT_PROC}:FIELD:request_header_latency_us)%",
@@ -56,7 +59,7 @@ def fields() -> dict[str, str]:
     }
 
 
-def access_logs() -> list[accesslog.AccessLog]:
+def access_logs(plan: Plan) -> list[accesslog.AccessLog]:
     """Make the loggers: each request is told by one of them, but for health checks that found all well.
 
     Below ``/v1/models/`` the path is a client's text, which nobody has to have meant for a log.
@@ -64,7 +67,7 @@ def access_logs() -> list[accesslog.AccessLog]:
     below = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH)))
     beside = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=_path_below(MODELS_PATH, but=True)))
     others = accesslog.AccessLogFilter(and_filter=accesslog.AndFilter(filters=[beside, _but(f"routegen_{HEALTH}")]))
-    told = fields()
+    told = fields(picked=bool(plan.pools))
     return [_logger(told, others), _logger(told | {"path": f"{MODELS_PATH}/{{id}}"}, below)]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import betterproto2
 from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
+from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.overload import v3 as overload
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import v3 as connections
@@ -18,6 +19,7 @@ from routegen.plan import Plan
 from .clusters import engine_clusters, fixed_clusters
 from .listeners import listeners
 from .messages import packed, parse_address, plain, seconds
+from .picker_clusters import picker_clusters
 from .routes import route_configuration
 
 ADMIN: Final = "127.0.0.1:9901"
@@ -42,9 +44,9 @@ MAX_CONNECTIONS: Final = 50_000
 def static(plan: Plan, *, admin: str = ADMIN) -> dict[str, Any]:
     """Make one bootstrap that holds everything.
 
-    :raises UserError: the plan has what Envoy can't follow, such as an InferencePool.
+    :raises UserError: an address can't stand beside the others.
     """
-    return plain(_bootstrap(plan, listeners(plan), [*engine_clusters(plan), *fixed_clusters(plan)], None, admin))
+    return plain(_bootstrap(plan, listeners(plan), [*_changing(plan), *fixed_clusters(plan)], None, admin))
 
 
 def live(plan: Plan, directory: str | Path, *, admin: str = ADMIN) -> dict[str, dict[str, Any]]:
@@ -63,8 +65,13 @@ def live(plan: Plan, directory: str | Path, *, admin: str = ADMIN) -> dict[str, 
     return {
         "envoy.yaml": plain(made),
         "rds.yaml": _resources(route_configuration(plan)),
-        "cds.yaml": _resources(*engine_clusters(plan)),
+        "cds.yaml": _resources(*_changing(plan)),
     }
+
+
+def _changing(plan: Plan) -> list[cluster.Cluster]:
+    """The clusters that follow the backends."""
+    return [*engine_clusters(plan), *picker_clusters(plan)]
 
 
 def _bootstrap(

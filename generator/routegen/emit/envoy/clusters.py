@@ -15,6 +15,7 @@ from routegen.emit import limits
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
 
 from . import names
+from .balancing import follow_picker
 from .messages import needs_dns, packed, parse_address, seconds, socket_address
 from .tls import upstream_tls
 
@@ -32,20 +33,12 @@ def fixed_clusters(plan: Plan) -> list[cluster.Cluster]:
 
 
 def hosts(backend: Backend) -> tuple[tuple[str, int], ...]:
-    """Where an engine is: host and port pairs.
-
-    :raises UserError: it is an InferencePool, which only a gateway in Kubernetes can follow.
-    """
+    """Where an engine is: host and port pairs."""
     match backend.reach:
         case ServiceRef() as service:
             return ((service.host, service.port),)
-        case Addresses() as addresses:
-            return addresses.endpoints
-        case PoolRef():
-            raise UserError(
-                f"backend {backend.name!r} is an InferencePool, which target envoy can't follow; "
-                "give a service or endpoints, or choose another target"
-            )
+        case Addresses() | PoolRef() as known:
+            return known.endpoints
 
 
 def _engine_cluster(backend: Backend) -> cluster.Cluster:
@@ -57,7 +50,7 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
             http_protocol_options=core.Http1ProtocolOptions()
         ),
     )
-    made = _cluster(names.engine(backend.name), addresses, connect_timeout=limits.CONNECT, protocol=protocol)
+    made = spread_over(names.engine(backend.name), addresses, connect_timeout=limits.CONNECT, protocol=protocol)
     assert made.load_assignment is not None
     for lb_endpoint in made.load_assignment.endpoints[0].lb_endpoints:
         lb_endpoint.metadata = core.Metadata(
@@ -65,6 +58,8 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
         )
     made.health_checks = [_engine_health_check()]
     made.outlier_detection = _engine_outlier_detection()
+    if isinstance(backend.reach, PoolRef):
+        follow_picker(made)
     if backend.tls is not None:
         made.transport_socket = upstream_tls(backend.tls, tuple(host for host, _ in hosts(backend)))
     return made
@@ -81,14 +76,15 @@ def _pair_cluster(first: str, second: str) -> cluster.Cluster:
         name=names.pair(first, second),
         connect_timeout=seconds(limits.CONNECT),
         lb_policy=cluster.ClusterLbPolicy.CLUSTER_PROVIDED,
-        circuit_breakers=_circuit_breakers(),
+        circuit_breakers=circuit_breakers(),
         cluster_type=cluster.ClusterCustomClusterType(
             name="envoy.clusters.composite", typed_config=packed(composite.ClusterConfig(clusters=tried))
         ),
     )
 
 
-def _circuit_breakers() -> cluster.CircuitBreakers:
+def circuit_breakers() -> cluster.CircuitBreakers:
+    """Bounds for what is busy for minutes."""
     most = limits.PARALLEL
     # Requests are counted. At a bound on connections they would queue, and twice as many could wait.
     thresholds = cluster.CircuitBreakersThresholds(
@@ -151,7 +147,7 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
             )
         )
     )
-    made = _cluster(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=protocol)
+    made = spread_over(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=protocol)
     made.health_checks = [
         core.HealthCheck(
             timeout=seconds(1),
@@ -174,10 +170,10 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
     return made
 
 
-def _cluster(
+def spread_over(
     name: str, addresses: list[core.Address], *, connect_timeout: float, protocol: upstreams.HttpProtocolOptions
 ) -> cluster.Cluster:
-    """What engines and router have in common.
+    """What engines, router and pickers have in common.
 
     The panic threshold of 1 % means: any healthy endpoint is used alone, and all of them where none is. Without the
     merge window of 0 Envoy would go on using one that it has thrown out, where another change came less than a second
@@ -200,7 +196,7 @@ def _cluster(
             healthy_panic_threshold=envoy_type.Percent(value=1), update_merge_window=seconds(0)
         ),
         typed_extension_protocol_options=options,
-        circuit_breakers=_circuit_breakers(),
+        circuit_breakers=circuit_breakers(),
         upstream_connection_options=None if pipes else cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive),
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]

@@ -20,6 +20,7 @@ from . import names
 from .access_log import access_logs
 from .buffer_filter import buffer_filter
 from .messages import packed, seconds, socket_address
+from .picker_filter import FROM_CLIENTS, picker_filter
 from .replies import local_replies
 from .router_filter import router_filter
 from .routes import route_configuration
@@ -78,10 +79,11 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         upgrade_configs=_upgrades(plan),
         early_header_mutation_extensions=[_remove_early(plan)],
         local_reply_config=local_replies(plan),
-        access_log=access_logs(),
+        access_log=access_logs(plan),
         http_filters=[
             buffer_filter(plan),
             router_filter(plan),
+            *([picker_filter()] if plan.pools else []),
             hcm.HttpFilter(
                 name="envoy.filters.http.router", typed_config=packed(proxy.Router(suppress_envoy_headers=True))
             ),
@@ -93,14 +95,18 @@ def _remove_early(plan: Plan) -> core.TypedExtensionConfig:
     """Remove the client's routing header before the first routing, on every path: every copy, in any case.
 
     Removing it at the route would be too late, it would have chosen the route. ``x-envoy-*`` goes too: with those a
-    client could ask for retries or timeouts of its own.
+    client could ask for retries or timeouts of its own; where there are pools, so does what tells their pickers
+    something.
     """
     mutations = [
         mutation_rules.HeaderMutation(remove=plan.routing_header),
-        mutation_rules.HeaderMutation(
-            remove_on_match=mutation_rules.HeaderMutationRemoveOnMatch(
-                key_matcher=matcher.StringMatcher(prefix="x-envoy-", ignore_case=True)
+        *(
+            mutation_rules.HeaderMutation(
+                remove_on_match=mutation_rules.HeaderMutationRemoveOnMatch(
+                    key_matcher=matcher.StringMatcher(prefix=prefix, ignore_case=True)
+                )
             )
+            for prefix in ("x-envoy-", *(FROM_CLIENTS if plan.pools else ()))
         ),
     ]
     return core.TypedExtensionConfig(

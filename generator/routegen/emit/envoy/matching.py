@@ -8,13 +8,18 @@ header's value is looked up in a map.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.envoy.type.matcher import v3 as inputs
 from envoy_data_plane.xds.core import v3 as core
 from envoy_data_plane.xds.type.matcher import v3 as matcher
 
 from .messages import packed
+
+_MOST: Final = (1 << 63) - 1
+"""The largest number that Envoy compares a header with."""
 
 Predicate = matcher.MatcherMatcherListPredicate
 
@@ -58,6 +63,11 @@ def is_path(paths: Sequence[str]) -> Predicate:
     exact = [_single(":path", matcher.StringMatcher(exact=path)) for path in paths]
     with_query = [_single(":path", matcher.StringMatcher(prefix=f"{path}?")) for path in paths]
     return Predicate(or_matcher=matcher.MatcherMatcherListPredicatePredicateList(predicate=[*exact, *with_query]))
+
+
+def longer_than(size: int) -> route.HeaderMatcher:
+    """The request says that its body is longer than ``size`` bytes; for a route's own ``match``."""
+    return route.HeaderMatcher(name="content-length", range_match=envoy_type.Int64Range(start=size + 1, end=_MOST))
 
 
 def both(one: Predicate, other: Predicate) -> Predicate:

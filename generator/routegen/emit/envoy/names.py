@@ -21,6 +21,12 @@ ANSWERED: Final = f"%UPSTREAM_METADATA({METADATA}:{ENGINE})%"
 """The backend whose engine answered, or was tried last."""
 
 EXT_PROC: Final = "envoy.filters.http.ext_proc"
+PICKER: Final = "envoy.filters.http.ext_proc.picker"
+ENDPOINT: Final = "x-gateway-destination-endpoint"
+"""The header, and the key in :data:`BALANCING`, of the endpoint that a picker picked (Endpoint Picker Protocol of the
+Gateway API Inference Extension)."""
+BALANCING: Final = "envoy.lb"
+"""Dynamic metadata namespace of a picker's replies."""
 
 
 def pair(first: str, second: str) -> str:
@@ -31,3 +37,8 @@ def pair(first: str, second: str) -> str:
 def engine(backend: str) -> str:
     """The route and the cluster of one backend; no other name has this prefix."""
     return f"engine/{backend}"
+
+
+def picker(backend: str) -> str:
+    """The cluster of a pool's endpoint picker; no other name has this prefix."""
+    return f"picker/{backend}"

@@ -10,12 +10,9 @@ from __future__ import annotations
 import dataclasses
 
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
-from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
-from envoy_data_plane.envoy.extensions.access_loggers.filters.cel import v3 as cel
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
-from envoy_data_plane.google.protobuf import Struct
 
 from routegen.emit.refusals import (
     BAD_REQUEST,
@@ -26,21 +23,18 @@ from routegen.emit.refusals import (
     UPLOAD_STALLED,
 )
 from routegen.plan import Plan
-from routegen_router.answers import error_document
 from routegen_router.refusals import Reject, too_large
 
 from . import names
-from .messages import packed
-
-_AT_LEAST = accesslog.ComparisonFilterOp.GE
-_EQUAL = accesslog.ComparisonFilterOp.EQ
+from .mappers import AT_LEAST, has_details, has_flags, has_header, mapper
+from .picker_replies import picker_fails, picker_replies
 
 
 def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     """Make the mappers, from the most particular to the most general."""
-    undecided = _without_header(plan.routing_header)
-    nowhere = _flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
-    failed = _flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
+    undecided = has_header(route.HeaderMatcher(name=plan.routing_header, present_match=True, invert_match=True))
+    nowhere = has_flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
+    failed = has_flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
     full = "As many requests as this gateway holds for one engine are waiting for the chosen one; try again later."
     gone = "The chosen engine can't be reached, or closed the connection before it answered."
     broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
@@ -49,42 +43,29 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=_from_router()),
-            _mapper(too_large(plan.max_body_bytes)),
-            _mapper(UPLOAD_STALLED),
-            _mapper(NOT_FOUND),
-            _mapper(GATEWAY_TIMEOUT),
-            _mapper(ROUTE_NOT_SET, undecided, nowhere),
-            _mapper(Reject(503, "engine_overloaded", full), _flags("UO")),
-            _mapper(Reject(503, "engine_unavailable", gone), failed),
-            _mapper(ROUTER_UNAVAILABLE),
-            _mapper(Reject(502, "engine_failed", broken)),
+            *picker_replies(plan),
+            mapper(too_large(plan.max_body_bytes)),
+            mapper(UPLOAD_STALLED),
+            mapper(NOT_FOUND),
+            mapper(GATEWAY_TIMEOUT),
+            mapper(ROUTE_NOT_SET, undecided, nowhere),
+            mapper(Reject(503, "engine_overloaded", full), has_flags("UO")),
+            mapper(Reject(503, "engine_unavailable", gone), failed),
+            *picker_fails(plan),
+            mapper(ROUTER_UNAVAILABLE),
+            mapper(Reject(502, "engine_failed", broken)),
             _shed(Reject(503, "gateway_overloaded", pressed)),
-            _mapper(failing, op=_AT_LEAST),
-            _mapper(BAD_REQUEST, op=_AT_LEAST),
+            mapper(failing, op=AT_LEAST),
+            mapper(BAD_REQUEST, op=AT_LEAST),
         ]
-    )
-
-
-def _mapper(
-    reject: Reject, *conditions: accesslog.AccessLogFilter, op: accesslog.ComparisonFilterOp = _EQUAL
-) -> hcm.ResponseMapper:
-    """Give replies of this status, where all ``conditions`` hold too, this error as their body."""
-    status = _status(reject.status, op)
-    return hcm.ResponseMapper(
-        filter=_all(status, *conditions) if conditions else status,
-        body_format_override=core.SubstitutionFormatString(
-            json_format=Struct.from_dict(error_document(reject)), content_type="application/json"
-        ),
     )
 
 
 def _shed(reject: Reject) -> hcm.ResponseMapper:
     """What is shed for lack of memory is 500 to Envoy, and told from other failures by its details alone."""
-    expression = cel.ExpressionFilter(expression="response.code_details == 'overload'")
-    shed = accesslog.ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=packed(expression))
-    mapper = _mapper(dataclasses.replace(reject, status=500), accesslog.AccessLogFilter(extension_filter=shed))
-    mapper.status_code = reject.status
-    return mapper
+    made = mapper(dataclasses.replace(reject, status=500), has_details("overload"))
+    made.status_code = reject.status
+    return made
 
 
 def _from_router() -> accesslog.AccessLogFilter:
@@ -99,24 +80,3 @@ def _from_router() -> accesslog.AccessLogFilter:
             match_if_key_not_found=False,
         )
     )
-
-
-def _status(status: int, op: accesslog.ComparisonFilterOp) -> accesslog.AccessLogFilter:
-    value = core.RuntimeUInt32(default_value=status, runtime_key=f"routegen.local_reply.{status}")
-    return accesslog.AccessLogFilter(
-        status_code_filter=accesslog.StatusCodeFilter(comparison=accesslog.ComparisonFilter(op=op, value=value))
-    )
-
-
-def _flags(*flags: str) -> accesslog.AccessLogFilter:
-    """Match any of these response flags; none given: any flag at all."""
-    return accesslog.AccessLogFilter(response_flag_filter=accesslog.ResponseFlagFilter(flags=list(flags)))
-
-
-def _without_header(name: str) -> accesslog.AccessLogFilter:
-    header = route.HeaderMatcher(name=name, present_match=True, invert_match=True)
-    return accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=header))
-
-
-def _all(*filters: accesslog.AccessLogFilter) -> accesslog.AccessLogFilter:
-    return accesslog.AccessLogFilter(and_filter=accesslog.AndFilter(filters=list(filters)))

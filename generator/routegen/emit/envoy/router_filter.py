@@ -48,7 +48,7 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
     config = ext_proc.ExternalProcessor(
         grpc_service=core.GrpcService(
             envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=names.ROUTER_CLUSTER),
-            retry_policy=_retry_policy(),
+            retry_policy=retry_policy(),
         ),
         # The header mutation of the body's reply needs SEND here; responses never go through the router.
         processing_mode=ext_proc.ProcessingMode(
@@ -86,8 +86,8 @@ def asked(*, fail_open: bool = False) -> dict[str, Any]:
     return {names.EXT_PROC: packed(route.FilterConfig(config=packed(settings)))}
 
 
-def _retry_policy() -> core.RetryPolicy:
-    """Try another worker. Deciding has no side effects, so a reset is safe to retry as well.
+def retry_policy() -> core.RetryPolicy:
+    """Try another worker, or picker. Deciding has no side effects, so a reset is safe to retry as well.
 
     This is the policy of ``grpc_service``: the one inside ``envoy_grpc`` is ignored.
     """

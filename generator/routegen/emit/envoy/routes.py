@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts import v3 as previous_hosts
-from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
+from envoy_data_plane.google.protobuf import Any
 from envoy_data_plane.xds.type.matcher.v3 import Matcher, MatcherOnMatch
 
 from routegen.common.addresses import is_ip
@@ -28,9 +27,8 @@ from . import matching, names, router_filter
 from .buffer_filter import whole_body
 from .clusters import hosts
 from .messages import exact, one_of, packed, seconds
-
-_MOST: Final = (1 << 63) - 1
-"""The largest number that Envoy compares a header with."""
+from .picker_filter import asks_picker
+from .picker_limits import with_limit
 
 
 def route_configuration(plan: Plan) -> route.RouteConfiguration:
@@ -76,11 +74,10 @@ def _matcher(plan: Plan) -> Matcher | None:
 def _decided(plan: Plan, backend: Backend, seconds: Sequence[Backend]) -> MatcherOnMatch:
     """Where a request goes that was decided for ``backend``; with the second choice that the router named, if any."""
     alone = _engine_route(plan, backend)
-    if not seconds:
-        return matching.to(alone)
     alone.match = route.RouteMatch(prefix="/")
     pairs = [_pair_route(plan, backend, second) for second in seconds]
-    return matching.to_first(names.engine(backend.name), [*pairs, alone])
+    routes = with_limit(plan, backend, [*pairs, alone])
+    return matching.to_first(names.engine(backend.name), routes) if len(routes) > 1 else matching.to(alone)
 
 
 def _pair_route(plan: Plan, backend: Backend, second: Backend) -> route.Route:
@@ -120,17 +117,16 @@ def _engine_route(plan: Plan, backend: Backend) -> route.Route:
     return route.Route(
         name=names.engine(backend.name),
         route=_to_engine(backend),
-        typed_per_filter_config=router_filter.asked(),
+        typed_per_filter_config=router_filter.asked() | asks_picker(backend),
         request_body_buffer_limit=plan.max_body_bytes,
     )
 
 
 def _too_large_route(plan: Plan) -> route.Route:
     """413 for a body that is announced as too long: on the waiting route it would first have to arrive."""
-    more = envoy_type.Int64Range(start=plan.max_body_bytes + 1, end=_MOST)
     return route.Route(
         name="too-large",
-        match=route.RouteMatch(prefix="/", headers=[route.HeaderMatcher(name="content-length", range_match=more)]),
+        match=route.RouteMatch(prefix="/", headers=[matching.longer_than(plan.max_body_bytes)]),
         direct_response=route.DirectResponseAction(status=413),
     )
 
@@ -143,17 +139,19 @@ def _waiting_route(plan: Plan) -> route.Route:
     """
     fallback = plan.router.failure_backend
     headers: list[core.HeaderValueOption] = []
+    picking: dict[str, Any] = {}
     if fallback is None:
         action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.IDLE_UPLOAD))
     else:
         action = _to_engine(plan.backend(fallback))
         headers = [_set_header(plan.routing_header, fallback)]
+        picking = asks_picker(plan.backend(fallback))
     return route.Route(
         name=names.WAITING,
         match=route.RouteMatch(prefix="/"),
         route=action,
         request_headers_to_add=headers,
-        typed_per_filter_config=whole_body(plan) | router_filter.asked(fail_open=fallback is not None),
+        typed_per_filter_config=whole_body(plan) | router_filter.asked(fail_open=fallback is not None) | picking,
         request_body_buffer_limit=plan.max_body_bytes,
     )
 

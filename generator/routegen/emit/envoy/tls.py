@@ -32,12 +32,12 @@ def downstream_tls(listener: ListenerTLS) -> core.TransportSocket:
     return core.TransportSocket(name=_NAME, typed_config=packed(context))
 
 
-def upstream_tls(settings: UpstreamTLS, hosts: tuple[str, ...]) -> core.TransportSocket:
-    """Speak TLS to an engine; its certificate must name ``server_name``, or else one of ``hosts``."""
+def upstream_tls(settings: UpstreamTLS, hosts: tuple[str, ...], protocol: str = "http/1.1") -> core.TransportSocket:
+    """Speak TLS to an engine or a picker; its certificate must name ``server_name``, or else one of ``hosts``."""
     required = (settings.server_name,) if settings.server_name else tuple(dict.fromkeys(hosts))
     dns = tuple(name for name in required if not is_ip(name))
     context = tls.UpstreamTlsContext(
-        common_tls_context=tls.CommonTlsContext(tls_params=_modern(), alpn_protocols=["http/1.1"])
+        common_tls_context=tls.CommonTlsContext(tls_params=_modern(), alpn_protocols=[protocol])
     )
     if len(dns) == 1:
         context.sni = dns[0]

@@ -28,8 +28,8 @@ def reach(plan: Plan, backend: Backend) -> Reach:
             return gateway_api.service(plan, backend, service)
         case ServiceRef() as service:
             return _addresses(plan, backend, Addresses(((service.host, service.port),)), backend.tls)
-        case PoolRef() as pool:
-            return gateway_api.pool(plan, backend, pool)
+        case PoolRef():
+            raise AssertionError("the compiler refuses pools for this target")
         case Addresses() as addresses:
             return _addresses(plan, backend, addresses, backend.tls)
 

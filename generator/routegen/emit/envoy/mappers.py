@@ -1,0 +1,64 @@
+"""What ``local_reply_config`` is made of: which of Envoy's own replies, and what they become."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel import v3 as cel
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.google.protobuf import Struct
+
+from routegen_router.answers import error_document
+from routegen_router.refusals import Reject
+
+from .messages import packed
+
+AT_LEAST: Final = accesslog.ComparisonFilterOp.GE
+EQUAL: Final = accesslog.ComparisonFilterOp.EQ
+AT_MOST: Final = accesslog.ComparisonFilterOp.LE
+
+
+def mapper(
+    reject: Reject, *conditions: accesslog.AccessLogFilter, op: accesslog.ComparisonFilterOp = EQUAL
+) -> hcm.ResponseMapper:
+    """Give replies of this status, where all ``conditions`` hold too, this error as their body."""
+    right = has_status(reject.status, op)
+    return hcm.ResponseMapper(
+        filter=all_of(right, *conditions) if conditions else right,
+        body_format_override=core.SubstitutionFormatString(
+            json_format=Struct.from_dict(error_document(reject)), content_type="application/json"
+        ),
+    )
+
+
+def has_status(status: int, op: accesslog.ComparisonFilterOp) -> accesslog.AccessLogFilter:
+    """Match replies by their status."""
+    value = core.RuntimeUInt32(default_value=status, runtime_key=f"routegen.local_reply.{status}")
+    return accesslog.AccessLogFilter(
+        status_code_filter=accesslog.StatusCodeFilter(comparison=accesslog.ComparisonFilter(op=op, value=value))
+    )
+
+
+def has_flags(*flags: str) -> accesslog.AccessLogFilter:
+    """Match any of these response flags; none given: any flag at all."""
+    return accesslog.AccessLogFilter(response_flag_filter=accesslog.ResponseFlagFilter(flags=list(flags)))
+
+
+def has_header(header: route.HeaderMatcher) -> accesslog.AccessLogFilter:
+    """Match by a header of the request."""
+    return accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=header))
+
+
+def has_details(details: str) -> accesslog.AccessLogFilter:
+    """Match by the response code details, Envoy's word for why it answers."""
+    expression = cel.ExpressionFilter(expression=f"response.code_details == '{details}'")
+    told = accesslog.ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=packed(expression))
+    return accesslog.AccessLogFilter(extension_filter=told)
+
+
+def all_of(*filters: accesslog.AccessLogFilter) -> accesslog.AccessLogFilter:
+    """Match what all of these match."""
+    return accesslog.AccessLogFilter(and_filter=accesslog.AndFilter(filters=list(filters)))
