@@ -88,6 +88,51 @@ def test_the_recorder_forgets_the_oldest_requests_first() -> None:
     assert recorder.requests[0].target == "/2"
 
 
+async def test_what_watches_an_engine_pushes_no_request_out_and_is_not_shown(http: aiohttp.ClientSession) -> None:
+    async with MockEngine(VLLM, QWEN) as engine:
+        await http.post(f"{engine.url}/v1/chat/completions", json=HELLO)
+        for _ in range(3):
+            await http.get(f"{engine.url}/metrics")
+            await http.get(f"{engine.url}/health")
+        shown = await (await http.get(f"{engine.url}/_received")).json()
+        assert (shown["total"], [one["target"] for one in shown["requests"]]) == (1, ["/v1/chat/completions"])
+        assert [one.path for one in engine.recorder.requests][:3] == ["/v1/chat/completions", "/metrics", "/health"]
+    recorder = Recorder()
+    recorder.add(Received("POST", "/first", "1.1", (), b""))
+    for _ in range(MAX_REQUESTS + 1):
+        recorder.add(Received("GET", "/metrics", "1.1", (), b""))
+    assert recorder.requests[0].target == "/first"
+
+
+@pytest.mark.parametrize(
+    ("personality", "names"),
+    [
+        (VLLM, ["vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"]),
+        (SGLANG, ["sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage"]),
+    ],
+)
+async def test_pickers_find_what_they_read_before_the_first_request(
+    http: aiohttp.ClientSession, personality: Personality, names: list[str]
+) -> None:
+    """And while requests wait for a place: one runs, one waits."""
+
+    async def values(engine: MockEngine) -> list[float]:
+        lines = (await (await http.get(f"{engine.url}/metrics")).text()).splitlines()
+        return [float(line.rsplit(" ", 1)[1]) for name in names for line in lines if line.startswith(f"{name}{{")]
+
+    async with MockEngine(personality, Behaviour(models=("qwen",), ttft=30, slots=1)) as engine:
+        assert await values(engine) == [0, 0, 0]
+        sent = [
+            asyncio.create_task(http.post(f"{engine.url}/v1/chat/completions", json=HELLO | {"n": n})) for n in (1, 2)
+        ]
+        async with asyncio.timeout(10):
+            while await values(engine) != [1, 1, 0]:
+                pass
+        for task in sent:
+            task.cancel()
+        await asyncio.gather(*sent, return_exceptions=True)
+
+
 async def test_the_openai_client_understands_every_kind_of_answer() -> None:
     async with MockEngine(SGLANG, QWEN) as engine:
         client = openai.AsyncOpenAI(base_url=f"{engine.url}/v1", api_key="unused", max_retries=0)

@@ -9,9 +9,14 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class MetricNames:
-    """The engine's own names for the figures that a comparison reads from ``GET /metrics``."""
+    """The engine's own names for the figures that a comparison or an endpoint picker reads from ``GET /metrics``."""
 
     running: str
+    waiting: str
+    cache_usage: str
+    cache_config: str
+    cache_labels: Mapping[str, str]
+    """What :attr:`cache_config` says of the KV cache: the size of a block, and how many there are."""
     requests: str
     prompt_tokens: str
     generation_tokens: str
@@ -46,6 +51,10 @@ VLLM: Final = Personality(
     usage_extras={},
     metrics=MetricNames(
         running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
+        cache_usage="vllm:kv_cache_usage_perc",
+        cache_config="vllm:cache_config_info",
+        cache_labels={"block_size": "16", "num_gpu_blocks": "2048"},
         requests="vllm:request_success",
         prompt_tokens="vllm:prompt_tokens",
         generation_tokens="vllm:generation_tokens",
@@ -64,6 +73,10 @@ SGLANG: Final = Personality(
     usage_extras={"reasoning_tokens": 0},
     metrics=MetricNames(
         running="sglang:num_running_reqs",
+        waiting="sglang:num_queue_reqs",
+        cache_usage="sglang:token_usage",
+        cache_config="sglang:cache_config_info",
+        cache_labels={"page_size": "1", "num_pages": "32768"},
         requests="sglang:num_requests",
         prompt_tokens="sglang:prompt_tokens",
         generation_tokens="sglang:generation_tokens",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 from collections import deque
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from typing import Any, Final
 MAX_REQUESTS: Final = 5_000
 MAX_BYTES: Final = 128 * 1024 * 1024
 """Sum of the bodies that are kept; the oldest requests go first."""
+MAX_WATCHING: Final = 100
+"""As many of the requests for metrics and health are kept."""
+WATCHED: Final = ("/metrics", "/health")
 SHOWN_BYTES: Final = 64 * 1024
 """Bodies up to this size are part of :meth:`Received.document`; of larger ones it has the length and digest only."""
 
@@ -65,32 +69,47 @@ class Received:
 
 
 class Recorder:
-    """The last requests, oldest first, within :data:`MAX_REQUESTS` and :data:`MAX_BYTES`."""
+    """The last requests, oldest first, within :data:`MAX_REQUESTS` and :data:`MAX_BYTES`.
+
+    What asks for metrics and health again and again (an endpoint picker: 20 times a second) is kept apart, so that it
+    pushes nothing else out.
+    """
 
     def __init__(self) -> None:
-        self._kept: deque[Received] = deque()
+        self._kept: deque[tuple[int, Received]] = deque()
+        self._watching: deque[tuple[int, Received]] = deque(maxlen=MAX_WATCHING)
+        self._numbers = itertools.count()
         self._bytes = 0
         self.total = 0
-        """How many there were, forgotten ones included."""
+        """How many there were, forgotten ones included, and without those that watch."""
 
     def add(self, received: Received) -> None:
         """Keep one request, and forget the oldest ones where it gets too much."""
+        if received.method == "GET" and received.path in WATCHED:
+            self._watching.append((next(self._numbers), received))
+            return
         self.total += 1
-        self._kept.append(received)
+        self._kept.append((next(self._numbers), received))
         self._bytes += len(received.body)
         while len(self._kept) > MAX_REQUESTS or (self._bytes > MAX_BYTES and len(self._kept) > 1):
-            self._bytes -= len(self._kept.popleft().body)
+            self._bytes -= len(self._kept.popleft()[1].body)
 
     def clear(self) -> None:
         """Forget all."""
         self._kept.clear()
+        self._watching.clear()
         self._bytes = 0
 
     @property
     def requests(self) -> tuple[Received, ...]:
         """All that are kept."""
-        return tuple(self._kept)
+        return tuple(received for _, received in sorted([*self._kept, *self._watching], key=lambda pair: pair[0]))
+
+    @property
+    def asked(self) -> tuple[Received, ...]:
+        """Those that don't just watch."""
+        return tuple(received for _, received in self._kept)
 
     def generations(self) -> tuple[Received, ...]:
         """Those with method POST: all but health checks and polls."""
-        return tuple(received for received in self._kept if received.method == "POST")
+        return tuple(received for _, received in self._kept if received.method == "POST")

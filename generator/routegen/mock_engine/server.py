@@ -133,7 +133,7 @@ class MockEngine:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         del request
-        return web.Response(body=self._figures.text(), content_type="text/plain")
+        return web.Response(body=self._figures.text(self._listed), content_type="text/plain")
 
     async def _models(self, request: web.Request) -> web.Response:
         del request
@@ -142,7 +142,7 @@ class MockEngine:
 
     async def _received(self, request: web.Request) -> web.Response:
         last = int(request.query.get("last", "100"))
-        kept = self.recorder.requests
+        kept = self.recorder.asked
         shown = [received.document() for received in kept[max(0, len(kept) - last) :]]
         return web.json_response({"total": self.recorder.total, "requests": shown})
 
@@ -184,17 +184,20 @@ class MockEngine:
             answer = Answer(kind, self.personality, generation, behaviour.report_cached_tokens, include_usage)
             await self._fail_early(behaviour)
             self._figures.started(generation.model, generation.usage)
+            admitted = False
             try:
                 send = self._stream if body.get("stream") is True else self._send
                 if kind == "response":
                     self._responses.keep(answer.whole())
                 async with self._places or nullcontext():
+                    self._figures.admitted(generation.model)
+                    admitted = True
                     if self._places is not None:
                         request[_ADMITTED] = time.perf_counter()
                     response = await send(request, answer, behaviour)
                 self._figures.finished(generation.model, generation.usage)
             finally:
-                self._figures.ended(generation.model)
+                self._figures.ended(generation.model, admitted=admitted)
             return response
 
         return handle
