@@ -24,9 +24,29 @@ def taken(cluster: Cluster, documents: str) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+def written(folder: Path) -> str:
+    """All documents of a golden folder."""
+    return "---\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml")))
+
+
 @pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.parent.name)
 def test_every_golden_document_is_taken(cluster: Cluster, folder: Path) -> None:
-    taken(cluster, "---\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))))
+    taken(cluster, written(folder))
+
+
+@pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.parent.name)
+def test_a_second_apply_changes_nothing_and_says_so(cluster: Cluster, folder: Path) -> None:
+    """Where the API server sorts, rewrites or fills in a list that was applied, kubectl sends it again each time."""
+    documents = written(folder)
+    for document in yaml.safe_load_all(documents):
+        cluster.namespace(document["metadata"]["namespace"])
+    cluster.api.apply(documents)
+    try:
+        again = cluster.api.apply(documents).splitlines()
+        assert [line for line in again if not line.endswith(" unchanged")] == []
+    finally:
+        done = cluster.api.kubectl("delete", "--wait=false", "-f", "-", documents=documents)
+        assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)

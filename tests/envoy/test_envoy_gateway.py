@@ -6,23 +6,28 @@ import json
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from routegen.compile import compile_text
+from routegen.emit.router_config import router_config
 from routegen.mock_engine import PERSONALITIES
 from routegen.pipeline import render
-from routegen.plan import Passthrough, Plan
+from routegen.plan import Addresses, Passthrough, Plan
 from routegen_router import config
 from support.envoy import VERSIONS, Envoy
 from support.envoy_gateway import bootstrap
 from support.fake_router import fake_router
-from support.gateway import Gateway, engines, with_engines
+from support.forwarding import forwarder
+from support.gateway import Gateway, engines, first_backend, with_engines
 from support.router import running, wait_for
+from support.serving import answering
 
 HEADER = "x-inference-server"
 MIB = 1 << 20
@@ -41,21 +46,34 @@ MODELS = {"vllm": ["llama", "org/qwen"], "sglang": ["llama"]}
 
 
 @contextmanager
-def at_work(version: str, plan: Plan, instead: str | None = None) -> Iterator[Gateway]:
+def at_work(
+    version: str,
+    plan: Plan,
+    instead: str | None = None,
+    *,
+    beside: Sequence[str] = (),
+    more: Sequence[Mapping[str, Any]] = (),
+    adjust: Callable[[Plan], Plan] = lambda plan: plan,
+) -> Iterator[Gateway]:
     """Engines, the router with the rendered ConfigMap's contents, and Envoy.
 
-    :param instead: another router's address, which is used in place of the real one.
+    :param instead: another router's address, which is used in place of the real one; empty: no router has one.
+    :param beside: addresses of further routers.
+    :param more: objects beside those that are rendered.
+    :param adjust: a last change to the plan before anything but the engines runs.
     """
     with ExitStack() as stack:
         mocks = stack.enter_context(engines({name: (PERSONALITIES[name], models) for name, models in MODELS.items()}))
-        plan = with_engines(plan, mocks)
+        plan = adjust(with_engines(plan, mocks))
         documents = [document.document for document in render(plan).documents]
         (config_map,) = (document for document in documents if document["kind"] == "ConfigMap")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
         settings = config.load(config_map["data"]["router.json"].encode())
         router = stack.enter_context(running(folder, settings, "--ready-file", str(folder / "ready")))
         wait_for((folder / "ready").exists, "the router to know every engine's models")
-        envoy = stack.enter_context(Envoy(bootstrap(documents, instead or router.address), version=version))
+        first = router.address if instead is None else instead
+        routers = [address for address in (first, *beside) if address]
+        envoy = stack.enter_context(Envoy(bootstrap([*documents, *more], *routers), version=version))
         yield Gateway(plan, envoy, mocks, envoy.port(), router)
 
 
@@ -202,6 +220,34 @@ def test_where_nobody_removes_the_clients_header_the_router_still_overwrites_it(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_where_nobody_removes_it_no_answer_names_the_engine_that_the_client_did(version: str) -> None:
+    plan = two_engines()
+    plan = replace(plan, gateway=replace(plan.gateway, create=False))
+    good, unknown = {"model": "llama", "inference_server": "sglang"}, {"inference_server": "gold"}
+    with at_work(version, plan) as gateway:
+        assert gateway.post(good, headers=forged("vllm")).header(HEADER) == "sglang"
+        for body, status in ((unknown, 400), ({"model": "gpt"}, 404), (b"{", 400)):
+            reply = gateway.post(body, headers=forged("vllm"))
+            assert (reply.status, reply.header(HEADER)) == (status, None)
+        assert gateway.router is not None
+        gateway.router.stop(signal.SIGKILL)
+        reply = gateway.post(good, headers=forged("vllm"))
+        assert (reply.status, reply.header(HEADER)) == (503, None)
+    for fault in ("closes", "aborts"):
+        with fake_router(fault) as address, at_work(version, plan, address) as gateway:
+            assert gateway.post(good, headers=forged("vllm")).header(HEADER) is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_engine_cannot_name_itself_as_somebody_else(version: str) -> None:
+    with (
+        answering(200, x_inference_server="sglang", X_Inference_Server="gold") as address,
+        at_work(version, two_engines(), adjust=first_backend(reach=Addresses((address,)))) as gateway,
+    ):
+        assert gateway.post({"model": "llama", "inference_server": "vllm"}).header(HEADER) == "vllm"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_where_nobody_removes_it_and_the_router_fails_the_clients_header_chooses_nothing(version: str) -> None:
     plan = two_engines()
     plan = replace(
@@ -238,4 +284,68 @@ def test_a_router_that_fails_is_503_and_nothing_of_its_error_is_shown(version: s
         reply = gateway.post({"model": "llama", "inference_server": "vllm"}, headers=forged("vllm"))
         assert (reply.status, reply.code) == (503, "router_unavailable")
         assert b"prompt" not in reply.body
+        assert gateway.reached() == {"vllm": 0, "sglang": 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_while_no_router_has_an_address_the_answer_is_503_and_says_why(version: str) -> None:
+    with at_work(version, two_engines(), "") as gateway:
+        for method, path in (("POST", "/v1/chat/completions"), ("GET", "/v1/models")):
+            reply = gateway.request(method, path, b"{}", forged("vllm"))
+            assert (reply.status, reply.code, reply.header(HEADER)) == (503, "router_unavailable", None)
+        assert gateway.reached() == {"vllm": 0, "sglang": 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_router_on_a_node_that_goes_without_a_word_fails_no_request(version: str) -> None:
+    """New connections to it are neither made nor refused: Envoy must give them up in time to ask another router."""
+    plan = two_engines()
+    with ExitStack() as stack:
+        settings = config.load(config.dump(router_config(plan)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
+        other = stack.enter_context(running(folder, settings))
+        node = stack.enter_context(forwarder(other.address))
+        gateway = stack.enter_context(at_work(version, plan, beside=[node.address]))
+        wait_for(lambda: gateway.envoy.stat("cluster.router.membership_healthy") == 2, "both routers to be known")
+        node.vanish()
+        with ThreadPoolExecutor(20) as pool:
+            replies = list(pool.map(lambda _: gateway.post(GOOD), range(20)))
+        assert {reply.status for reply in replies} == {200}
+
+
+DENY = {
+    "kind": "SecurityPolicy",
+    "metadata": {"name": "theirs"},
+    "spec": {"authorization": {"defaultAction": "Deny"}},
+}
+LIMIT = {
+    "kind": "BackendTrafficPolicy",
+    "metadata": {"name": "theirs"},
+    "spec": {"rateLimit": {"local": {"rules": [{"limit": {"requests": 1, "unit": "Hour"}}]}}},
+}
+GOOD = {"model": "llama", "inference_server": "sglang"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("policy", "status"), [(DENY, 403), (LIMIT, 429)], ids=["denial", "rate limit"])
+def test_policies_hold_for_what_the_router_refuses_and_no_refusal_names_an_engine(
+    version: str, policy: Mapping[str, Any], status: int
+) -> None:
+    with at_work(version, two_engines(), more=[policy]) as gateway:
+        for body in (GOOD, {"inference_server": "gold"}, b"{"):
+            first, second = (gateway.post(body, headers=forged("vllm")) for _ in range(2))
+            assert second.status == status
+            assert second.header(HEADER) is None
+            assert status != 403 or first.status == 403
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_behind_the_router_they_refuse_what_was_decided_and_that_names_the_decision(version: str) -> None:
+    """Somebody else's Gateway without the lines of its EnvoyProxy, and without those of its clients."""
+    plan = two_engines()
+    plan = replace(plan, gateway=replace(plan.gateway, create=False))
+    with at_work(version, plan, more=[DENY]) as gateway:
+        assert gateway.post({"inference_server": "gold"}, headers=forged("vllm")).status == 400
+        reply = gateway.post(GOOD, headers=forged("vllm"))
+        assert (reply.status, reply.header(HEADER)) == (403, "sglang")
         assert gateway.reached() == {"vllm": 0, "sglang": 0}

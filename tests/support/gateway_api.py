@@ -49,6 +49,8 @@ class Answered:
 
     by: str
     """``router``, the HTTPRouteFilter's name, ``nobody``: no route matched, or ``nowhere``: no address serves."""
+    named: str | None = None
+    """The routing header of the response, which a route sets on what the gateway itself answers too."""
 
 
 Outcome = Forwarded | Answered
@@ -81,17 +83,17 @@ class SimulatedGateway:
         found = self._match(request)
         if found is None:
             return Answered("nobody")
-        policy = self._extension(found[0])
+        policy, decided = self._extension(found[0]), None
         if policy is not None:
             match router:
                 case Fault.REFUSES:
-                    return Answered("router")
+                    return Answered("router", self._named(found[1], decided, None))
                 case Fault.STOPPED if not policy["spec"]["extProc"][0]["failOpen"]:
-                    return Answered("gateway")
+                    return Answered("gateway", self._named(found[1], decided, None))
                 case str():
-                    request = request.with_header(self.routing_header, router)
+                    request, decided = request.with_header(self.routing_header, router), router
                     found = self._match(request) or found
-        return self._act(request, found[1])
+        return self._act(request, found[1], decided)
 
     def _kind(self, kind: str) -> Iterable[Document]:
         return (document for document in self.documents if document["kind"] == kind)
@@ -135,8 +137,19 @@ class SimulatedGateway:
                         best = (rank, route, rule)
         return best and best[1:]
 
-    def _act(self, request: Request, rule: Mapping[str, Any]) -> Outcome:
-        named: str | None = "the engine's own"
+    def _named(self, rule: Mapping[str, Any], decided: str | None, own: str | None) -> str | None:
+        """The response's routing header: Envoy removes first, then sets, and sets nothing that is empty."""
+        for entry in rule.get("filters", ()):
+            if entry["type"] == "ResponseHeaderModifier":
+                change = entry["responseHeaderModifier"]
+                if self.routing_header in change.get("remove", ()):
+                    own = None
+                for pair in change.get("set", ()):
+                    assert pair == {"name": self.routing_header, "value": "%DYNAMIC_METADATA(routegen:backend)%"}
+                    own = decided or own
+        return own
+
+    def _act(self, request: Request, rule: Mapping[str, Any], decided: str | None) -> Outcome:
         for entry in rule.get("filters", ()):
             match entry["type"]:
                 case "ExtensionRef":
@@ -144,17 +157,11 @@ class SimulatedGateway:
                 case "RequestHeaderModifier":
                     for name in entry["requestHeaderModifier"]["remove"]:
                         request = request.without(name)
-                case "ResponseHeaderModifier":
-                    change = entry["responseHeaderModifier"]
-                    if self.routing_header in change.get("remove", ()):
-                        named = None
-                    for pair in change.get("set", ()):
-                        named = pair["value"] if pair["name"] == self.routing_header else named
         refs = tuple((ref.get("kind", "Service"), ref["name"]) for ref in rule["backendRefs"])
         if {name for _, name in refs} <= self._nowhere():
-            return Answered("nowhere")
+            return Answered("nowhere", self._named(rule, decided, None))
         seen = tuple(value for name, value in request.headers if name.lower() == self.routing_header)
-        return Forwarded(refs, seen, named)
+        return Forwarded(refs, seen, self._named(rule, decided, "the engine's own"))
 
 
 def _matches(match: Mapping[str, Any], request: Request) -> bool:

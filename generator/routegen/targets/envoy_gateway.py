@@ -91,7 +91,7 @@ def _policies(plan: Plan) -> Iterable[Document]:
 
 def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
     for backend in plan.backends:
-        yield from httproute.engine_routes(plan, backend, reached[backend.name].refs)
+        yield from httproute.engine_routes(plan, backend, reached[backend.name].refs, policies.DECIDED)
     for backend in plan.backends:
         opened = [entry for entry in plan.passthrough if entry.backend == backend.name]
         yield from httproute.passthrough_routes(plan, backend, reached[backend.name].refs, opened)

@@ -27,6 +27,11 @@ from routegen.plan import Plan
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io"
+_METADATA: Final = "routegen"
+"""The namespace of the router's dynamic metadata."""
+DECIDED: Final = f"%DYNAMIC_METADATA({_METADATA}:backend)%"
+"""The backend that the router decided for, in a header's value, where Envoy Gateway hands on Envoy's own format; empty,
+and then no header, where it decided nothing."""
 
 
 def client_traffic_policy(plan: Plan) -> Document:
@@ -40,7 +45,7 @@ def client_traffic_policy(plan: Plan) -> Document:
 def client_traffic_settings(plan: Plan) -> dict[str, Any]:
     """The lines that a Gateway's ClientTrafficPolicy must hold, ours or not."""
     return {
-        # Envoy Gateway's own limit is 32 KiB; the router needs whole bodies.
+        # Envoy Gateway's own is 32 KiB: too little where no route buffers by a limit of its own.
         "connection": {"bufferLimit": quantity(plan.max_body_bytes)},
         "headers": {
             # Only the router may set the routing header. Early: before the first look at the routes.
@@ -78,7 +83,7 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
         "processingMode": {"request": {"body": "Buffered"}},
         "messageTimeout": _seconds(limits.DECISION),
         "failOpen": fails_open,
-        "metadata": {"writableNamespaces": ["routegen"]},
+        "metadata": {"writableNamespaces": [_METADATA]},
         "backendSettings": {
             "circuitBreaker": _circuit_breaker(),
             "healthCheck": {
@@ -101,9 +106,12 @@ def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails
                 "panicThreshold": 0,
             },
             "loadBalancer": {"type": "LeastRequest"},
-            # A decision has no side effects, so it may be asked for again.
+            # Well below the message's own: where a node is gone without a word, there is time to ask another router.
+            "timeout": {"tcp": {"connectTimeout": _seconds(limits.CONNECT)}},
+            # A decision has no side effects, so it may be asked for again: once more than it takes to throw out the
+            # instance that failed.
             "retry": {
-                "numRetries": 2,
+                "numRetries": 3,
                 "retryOn": {"triggers": ["connect-failure", "refused-stream", "reset", "unavailable"]},
             },
         },

@@ -33,11 +33,17 @@ Action = dict[str, Any]
 Match = dict[str, Any]
 
 
-def engine_routes(plan: Plan, backend: Backend, refs: Refs) -> list[Document]:
-    """The routes of requests that were decided for ``backend``; its name goes into the response header."""
+def engine_routes(plan: Plan, backend: Backend, refs: Refs, answered: str) -> list[Document]:
+    """The routes of requests that were decided for ``backend``.
+
+    :param answered: the response header's value, which names the backend: the gateway's expression for what the router
+        decided. The backend's own name would be there also where a client's routing header led here and the router, or
+        a filter in front of it, refused the request.
+    """
     header = {"type": "Exact", "name": plan.routing_header, "value": backend.name}
     matches = [_exact(path, "POST") | {"headers": [header]} for path in plan.paths]
-    filters = [_response(set=[{"name": plan.routing_header, "value": backend.name}])]
+    # Removed first: where nothing was decided nothing is set, and an engine's own copy must not get through either.
+    filters = [_response(set=[{"name": plan.routing_header, "value": answered}], remove=[plan.routing_header])]
     name = child_name(plan.name, "to", backend.name)
     return _routes(plan, name, INFERENCE_ROUTE, matches, {"filters": filters, **_forward(refs)})
 
