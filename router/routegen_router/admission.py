@@ -103,6 +103,16 @@ class Reservation:
         self._admission: Admission | None = admission
         self._size = size
 
+    def grow(self, more: int) -> None:
+        """Hold further bytes, beyond the bound if need be: what was let in is finished, so that it goes.
+
+        Those who reserve wait for it. Bodies are decoded by two readers at a time, so it is about as many as two of the
+        largest have.
+        """
+        if self._admission is not None:
+            self._admission.in_flight += more
+            self._size += more
+
     def release(self) -> None:
         """Give the bytes back; a second call does nothing."""
         admission, self._admission = self._admission, None

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from .refusals import BodyError, duplicate_field
-from .request import FieldPath, Measure
+from .request import Bytes, FieldPath, Measure
 
 _NEVER: Final = secrets.token_hex(16)
 _BRACE: Final = ord("{")
@@ -33,7 +33,7 @@ class Measurer:
     def __init__(self, measures: Collection[Measure]) -> None:
         self._top = _Level((), measures)
 
-    def measure(self, raw: bytes | memoryview) -> dict[Measure, int]:
+    def measure(self, raw: Bytes) -> dict[Measure, int]:
         """Measure a body that is known to be a JSON object; what is absent (or ``null``) has no measures.
 
         :raises BodyError: ``duplicate_field``.
@@ -59,7 +59,7 @@ class _Level:
         self._met = _Met()
         self._decode_keys = msgspec.json.Decoder(dict[_key(self._met), msgspec.Raw]).decode  # type: ignore[misc]  # made when the program runs
 
-    def read(self, raw: bytes | memoryview | msgspec.Raw) -> Iterator[tuple[Measure, int]]:
+    def read(self, raw: Bytes | msgspec.Raw) -> Iterator[tuple[Measure, int]]:
         """Measure one object."""
         self._check_once(raw)
         for key, last in zip(self._keys, msgspec.structs.astuple(self._decode(raw)), strict=True):
@@ -73,7 +73,7 @@ class _Level:
             if kind == _BRACE and key in self._below:
                 yield from self._below[key].read(last)
 
-    def _check_once(self, raw: bytes | memoryview | msgspec.Raw) -> None:
+    def _check_once(self, raw: Bytes | msgspec.Raw) -> None:
         """Refuse a key that is measured and stands twice, however it is spelled."""
         counts = self._met.counts = dict.fromkeys(self._keys, 0)
         self._decode_keys(raw)

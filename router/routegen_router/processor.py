@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from . import refusals, wire
-from .admission import Admission
+from .admission import Admission, Reservation
 from .journal import Journal
 from .metrics import Metrics
 from .poller import Registry
-from .readers import Readers
+from .readers import Readers, uncounted
 from .stream import (
     BUFFERED,
     Answer,
@@ -96,7 +98,8 @@ class Processor:
                 event, protocol = wire.read(message)
                 del message
                 if isinstance(event, Body):
-                    reply: Reply = await self._on_body(stream, active.policy, event)
+                    grow = reservation.grow if reservation is not None else uncounted
+                    reply: Reply = await self._on_body(stream, active.policy, event, grow)
                 else:
                     reply = _step(stream, event, protocol)
                 if isinstance(event, Headers):
@@ -104,6 +107,9 @@ class Processor:
                 del event  # don't hold a large body while the reply is on its way
                 answer = active.replies.encode(reply)
                 took = time.perf_counter() - began
+                if isinstance(reply, Routed) and reply.change is not None and reservation is not None:
+                    _hold_until_sent(reservation, len(answer), exchange)
+                    reservation, reply = None, msgspec.structs.replace(reply, change=None)  # the journal needs no body
                 if isinstance(reply, Continue):  # at most once: headers that come twice are a fault
                     reservation = await self._admission.reserve(reply.body_bytes)
                     if reservation is not None:
@@ -121,12 +127,21 @@ class Processor:
             if reservation is not None:
                 reservation.release()
 
-    async def _on_body(self, stream: Stream, policy: Policy, body: Body) -> Routed | Answer:
+    async def _on_body(
+        self, stream: Stream, policy: Policy, body: Body, grow: Callable[[int], None]
+    ) -> Routed | Answer:
         refused = stream.take(body)
         if refused is not None:
             return refused
         how = policy.reading(stream.path)
-        return stream.on_fields(await self._readers.read(how.reads, how.reader, body.data))
+        found = await self._readers.read(how.reads, how.reader, body.data, stream.packing, grow)
+        return stream.on_fields(found)
+
+
+def _hold_until_sent(reservation: Reservation, size: int, exchange: Exchange) -> None:
+    """Go on counting a request whose new body is on its way to the gateway."""
+    reservation.grow(size)
+    exchange.add_done_callback(lambda _: reservation.release())
 
 
 def _step(stream: Stream, event: Headers | Trailers | wire.Unexpected, protocol: Protocol | None) -> Reply:

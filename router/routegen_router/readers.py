@@ -1,9 +1,10 @@
-"""Processes beside the router's that read the bodies which would hold up its event loop.
+"""Processes beside the router's that decode and read the bodies which would hold up its event loop.
 
 A pass over a body holds Python's lock, in a thread too, and everything else waits for it: a third of a millisecond a
 megabyte for plain text, ten times that for bodies made to be slow. So the loop makes one pass over bodies of up to
 :data:`AT_ONCE` bytes, which nearly always tells; what is longer, or needs more passes, goes to a reader process, over a
-socket, piece by piece. A reader knows nothing of rules: it is told with each body which fields to find.
+socket, piece by piece. So do compressed bodies that aren't short or turn out to be long, and come back decoded. A
+reader knows nothing of rules: it is told with each body which fields to find.
 
 ``python -m routegen_router.readers`` is a reader. It ends when its standard input does, so none outlives its router.
 """
@@ -18,18 +19,20 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import BinaryIO, Final
 
 import msgspec
 
-from . import memory
+from . import codings, memory, reading
 from .body import SHORT, BodyReader, Fields
+from .codings import TooLongError
 from .config import Reads
-from .refusals import BodyError, Reject
-from .request import MODEL, FieldPath, Measure
-from .turns import Turns
+from .reading import PLAIN, Packing
+from .refusals import BodyError, Reject, too_large_decoded
+from .request import MODEL, Bytes, FieldPath, Measure
+from .turns import LONG, Turns
 
 AT_ONCE: Final = 256 * 1024
 """Longer bodies are read by a reader process."""
@@ -40,10 +43,11 @@ READERS: Final = 2
 NICENESS: Final = 10
 """Where processors are scarce, the event loop goes first."""
 
-_HEAD: Final = struct.Struct("!IQ?")
-"""Before a request: the lengths of the fields' description and of the body, and whether one pass didn't tell."""
-_LENGTH: Final = struct.Struct("!I")
-"""Before an answer."""
+_HEAD: Final = struct.Struct("!IIQ?")
+"""Before a request: the lengths of what to find, of how the body is packed, of the body, and whether one pass didn't
+tell."""
+_LENGTHS: Final = struct.Struct("!IQ")
+"""Before an answer: its length, and that of the decoded body behind it."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -52,11 +56,28 @@ class _Found(msgspec.Struct, frozen=True):
     values: tuple[tuple[FieldPath, str], ...] = ()
     sizes: tuple[tuple[Measure, int], ...] = ()
     reject: Reject | None = None
+    longer: bool = False
+    """The body has more bytes, decoded, than it was to be decoded to."""
+    decoded: bool = False
+    """The decoded body follows."""
+    body: bytearray | None = None
+    """It, once it is here."""
+
+    def fields(self) -> Fields | Reject:
+        """What was found, as :class:`~routegen_router.body.BodyReader` has it."""
+        values = dict(self.values)
+        return self.reject or Fields(values.get(MODEL), values, dict(self.sizes), self.body)
 
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_found: Final = msgspec.json.Decoder(_Found).decode
 _decode_reads: Final = msgspec.json.Decoder(Reads).decode
+_decode_packing: Final = msgspec.json.Decoder(Packing).decode
+
+
+def uncounted(held: int) -> None:
+    """Count no bytes."""
+    del held
 
 
 class Readers:
@@ -66,12 +87,36 @@ class Readers:
         self._turns = Turns(READERS)
         self._idle: list[_Process] = []
 
-    async def read(self, reads: Reads, reader: BodyReader, raw: bytes | memoryview) -> Fields | Reject:
+    async def read(
+        self,
+        reads: Reads,
+        reader: BodyReader,
+        raw: Bytes,
+        packing: Packing = PLAIN,
+        held: Callable[[int], None] = uncounted,
+    ) -> Fields | Reject:
         """Read a body, here or in a reader process.
 
         :param reader: for ``reads``.
+        :param held: told of the bytes that a body has when it is decoded, before they are held here too.
         :raises OSError, EOFError: the reader process ended before it answered.
         """
+        if not packing.codings:
+            return await self._read(reads, reader, raw)
+        if len(raw) <= SHORT:
+            try:
+                decoded = codings.decoded(raw, packing.codings, min(AT_ONCE, packing.limit))
+            except BodyError as error:
+                return error.reject
+            except TooLongError:
+                pass
+            else:
+                held(len(decoded))
+                found = await self._read(reads, reader, decoded)
+                return found if isinstance(found, Reject) else msgspec.structs.replace(found, decoded=decoded)
+        return await self._decode(reads, raw, packing, held)
+
+    async def _read(self, reads: Reads, reader: BodyReader, raw: Bytes) -> Fields | Reject:
         short = len(raw) <= AT_ONCE
         try:
             if short:
@@ -82,29 +127,56 @@ class Readers:
                     return reader.read_carefully(bytes(raw))
         except BodyError as error:
             return error.reject
-        await self._turns.take(len(raw))
-        work = asyncio.ensure_future(self._read_elsewhere(_encode(reads), raw, short))
+        return (await self._elsewhere(reads, raw, PLAIN, len(raw), carefully=short)).fields()
+
+    async def _decode(self, reads: Reads, raw: Bytes, packing: Packing, held: Callable[[int], None]) -> Fields | Reject:
+        """Decode and read in a reader process, whose turn comes by what the body has so far turned out to have.
+
+        A body of a few bytes may be one of the longest, so it is first decoded to the length of those that any reader
+        takes, and to its end only when it is the turn of long ones.
+        """
+        bounds = [min(LONG, packing.limit)] if len(raw) <= LONG else []
+        for bound in (*bounds, packing.limit):
+            rank = bound if bound > LONG else len(raw)
+            bounded = msgspec.structs.replace(packing, limit=bound)
+            found = await self._elsewhere(reads, raw, bounded, rank, held=held)
+            if not found.longer:
+                return found.fields()
+        return too_large_decoded(packing.limit)
+
+    async def _elsewhere(
+        self,
+        reads: Reads,
+        raw: Bytes,
+        packing: Packing,
+        rank: int,
+        *,
+        carefully: bool = False,
+        held: Callable[[int], None] = uncounted,
+    ) -> _Found:
+        await self._turns.take(rank)
+        work = asyncio.ensure_future(self._ask(_encode(reads), _encode(packing), raw, rank, carefully, held))
         try:
-            found = await asyncio.shield(work)
+            return await asyncio.shield(work)
         except asyncio.CancelledError:
             await asyncio.wait([work])  # what it holds in memory stays counted; a reader isn't left half asked
             raise
-        values = dict(found.values)
-        return found.reject or Fields(values.get(MODEL), values, dict(found.sizes))
 
-    async def _read_elsewhere(self, reads: bytes, raw: bytes | memoryview, carefully: bool) -> _Found:
+    async def _ask(
+        self, reads: bytes, packing: bytes, raw: Bytes, rank: int, carefully: bool, held: Callable[[int], None]
+    ) -> _Found:
         """Ask a reader process; its turn has come, and ends with this."""
         try:
             process = self._idle.pop() if self._idle else await _Process.start()
             try:
-                found = await process.ask(reads, raw, carefully)
+                found = await process.ask(reads, packing, raw, carefully, held)
             except BaseException:
                 process.end()
                 raise
             self._idle.append(process)
             return found
         finally:
-            self._turns.give_back(len(raw))
+            self._turns.give_back(rank)
 
     def close(self) -> None:
         """End the idle reader processes; the others end with this process at the latest."""
@@ -127,11 +199,28 @@ class _Process:
             process = await asyncio.to_thread(_spawn, theirs)
         return cls(process, *await asyncio.open_connection(sock=ours))
 
-    async def ask(self, reads: bytes, raw: bytes | memoryview, carefully: bool) -> _Found:
-        self._asked.write(_HEAD.pack(len(reads), len(raw), carefully) + reads)
+    async def ask(
+        self, reads: bytes, packing: bytes, raw: Bytes, carefully: bool, held: Callable[[int], None]
+    ) -> _Found:
+        self._asked.write(_HEAD.pack(len(reads), len(packing), len(raw), carefully) + reads + packing)
         self._asked.write(raw)
-        (length,) = _LENGTH.unpack(await self._answers.readexactly(_LENGTH.size))
-        return _decode_found(await self._answers.readexactly(length))
+        length, size = _LENGTHS.unpack(await self._answers.readexactly(_LENGTHS.size))
+        found = _decode_found(await self._answers.readexactly(length))
+        if not found.decoded:
+            return found
+        held(size)
+        return msgspec.structs.replace(found, body=await self._take(size))
+
+    async def _take(self, size: int) -> bytearray:
+        """A decoded body; other streams get their turn between its pieces."""
+        body, at = bytearray(size), 0
+        while at < size:
+            piece = await self._answers.read(size - at)
+            if not piece:
+                raise EOFError
+            body[at : at + len(piece)] = piece
+            at += len(piece)
+        return body
 
     def end(self) -> None:
         self._asked.close()
@@ -151,26 +240,33 @@ def main() -> None:
         os.nice(NICENESS)
     memory.keep_freed()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    for reads, raw, carefully in _requests(source):
-        answer = _encode(_answer(reads, raw, carefully))
+    for reads, packing, raw, carefully in _requests(source):
+        found, decoded = _answer(reads, packing, raw, carefully)
         del raw
-        sink.write(_LENGTH.pack(len(answer)) + answer)
+        answer = _encode(found)
+        sink.write(_LENGTHS.pack(len(answer), len(decoded)) + answer)
+        sink.write(decoded)
         sink.flush()
+        del decoded
 
 
-def _requests(source: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
+def _requests(source: BinaryIO) -> Iterator[tuple[bytes, Packing, bytes, bool]]:
     while len(head := source.read(_HEAD.size)) == _HEAD.size:
-        described, length, carefully = _HEAD.unpack(head)
-        yield source.read(described), source.read(length), carefully
+        described, packed, length, carefully = _HEAD.unpack(head)
+        yield source.read(described), _decode_packing(source.read(packed)), source.read(length), carefully
 
 
-def _answer(reads: bytes, raw: bytes, carefully: bool) -> _Found:
+def _answer(reads: bytes, packing: Packing, raw: bytes, carefully: bool) -> tuple[_Found, bytes | bytearray]:
     reader = _reader(reads)
     try:
-        fields = reader.read_carefully(raw) if carefully else reader.read(raw)
-        return _Found(tuple(fields.values.items()), tuple(fields.sizes.items()))
+        fields = reader.read_carefully(raw) if carefully else reading.read(reader, raw, packing)
     except BodyError as error:
-        return _Found(reject=error.reject)
+        return _Found(reject=error.reject), b""
+    except TooLongError:
+        return _Found(longer=True), b""
+    decoded = fields.decoded
+    found = _Found(tuple(fields.values.items()), tuple(fields.sizes.items()), decoded=decoded is not None)
+    return found, decoded or b""
 
 
 @lru_cache(maxsize=4)  # two kinds of path, and a reload changes what is read

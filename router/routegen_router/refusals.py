@@ -88,10 +88,22 @@ def too_large(limit: int) -> Reject:
     return Reject(413, "request_too_large", f"The request's body is too large; at most {limit} bytes are accepted.")
 
 
-def unsupported_encoding() -> Reject:
-    """415: the body is compressed."""
-    message = "The request's content-encoding is not accepted; send the body without one (identity)."
+def too_large_decoded(limit: int) -> Reject:
+    """413: the body has more than ``limit`` bytes when it is decoded."""
+    message = f"The request's body is too large when it is decoded; at most {limit} bytes are accepted."
+    return Reject(413, "request_too_large", message)
+
+
+def unsupported_encoding(known: Sequence[str], most: int) -> Reject:
+    """415: the body has another coding than those ``known``, or more than ``most`` of them."""
+    message = f"The request's content-encoding is not accepted; allowed: {', '.join(known)}, up to {most} together."
     return Reject(415, "unsupported_content_encoding", message, "content-encoding")
+
+
+def undecodable(coding: str) -> Reject:
+    """400: the body isn't what its content-encoding says."""
+    message = f"The request's body can't be decoded: it is not valid {coding}, damaged, or cut off."
+    return Reject(400, "invalid_content_encoding", message, "content-encoding")
 
 
 def repeated_header(name: str) -> Reject:

@@ -7,6 +7,9 @@ from typing import Final, Literal
 
 import msgspec
 
+Bytes = bytes | bytearray | memoryview
+"""A body, or a piece of one."""
+
 FieldPath = tuple[str, ...]
 """Object keys from the top of the body, such as ``("metadata", "engine")``."""
 

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from itertools import islice
 from typing import Final
 
+from .request import Bytes
+
 _SCALAR: Final = rb"(true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=[ \t\n\r,}])"
 
 
@@ -29,7 +31,7 @@ class Keys:
         # A quote after a backslash is a piece of a string; one before a name and a colon begins a key.
         self._scalars = re.compile(rb'((?<!\\)"(?:' + spelled.encode() + rb')"[ \t\n\r]*:[ \t\n\r]*)' + _SCALAR)
 
-    def may_repeat(self, raw: bytes | memoryview) -> bool:
+    def may_repeat(self, raw: Bytes) -> bool:
         """Whether one of these keys can stand twice; ``False`` is certain."""
         if not self._findable or self._escaped.search(raw):
             return True

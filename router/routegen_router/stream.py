@@ -17,13 +17,14 @@ from urllib.parse import unquote
 
 import msgspec
 
-from . import answers, query, refusals, stateful
+from . import answers, codings, query, reading, refusals, stateful
 from .body import BodyReader, Fields
 from .config import HEALTH_PATHS, MODELS_PATH, READING, Config, Reads, reads
 from .decide import Step, decide
 from .models import Snapshot
-from .refusals import BodyError, Reject
-from .request import Facts
+from .reading import PLAIN, Packing
+from .refusals import Reject
+from .request import Bytes, Facts
 from .second import Seconds
 from .standing import Draw
 
@@ -57,7 +58,7 @@ class Headers(msgspec.Struct, frozen=True):
 class Body(msgspec.Struct, frozen=True):
     """The request's whole body."""
 
-    data: bytes | memoryview
+    data: Bytes
     end_of_stream: bool
     """False where request trailers follow; the body is whole all the same."""
 
@@ -73,6 +74,26 @@ class Continue(msgspec.Struct, frozen=True):
     """How large it is; the most that it may be where the gateway doesn't say."""
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What is forwarded in place of the body that came."""
+
+    pieces: tuple[Bytes, ...]
+    """One after the other, they are the new body."""
+    codings: tuple[str, ...] = ()
+    """The content codings that it no longer has."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the new body."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is different, in words."""
+        decoded = [f"without its content-encoding ({', '.join(self.codings)})"] if self.codings else []
+        return (*decoded, f"{self.length} bytes")
+
+
 class Routed(msgspec.Struct, frozen=True):
     """Reply to a body: send the request to ``backend``.
 
@@ -84,6 +105,8 @@ class Routed(msgspec.Struct, frozen=True):
     rule: str
     second: str | None = None
     """Where it goes if ``backend`` refuses the connection; told in dynamic metadata, for the gateway's routes."""
+    change: Change | None = None
+    """``None``: the body goes on byte for byte."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -146,6 +169,7 @@ class Stream:
         "_view",
         "_waiting",
         "body_bytes",
+        "packing",
         "path",
     )
 
@@ -158,7 +182,9 @@ class Stream:
         self.path = ""
         """The request's path without its query, once the headers are here."""
         self.body_bytes = 0
-        """The body's size, once it is here."""
+        """The body's size, once it is here; that of what it was decoded to, once it is read."""
+        self.packing = PLAIN
+        """How the body is packed, once the headers are here."""
         self._policy, self._view, self._draw = policy, view, draw
         self._headers: dict[str, str] = {}
         self._queries: Mapping[str, str] = {}
@@ -200,11 +226,8 @@ class Stream:
         refused = self.take(body)
         if refused is not None:
             return refused
-        try:
-            found: Fields | Reject = self._policy.reading(self.path).reader.read(body.data)
-        except BodyError as error:
-            found = error.reject
-        return self.on_fields(found, trace)
+        reader = self._policy.reading(self.path).reader
+        return self.on_fields(reading.found(reader, body.data, self.packing), trace)
 
     def take(self, body: Body) -> Answer | None:
         """The request's body, for a server that reads it elsewhere; an answer where it needn't be read."""
@@ -219,12 +242,16 @@ class Stream:
         """What the body that was taken says, or why it can't be read: decide."""
         if isinstance(found, Reject):
             return rejection(found)
+        if found.decoded is not None:
+            self.body_bytes = len(found.decoded)
         facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes, self._queries)
         view = self._view()
         decision = decide(facts, self._policy.config, view, self._draw, trace)
         if isinstance(decision, Reject):
             return rejection(decision)
-        return Routed(decision.backend, decision.rule, self._policy.seconds.of(decision, facts, view, self._draw))
+        second = self._policy.seconds.of(decision, facts, view, self._draw)
+        change = Change((found.decoded,), self.packing.codings) if found.decoded is not None else None
+        return Routed(decision.backend, decision.rule, second, change)
 
     def on_trailers(self, trailers: Trailers) -> Answer:
         """Trailers where a body was due: the request has none."""
@@ -263,9 +290,11 @@ class Stream:
         config = self._policy.config
         if ended:
             return rejection(refusals.no_body())
-        encodings = self._headers.get("content-encoding")
-        if encodings is not None and set(map(str.strip, encodings.lower().split(","))) - {"", "identity"}:
-            return rejection(refusals.unsupported_encoding())
+        applied = codings.parse(self._headers.get("content-encoding", ""))
+        if applied is None:
+            return rejection(refusals.unsupported_encoding(codings.KNOWN, codings.MOST))
+        if applied:
+            self.packing = Packing(applied, config.max_body_bytes)
         length = self._headers.get("content-length", "")
         known = length.isascii() and length.isdigit()
         # Leading zeros are valid (RFC 9110, section 8.6) and no digits; more than 20 are too large whatever they say.

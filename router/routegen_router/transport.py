@@ -7,9 +7,9 @@ grpc.health.v1. What it is given are the messages' bytes, what it takes are byte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Status(IntEnum):
@@ -39,6 +39,9 @@ class Exchange(Protocol):
 
     def cancelled(self) -> bool:
         """Whether the gateway has broken the stream off."""
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call ``callback`` once the stream has ended, and its last message is on its way."""
 
 
 class Processing(Protocol):

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from .request import Bytes
+
 _SLICE: Final = 64 * 1024
 _ESCAPED: Final = rb"\\u[dD]"
 _HIGH: Final = _ESCAPED + rb"[89abAB][0-9a-fA-F][0-9a-fA-F]"
@@ -37,7 +39,7 @@ SECOND: Final = b"b"
 """What stands for ``d`` in the first and in the second reading."""
 
 
-def first_invalid_byte(raw: bytes | memoryview) -> int | None:
+def first_invalid_byte(raw: Bytes) -> int | None:
     """The position of the first byte that isn't UTF-8, or ``None``. Takes constant memory."""
     view, at = memoryview(raw), 0
     while at < len(view):

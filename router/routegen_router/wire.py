@@ -15,7 +15,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from ._pb import extproc_pb2 as pb
 from ._pb import health_pb2
-from .stream import Answer, Body, Continue, Headers, Protocol, Reply, Routed, Trailers
+from .request import Bytes
+from .stream import Answer, Body, Change, Continue, Headers, Protocol, Reply, Routed, Trailers
 
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 METHOD: Final = "Process"
@@ -87,6 +88,8 @@ class Replies:
         match reply:
             case Continue():
                 return _CONTINUE
+            case Routed(change=Change() as change):
+                return _changed(reply, self._headers(reply.backend), change)
             case Routed():
                 known = self._routed.get(reply)
                 if known is None:
@@ -122,6 +125,12 @@ SERVICE_UNKNOWN: Final = _health(health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
 _REQUEST_BODY: Final = bytes([4 << 3 | 2])
 _BODY: Final = bytes([1 << 3 | 2])
 """The tags of ``ProcessingRequest.request_body`` and ``HttpBody.body``: field number and wire type."""
+_BODY_RESPONSE: Final = bytes([3 << 3 | 2])
+_RESPONSE: Final = bytes([1 << 3 | 2])
+_BODY_MUTATION: Final = bytes([3 << 3 | 2])
+_NEW_BODY: Final = bytes([1 << 3 | 2])
+"""Those of ``ProcessingResponse.request_body``, ``BodyResponse.response``, ``CommonResponse.body_mutation`` and
+``BodyMutation.body``."""
 _CONTINUED: Final = 0x80
 _LONGEST_VARINT: Final = 10
 
@@ -170,17 +179,53 @@ def _protocol(mode: pb.ProcessingMode.BodySendMode, send_body_without_waiting: b
 
 
 def _routed(reply: Routed, headers: Mapping[str, str]) -> bytes:
+    common = _common(headers)
+    return pb.ProcessingResponse(
+        request_body=pb.BodyResponse(response=common), dynamic_metadata=_decided(reply)
+    ).SerializeToString()
+
+
+def _changed(reply: Routed, headers: Mapping[str, str], change: Change) -> bytes:
+    """As :func:`_routed`, with a new body.
+
+    Envoy answers 503 where the body is of another length than its content-length, so both change together. protobuf
+    would copy the body several times, so the frame around it is written here: it is the last field of each message
+    that it is in.
+    """
+    common = _common({**headers, "content-length": str(change.length)})
+    if change.codings:
+        common.header_mutation.remove_headers.append("content-encoding")
+    pieces: list[Bytes] = [*change.pieces]
+    size = change.length
+    for tag, before in ((_NEW_BODY, b""), (_BODY_MUTATION, common.SerializeToString()), (_RESPONSE, b"")):
+        frame = before + tag + _varint(size)
+        pieces.insert(0, frame)
+        size += len(frame)
+    pieces.insert(0, _BODY_RESPONSE + _varint(size))
+    pieces.append(pb.ProcessingResponse(dynamic_metadata=_decided(reply)).SerializeToString())
+    return b"".join(pieces)
+
+
+def _common(headers: Mapping[str, str]) -> pb.CommonResponse:
     # Envoy ignores clear_route_cache in a response that mutates no header, and `value` in place of `raw_value`.
-    common = pb.CommonResponse(
+    return pb.CommonResponse(
         header_mutation=pb.HeaderMutation(set_headers=[_header(name, value) for name, value in headers.items()]),
         clear_route_cache=True,
     )
-    return pb.ProcessingResponse(
-        request_body=pb.BodyResponse(response=common),
-        dynamic_metadata=_metadata(
-            {"backend": reply.backend, "rule": reply.rule} | ({"second": reply.second} if reply.second else {})
-        ),
-    ).SerializeToString()
+
+
+def _decided(reply: Routed) -> Struct:
+    second = {"second": reply.second} if reply.second else {}
+    return _metadata({"backend": reply.backend, "rule": reply.rule} | second)
+
+
+def _varint(value: int) -> bytes:
+    """A length as protobuf writes it: seven bits a byte, the lowest first."""
+    written = bytearray()
+    while value >= _CONTINUED:
+        written.append(value & 0x7F | _CONTINUED)
+        value >>= 7
+    return bytes((*written, value))
 
 
 def _answer(reply: Answer) -> bytes:

@@ -6,9 +6,9 @@ import json
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,13 @@ import pytest
 
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
-from routegen.mock_engine import PERSONALITIES
-from routegen.pipeline import render
 from routegen.plan import Addresses, Passthrough, Plan
 from routegen_router import config
-from support.envoy import VERSIONS, Envoy
-from support.envoy_gateway import bootstrap
+from support.envoy import VERSIONS
 from support.fake_router import fake_router
 from support.forwarding import forwarder
-from support.gateway import Gateway, engines, first_backend, with_engines
+from support.gateway import Gateway, first_backend
+from support.imitated import imitated
 from support.router import running, wait_for
 from support.serving import answering
 
@@ -45,36 +43,9 @@ spec:
 MODELS = {"vllm": ["llama", "org/qwen"], "sglang": ["llama"]}
 
 
-@contextmanager
-def at_work(
-    version: str,
-    plan: Plan,
-    instead: str | None = None,
-    *,
-    beside: Sequence[str] = (),
-    more: Sequence[Mapping[str, Any]] = (),
-    adjust: Callable[[Plan], Plan] = lambda plan: plan,
-) -> Iterator[Gateway]:
-    """Engines, the router with the rendered ConfigMap's contents, and Envoy.
-
-    :param instead: another router's address, which is used in place of the real one; empty: no router has one.
-    :param beside: addresses of further routers.
-    :param more: objects beside those that are rendered.
-    :param adjust: a last change to the plan before anything but the engines runs.
-    """
-    with ExitStack() as stack:
-        mocks = stack.enter_context(engines({name: (PERSONALITIES[name], models) for name, models in MODELS.items()}))
-        plan = adjust(with_engines(plan, mocks))
-        documents = [document.document for document in render(plan).documents]
-        (config_map,) = (document for document in documents if document["kind"] == "ConfigMap")
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
-        settings = config.load(config_map["data"]["router.json"].encode())
-        router = stack.enter_context(running(folder, settings, "--ready-file", str(folder / "ready")))
-        wait_for((folder / "ready").exists, "the router to know every engine's models")
-        first = router.address if instead is None else instead
-        routers = [address for address in (first, *beside) if address]
-        envoy = stack.enter_context(Envoy(bootstrap([*documents, *more], *routers), version=version))
-        yield Gateway(plan, envoy, mocks, envoy.port(), router)
+def at_work(version: str, plan: Plan, instead: str | None = None, **more: Any) -> AbstractContextManager[Gateway]:
+    """The two engines with their router and an Envoy in front."""
+    return imitated(plan, MODELS, version=version, instead=instead, **more)
 
 
 def two_engines() -> Plan:

@@ -10,6 +10,7 @@ import pytest
 from routegen.explain import knowledge
 from routegen.explain.gateway import Request
 from routegen.explain.report import checked_config, explain
+from support.encoded import encoded
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
 
@@ -118,6 +119,7 @@ HEADERS = [
     ("x-inference-server", "sglang"),
     ("x_engine", "sglang"),
     ("content-encoding", "gzip"),
+    ("content-encoding", "compress"),
     ("content-encoding", "identity"),
 ]
 
@@ -134,6 +136,8 @@ def requests() -> Iterator[Request]:
     for header in HEADERS:
         yield Request("POST", CHAT, (HOST, header), b'{"model":"both"}')
     yield Request("POST", CHAT, (HOST, *HEADERS[:2]), b"{}")
+    for raw in (b'{"model":"only-sglang"}', b'{"model":5}', b'{"x":"' + b"x" * (1 << 20) + b'"}'):
+        yield Request("POST", CHAT, (HOST, ("content-encoding", "gzip, zstd")), encoded(raw, "gzip", "zstd"))
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import io
 import itertools
@@ -68,6 +69,17 @@ async def test_a_request_is_recorded_byte_for_byte_in_process_and_over_http(http
     assert len(shown) == 1
     assert base64.b64decode(shown[0]["body"]["base64"]) == body
     assert shown[0]["body"]["sha256"] == hashlib.sha256(body).hexdigest()
+
+
+async def test_a_compressed_body_is_not_decoded(http: aiohttp.ClientSession) -> None:
+    """As vLLM and SGLang don't."""
+    data = gzip.compress(json.dumps(HELLO).encode())
+    async with MockEngine(VLLM, QWEN) as engine:
+        url = f"{engine.url}/v1/chat/completions"
+        response = await http.post(url, data=data, headers={"content-encoding": "gzip"})
+    assert response.status == 400
+    [received] = engine.recorder.generations()
+    assert received.body == data
 
 
 async def test_a_body_of_32_mib_is_recorded_and_shown_by_its_digest(http: aiohttp.ClientSession) -> None:

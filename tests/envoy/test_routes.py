@@ -100,7 +100,8 @@ def test_the_body_decides_which_engine_gets_the_request_unchanged(
         (b"{}", [("x-engine", "gold")], 400, "unknown_value"),
         (b'{"model":"only/vllm","inference_server":"sglang"}', [], 400, "engine_model_mismatch"),
         (b'{"model":"nobody"}', [], 404, "model_not_found"),
-        (b"{}", [("content-encoding", "gzip")], 415, "unsupported_content_encoding"),
+        (b"{}", [("content-encoding", "compress")], 415, "unsupported_content_encoding"),
+        (b"{}", [("content-encoding", "gzip")], 400, "invalid_content_encoding"),
         (b"{}", [("x-tenant", "none")], 400, "no_route"),
     ],
 )

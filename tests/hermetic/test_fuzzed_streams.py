@@ -154,7 +154,7 @@ class Talk:
 TEXT = st.text(max_size=8)
 PAIRS = {
     "content-length": st.sampled_from(["0", "2", str(LIMIT), str(LIMIT + 1), "0" * 40, "-1", "9" * 30, "x", "٣"]),
-    "content-encoding": st.sampled_from(["identity", "gzip", ""]),
+    "content-encoding": st.sampled_from(["identity", "gzip", "zstd, br", ""]),
     "x-tier": st.sampled_from(["gold", "tin", ""]),
     "x-request-id": TEXT,
 }

@@ -16,6 +16,7 @@ from routegen_router.body import BodyReader, Fields
 from routegen_router.config import Reads
 from routegen_router.readers import AT_ONCE, CAREFULLY, Readers
 from routegen_router.refusals import BodyError, Reject
+from routegen_router.request import Bytes
 from routegen_router.turns import LONG
 from support.bodies import READER, READS
 from support.router import body, headers, router_config, running, talk, wait_for
@@ -56,7 +57,7 @@ class Unasked(BodyReader):
     def __init__(self) -> None:
         super().__init__(READS)
 
-    def read_at_once(self, raw: bytes | memoryview) -> None:
+    def read_at_once(self, raw: Bytes) -> None:
         """One pass, which doesn't tell."""
         assert len(raw) <= AT_ONCE
 

@@ -6,6 +6,7 @@ Microseconds are the benchmarks' business (docs/performance.md).
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from routegen_router import wire
@@ -39,6 +40,9 @@ class Counted:
     def cancelled(self) -> bool:
         """Never."""
         return False
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Nothing waits for its end."""
 
 
 async def test_a_request_takes_few_calls() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,10 @@ class Told:
     def cancelled(self) -> bool:
         """As told."""
         return self._broken_off
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """It has ended already."""
+        callback(self)
 
 
 @pytest.fixture

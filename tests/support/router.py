@@ -125,7 +125,11 @@ def wait_for(ready: Callable[[], Any], what: str) -> None:
 @contextlib.asynccontextmanager
 async def streaming(address: str) -> AsyncIterator[Callable[[], grpc.aio.StreamStreamCall[bytes, bytes]]]:
     """A connection to a router; each call of what it gives opens one stream over raw bytes."""
-    options = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    options = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         yield channel.stream_stream(PROCESS)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from routegen_router import wire
 from routegen_router._pb import extproc_pb2 as pb
-from routegen_router.stream import Body, Protocol, Routed
+from routegen_router.stream import Body, Change, Protocol, Routed
 
 LONG = b"x" * (wire.UNCOPIED_BYTES + 1)
 
@@ -99,3 +99,23 @@ def test_a_routed_answer_is_made_once() -> None:
     replies = wire.Replies("x-inference-server")
     assert replies.encode(Routed("a", "rule")) is replies.encode(Routed("a", "rule"))
     assert replies.encode(Routed("b", "rule")) != replies.encode(Routed("a", "rule"))
+
+
+@given(st.lists(st.binary(max_size=300), max_size=3), st.booleans(), st.sampled_from([None, "b"]))
+def test_a_new_body_comes_with_its_length_and_in_one_frame_with_the_rest(
+    pieces: list[bytes], encoded: bool, second: str | None
+) -> None:
+    replies = wire.Replies("x-engine", {"a": "Bearer key"})
+    change = Change(tuple(map(memoryview, pieces)), ("gzip",) if encoded else ())
+    plain = pb.ProcessingResponse.FromString(replies.encode(Routed("a", "rule", second)))
+    changed = pb.ProcessingResponse.FromString(replies.encode(Routed("a", "rule", second, change)))
+    whole = b"".join(pieces)
+    common = changed.request_body.response
+    assert (common.body_mutation.HasField("body"), common.body_mutation.body) == (True, whole)
+    assert list(common.header_mutation.remove_headers) == ["content-encoding"] * encoded
+    length = common.header_mutation.set_headers.pop()
+    assert (length.header.key, length.header.raw_value) == ("content-length", str(len(whole)).encode())
+    assert length.append_action == pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+    common.ClearField("body_mutation")
+    common.header_mutation.ClearField("remove_headers")
+    assert changed == plain

@@ -64,6 +64,8 @@ class Report:
     """Where it goes if that engine refuses the connection; ``None``: it fails then."""
     rule: str | None
     """What decided or rejected."""
+    changes: tuple[str, ...]
+    """What the engine gets otherwise than the client sent it; nothing: the body goes on byte for byte."""
     code: str | None
     """The error's code, where it is refused."""
     reply: Reply
@@ -104,6 +106,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         backend=outcome.backend if isinstance(outcome, Routed) else None,
         second=outcome.second if isinstance(outcome, Routed) else None,
         rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
+        changes=outcome.change.told if isinstance(outcome, Routed) and outcome.change is not None else (),
         code=None if isinstance(outcome, Routed) else outcome.code,
         reply=_reply(plan, request.method, outcome),
         warnings=(

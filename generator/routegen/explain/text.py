@@ -40,6 +40,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"decision    {_decision(report)}"
     if len(report.shares) > 1:
         yield f"            the choice is random: {_percent(report.shares)}; another request like this may go elsewhere"
+    if report.changes:
+        yield f"engine gets the body {'; '.join(report.changes)}"
     yield f"client gets {_reply(report)}"
     if report.reply.body is not None:
         yield "            " + json.dumps(report.reply.body, ensure_ascii=False)

@@ -65,7 +65,12 @@ class MockEngine:
         self._created = int(time.time())
         self._numbers = itertools.count()
         self._runner = web.AppRunner(
-            self._application(), access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=0.1
+            self._application(),
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            shutdown_timeout=0.1,
+            auto_decompress=False,  # as real engines, which take compressed bodies for what they look like
         )
 
     @property

@@ -25,6 +25,9 @@ from .messages import exact, one_of, packed, seconds
 ANSWER_HEADERS: Final = ("content-type", "retry-after")
 """Headers that the router's own answers carry: mutation rules apply to those answers too."""
 
+BODY_HEADERS: Final = ("content-length", "content-encoding")
+"""Headers that change with the body: a body that comes with a coding is forwarded without."""
+
 FORWARDED_HEADERS: Final = (
     ":method",
     ":path",
@@ -43,7 +46,8 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
     would otherwise reach the router.
     """
     skip, none = ext_proc.ProcessingModeHeaderSendMode.SKIP, ext_proc.ProcessingModeBodySendMode.NONE
-    allowed = sorted({*ANSWER_HEADERS, plan.routing_header, *(["authorization"] if plan.sends_keys else [])})
+    keys = ["authorization"] if plan.sends_keys else []
+    allowed = sorted({*ANSWER_HEADERS, *BODY_HEADERS, plan.routing_header, *keys})
     forwarded = (*FORWARDED_HEADERS, *sorted(reads(plan.rules).headers - {*FORWARDED_HEADERS}))
     config = ext_proc.ExternalProcessor(
         grpc_service=core.GrpcService(
