@@ -19,6 +19,7 @@ from routegen.common.words import did_you_mean
 
 VERBS: Final[Mapping[str, str]] = {
     "init": "Write a commented routes.yaml to start from.",
+    "discover": "Write a commented routes.yaml from what a cluster holds.",
     "validate": "Check a routes.yaml and say everything that is wrong with it.",
     "render": "Print the gateway's documents for kubectl or Envoy.",
     "explain": "Show which backend a request would go to, and why.",

@@ -9,6 +9,7 @@ from routegen.common.problems import UserError
 from routegen.distribution import how_to_install
 
 _TIMEOUT_SECONDS: Final = 30.0
+_PROXY_SECONDS: Final = 10.0
 
 
 class UnknownKindError(Exception):
@@ -23,24 +24,32 @@ class Cluster:
     """A connection: a kubeconfig's, or inside a pod its service account's.
 
     :param context: of the kubeconfig; its current one where that is ``None``.
+    :param kubeconfig: its file; where that is ``None``, as kubectl finds it (``KUBECONFIG``, ``~/.kube/config``).
     :raises UserError: the package ``kubernetes`` is missing, or the cluster can't be reached.
     """
 
-    def __init__(self, context: str | None = None) -> None:
+    def __init__(self, context: str | None = None, kubeconfig: str | None = None) -> None:
         try:
             from kubernetes import dynamic  # noqa: PLC0415 - an optional dependency, and slow to import
         except ImportError as error:
             raise UserError(f"reading a cluster needs the package kubernetes; {how_to_install('cluster')}") from error
         try:
-            self._client = dynamic.DynamicClient(_connect(context))  # type: ignore[no-untyped-call]
+            self._client = dynamic.DynamicClient(_connect(context, kubeconfig))  # type: ignore[no-untyped-call]
         except Exception as error:  # any failure of its many transports and credential plugins
             raise UserError(f"can't reach the cluster: {_first_line(error)}") from error
 
     def list(
-        self, version: str, kind: str, namespace: str | None = None, *, timeout: float = _TIMEOUT_SECONDS
+        self,
+        version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        selector: str | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
     ) -> list[dict[str, Any]]:
         """The objects of one kind, in all namespaces or one.
 
+        :param selector: only those with these labels, as ``kubectl -l`` takes them.
         :raises UnknownKindError: the cluster doesn't know the kind.
         :raises RefusedError: it may not be read, or the cluster doesn't answer.
         """
@@ -49,7 +58,7 @@ class Cluster:
 
         try:
             resource = self._client.resources.get(api_version=version, kind=kind)
-            answer = resource.get(namespace=namespace, _request_timeout=timeout).to_dict()
+            answer = resource.get(namespace=namespace, label_selector=selector, _request_timeout=timeout).to_dict()
         except dynamic.exceptions.ResourceNotFoundError as error:
             raise UnknownKindError(kind) from error
         except ApiException as error:
@@ -58,14 +67,30 @@ class Cluster:
             raise RefusedError(_first_line(error)) from error
         return list(answer.get("items") or ())
 
+    def ask_pod(self, namespace: str, pod: str, path: str, *, scheme: str = "http", port: int) -> bytes:
+        """What a pod answers to a GET, through the API server.
 
-def _connect(context: str | None) -> Any:
+        :raises RefusedError: it may not be asked, or doesn't answer so.
+        """
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+
+        place = f"{pod}:{port}" if scheme == "http" else f"{scheme}:{pod}:{port}"
+        try:
+            whole = f"/api/v1/namespaces/{namespace}/pods/{place}/proxy{path}"
+            return bytes(self._client.request("GET", whole, serialize=False, _request_timeout=_PROXY_SECONDS).data)
+        except ApiException as error:
+            raise RefusedError(f"{error.status} {error.reason}") from error
+        except Exception as error:  # the transport's, of several libraries
+            raise RefusedError(_first_line(error)) from error
+
+
+def _connect(context: str | None, kubeconfig: str | None) -> Any:
     from kubernetes import client, config  # noqa: PLC0415
 
     try:
-        return config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
+        return config.new_client_from_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
     except config.ConfigException:
-        if context is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        if context is not None or kubeconfig is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
             raise
     inside = client.Configuration()
     config.load_incluster_config(client_configuration=inside)  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from support.serving import serving
 
@@ -18,6 +19,7 @@ PLURALS = {
     "Service": ("v1", "services", True),
     "Deployment": ("apps/v1", "deployments", True),
     "StatefulSet": ("apps/v1", "statefulsets", True),
+    "InferencePool": ("inference.networking.k8s.io/v1", "inferencepools", True),
     "LLMInferenceService": ("serving.kserve.io/v1alpha2", "llminferenceservices", True),
     "Job": ("batch/v1", "jobs", True),
     "RayService": ("ray.io/v1", "rayservices", True),
@@ -28,12 +30,31 @@ PLURALS = {
 
 
 @contextmanager
-def api_server(objects: Sequence[Mapping[str, Any]], *, forbidden: Sequence[str] = ()) -> Iterator[str]:
-    """The URL of a server that lists ``objects``, and answers 403 for the kinds in ``forbidden``."""
-    answers = _answers(objects, forbidden)
+def api_server(
+    objects: Sequence[Mapping[str, Any]],
+    *,
+    forbidden: Sequence[str] = (),
+    absent: Sequence[str] = (),
+    pods: Mapping[str, Any] | None = None,
+) -> Iterator[str]:
+    """The URL of a server that lists ``objects``, by labels too, and answers 403 for the kinds in ``forbidden``.
 
-    def answer(path: str) -> tuple[int, str]:
-        status, body = answers.get(path.partition("?")[0].rstrip("/"), (404, {"kind": "Status", "code": 404}))
+    :param absent: kinds that it doesn't know.
+    :param pods: what a pod answers through the server, by the path after ``/pods/``.
+    """
+    answers = _answers(objects, forbidden, absent)
+
+    def answer(target: str) -> tuple[int, str]:
+        path, _, query = target.partition("?")
+        _, _, asked = path.partition("/pods/")
+        if asked and pods is not None and asked in pods:
+            return 200, json.dumps(pods[asked])
+        status, body = answers.get(path.rstrip("/"), (404, {"kind": "Status", "code": 404}))
+        wanted = parse_qs(query).get("labelSelector")
+        if wanted and "items" in body:
+            labels = dict(part.split("=", 1) for part in wanted[0].split(","))
+            items = [one for one in body["items"] if labels.items() <= one["metadata"].get("labels", {}).items()]
+            body = body | {"items": items}
         return status, json.dumps(body)
 
     with serving(answer, "application/json") as url:
@@ -54,8 +75,11 @@ def kubeconfig(url: str, file: Path) -> Path:
     return file
 
 
-def _answers(objects: Sequence[Mapping[str, Any]], forbidden: Sequence[str]) -> dict[str, tuple[int, Any]]:
-    groups = sorted({version for version, _, _ in PLURALS.values() if "/" in version})
+def _answers(
+    objects: Sequence[Mapping[str, Any]], forbidden: Sequence[str], absent: Sequence[str]
+) -> dict[str, tuple[int, Any]]:
+    known = {kind: found for kind, found in PLURALS.items() if kind not in absent}
+    groups = sorted({version for version, _, _ in known.values() if "/" in version})
     answers: dict[str, tuple[int, Any]] = {
         "/version": (200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}),
         "/api": (200, {"kind": "APIVersions", "versions": ["v1"]}),
@@ -65,12 +89,12 @@ def _answers(objects: Sequence[Mapping[str, Any]], forbidden: Sequence[str]) -> 
         root = _root(version)
         resources = [
             {"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]}
-            for kind, (own, plural, namespaced) in PLURALS.items()
+            for kind, (own, plural, namespaced) in known.items()
             if own == version
         ]
         answers[root] = (200, {"kind": "APIResourceList", "groupVersion": version, "resources": resources})
     spaces = {one["metadata"].get("namespace") for one in objects} - {None}
-    for kind, (version, plural, namespaced) in PLURALS.items():
+    for kind, (version, plural, namespaced) in known.items():
         own = [{key: value for key, value in one.items() if key not in {"kind", "apiVersion"}} for one in objects
                if one["kind"] == kind]  # fmt: skip
         paths = {f"{_root(version)}/{plural}": own}
