@@ -12,6 +12,7 @@ from typing import Final
 
 from routegen_router import config
 from routegen_router.config import Models
+from routegen_router.request import Opened
 from routegen_router.rules import Rule
 
 READING: Final = config.READING
@@ -148,23 +149,10 @@ class Backend:
     """The backends that a request may go to instead, where this one refuses the connection; the best first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Passthrough:
+class Passthrough(Opened, frozen=True):
     """A request that reaches an engine unread, on a route without the router."""
 
-    path: str
-    """Exact, or a prefix where it ends in ``/*``."""
-    method: str
     backend: str
-
-    @property
-    def prefix(self) -> str | None:
-        """What its paths begin with, without a slash at the end: empty for all paths; ``None`` where it is exact."""
-        return self.path.removesuffix("/*") if self.path.endswith("/*") else None
-
-    def takes(self, path: str) -> bool:
-        """Whether it opens ``path``, which has no query; a prefix also opens the path that it is itself."""
-        return path == self.path if self.prefix is None else f"{path}/".startswith(f"{self.prefix}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +200,8 @@ class Plan:
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
     failover: Failover = Failover()
+    by_headers: tuple[Opened, ...] = ()
+    """Requests that the router decides by headers and query alone; their bodies aren't read."""
 
     @property
     def sends_keys(self) -> bool:
@@ -220,18 +210,18 @@ class Plan:
 
     @property
     def health_checks(self) -> tuple[tuple[str, str], ...]:
-        """(method, path) of the health checks that the router answers: those that no passthrough takes.
+        """(method, path) of the health checks that the router answers: those that nothing else takes.
 
         None on somebody else's Gateway without host names, where they could be another team's.
         """
         if not self.gateway.create and not self.gateway.hostnames:
             return ()
-        taken = [(entry.method, entry) for entry in self.passthrough]
+        taken = (*self.passthrough, *self.by_headers)
         return tuple(
             (method, path)
             for path in config.HEALTH_PATHS
             for method in config.READING
-            if not any(by == method and entry.takes(path) for by, entry in taken)
+            if not any(entry.method == method and entry.takes(path) for entry in taken)
         )
 
     @property

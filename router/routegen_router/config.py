@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from .backend import Backend, Key, Poll
 from .plugins import PluginError
-from .request import MODEL, FieldPath, Measure
+from .request import MODEL, FieldPath, Measure, Opened
 from .rules import BUILT_IN, Rule
 from .rules.table import needed
 
@@ -72,6 +72,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     routing_header: str
     paths: tuple[str, ...]
     """Exact request paths whose POST bodies are read."""
+    by_headers: tuple[Opened, ...] = ()
+    """Requests that are decided by their headers and query alone; ``model`` is a parameter of the query."""
     max_body_bytes: int
     max_inflight_bytes: int
     """Sum of request bodies being handled; more is 503 ``router_overloaded``."""

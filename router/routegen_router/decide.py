@@ -25,7 +25,7 @@ import msgspec
 from .config import Config
 from .models import Snapshot
 from .refusals import Reject, model_not_found, quote, registry_incomplete, rule_failed, stateful_request
-from .request import Facts, FieldPath
+from .request import Facts
 from .rules import Lookup, Rule
 from .standing import Decide, Draw, Narrow, Outcome, Pass, Refuse, Shares, Standing, Why
 from .stateful import continued
@@ -88,13 +88,13 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
                 return Route(candidates[0], chose)
         elif isinstance(outcome, Decide):
             if memory is not None:
-                return _reject(trace, rule.name, _unnamed(memory, config, rule.name), candidates)
+                return _reject(trace, rule.name, _unnamed(memory, facts.unread, config, rule.name), candidates)
             _note(trace, rule.name, "decided", outcome.why, (outcome.backend,), outcome.shares)
             return Route(outcome.backend, rule.name)
         else:
             return _reject(trace, rule.name, outcome.reject, candidates)
     if memory is not None:
-        return _reject(trace, END, _unnamed(memory, config), candidates)
+        return _reject(trace, END, _unnamed(memory, facts.unread, config), candidates)
     standing.candidates = candidates
     return _finish(standing, chose, trace)
 
@@ -104,10 +104,11 @@ def unserved(model: str, view: Snapshot) -> Reject:
     return model_not_found(model, view.models) if view.complete else registry_incomplete("model")
 
 
-def _unnamed(memory: FieldPath, config: Config, rule: str | None = None) -> Reject:
+def _unnamed(memory: str, unread: bool, config: Config, rule: str | None = None) -> Reject:
     """A follow-up whose engine the client didn't name."""
-    sources = dict.fromkeys(rule.source.param for rule in config.rules if isinstance(rule, Lookup))
-    return replace(stateful_request(".".join(memory), tuple(sources), config.routing_header), rule=rule)
+    lookups = [one.source for one in config.rules if isinstance(one, Lookup)]
+    sources = dict.fromkeys(str(source) for source in lookups if not (unread and source.kind == "body"))
+    return replace(stateful_request(memory, tuple(sources), config.routing_header), rule=rule)
 
 
 def _start(standing: Standing, config: Config, trace: list[Step] | None) -> Reject | None:

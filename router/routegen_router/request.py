@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ Bytes = bytes | bytearray | memoryview
 FieldPath = tuple[str, ...]
 """Object keys from the top of the body, such as ``("metadata", "engine")``."""
 
+_SEPARATOR: Final = re.compile("%(2f|5c)", re.IGNORECASE)
 MODEL: Final[FieldPath] = ("model",)
 """The field that names the request's model."""
 
@@ -45,6 +47,34 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return ".".join(self.body) if self.body is not None else self.header or self.query or ""
 
 
+class Opened(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests of one method to a path, or to all paths below one."""
+
+    path: str
+    """Exact, or a prefix where it ends in ``/*``."""
+    method: str
+
+    @property
+    def prefix(self) -> str | None:
+        """What its paths begin with, without a slash at the end: empty for all paths; ``None`` where it is exact."""
+        return self.path.removesuffix("/*") if self.path.endswith("/*") else None
+
+    def takes(self, path: str) -> bool:
+        """Whether it opens ``path``, which has no query; a prefix also opens the path that it is itself.
+
+        Below a prefix it opens none with an encoded slash or backslash: these stay as they are in paths, and an engine
+        that decodes them would leave the prefix.
+        """
+        if self.prefix is None:
+            return path == self.path
+        return f"{path}/".startswith(f"{self.prefix}/") and _SEPARATOR.search(path) is None
+
+    def meets(self, other: Opened) -> bool:
+        """Whether some request is of both."""
+        one, two = (self.path if self.prefix is None else self.prefix for self in (self, other))
+        return self.method == other.method and (self.takes(two) or other.takes(one))
+
+
 class Facts(msgspec.Struct, frozen=True):
     """What one request says."""
 
@@ -60,6 +90,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What conditions have measured; what is absent has no measures."""
     queries: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The query's parameters that rules name."""
+    unread: bool = False
+    """Whether the engine is chosen by headers and query alone, and the body, if any, isn't read."""
 
     def read(self, source: Source) -> str | None:
         """The value there; ``None`` where it is absent."""

@@ -33,7 +33,7 @@ class Seconds:
     def of(self, route: Route, facts: Facts, view: Snapshot, draw: Draw) -> str | None:
         """The second choice for a request that was decided to go to ``route``; ``None``: there is none."""
         possible = self._possible.get(route.backend)
-        if not possible or stateful.PATH in facts.path:
+        if not possible or facts.unread or stateful.PATH in facts.path:
             return None
         left = possible & view.alive
         if route.rule in self._lookups:  # the client named this backend, or its owner: nobody else may stand in

@@ -19,8 +19,13 @@ FIELDS: Final[tuple[FieldPath, ...]] = (("previous_response_id",), ("conversatio
 """What a body continues; a conversation may be an object, ``{"id": …}``."""
 
 
-def continued(facts: Facts) -> FieldPath | None:
-    """The field that says what a request continues; ``None``: it begins something."""
+def continued(facts: Facts) -> str | None:
+    """What says what a request continues, or asks for; ``None``: it begins something.
+
+    A request that is decided without its body has a response's id in its path.
+    """
     if PATH not in facts.path:
         return None
-    return next((field for field in FIELDS if field in facts.fields), None)
+    if facts.unread:
+        return "response_id"
+    return next((".".join(field) for field in FIELDS if field in facts.fields), None)

@@ -4,9 +4,9 @@ Pure policy: no protobuf, no I/O, no clock. The server translates messages (:mod
 to a :class:`Stream` and sends what comes back; ``routegen explain`` drives the same machine.
 
 Envoy opens one stream a request. With ``request_header_mode: SEND`` and ``request_body_mode: BUFFERED`` the first
-message holds the headers, the second the whole body. After :class:`Routed` or :class:`Answer` the stream is over and
-the server ends it at once: a stream that stays open is held until the engine's answer ends. A stream must never end
-well without a reply, since Envoy reads that as "let it pass".
+message holds the headers, the second the whole body; where no body is read, there is no second one. After
+:class:`Routed` or :class:`Answer` the stream is over and the server ends it at once: a stream that stays open is held
+until the engine's answer ends. A stream must never end well without a reply, since Envoy reads that as "let it pass".
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from .standing import Draw
 HEALTH: Final = "health"
 """What an answer to a health check is called, in metadata and details."""
 _JSON: Final = ("content-type", "application/json")
+_MODEL: Final = "model"
+"""The query's parameter that names the model, where no body is read."""
 _OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding"})
 
 
@@ -43,7 +45,8 @@ class Protocol(msgspec.Struct, frozen=True):
 
 
 BUFFERED: Final = Protocol()
-"""The only protocol that the router speaks: one message with the whole body, after the reply to the headers."""
+"""How the router gets bodies: one message with the whole body, after the reply to the headers. Where it reads none,
+``NONE`` will do."""
 
 
 class Headers(msgspec.Struct, frozen=True):
@@ -95,7 +98,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Routed(msgspec.Struct, frozen=True):
-    """Reply to a body: send the request to ``backend``.
+    """Reply to a body, or to headers that need none: send the request to ``backend``.
 
     On the wire: overwrite the routing header with the backend's name (in ``raw_value``), clear the route cache, and
     tell the decision in dynamic metadata.
@@ -107,6 +110,8 @@ class Routed(msgspec.Struct, frozen=True):
     """Where it goes if ``backend`` refuses the connection; told in dynamic metadata, for the gateway's routes."""
     change: Change | None = None
     """``None``: the body goes on byte for byte."""
+    at_headers: bool = False
+    """Whether it replies to the headers: the body, if any, isn't read."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -151,6 +156,7 @@ class Policy:
             for path in config.paths
         }
         self.wanted: frozenset[str] = self.reads.headers | _OWN_HEADERS
+        self.parameters = self.reads.queries | ({_MODEL} if config.by_headers else frozenset())
         self.seconds = Seconds(config)
 
     def reading(self, path: str) -> Reading:
@@ -190,32 +196,47 @@ class Stream:
         self._queries: Mapping[str, str] = {}
         self._waiting = False
 
-    def on_headers(self, headers: Headers, protocol: Protocol = BUFFERED) -> Continue | Answer:
-        """The request's headers: answer what needs no body, refuse what can't be handled, else ask for the body."""
+    def on_headers(
+        self, headers: Headers, protocol: Protocol = BUFFERED, trace: list[Step] | None = None
+    ) -> Continue | Routed | Answer:
+        """The request's headers: answer or decide what needs no body, refuse what can't be, else ask for the body.
+
+        :param trace: collects a step a rule, for ``explain``.
+        """
         if self._headers:
             return _fault("the request's headers came twice")
-        if protocol.request_body_mode != "BUFFERED" or protocol.send_body_without_waiting:
-            return _fault(
-                f"the gateway announces request_body_mode {protocol.request_body_mode}"
-                f"{' with send_body_without_waiting' * protocol.send_body_without_waiting}; "
-                "set the ext_proc filter to request_header_mode SEND and request_body_mode BUFFERED"
-            )
+        if protocol.request_body_mode not in {"BUFFERED", "NONE"} or protocol.send_body_without_waiting:
+            return _wrong_mode(protocol)
         twice = self._read_headers(headers)
         method, target = self._headers.get(":method"), self._headers.get(":path")
         if method is None or target is None:
             return _fault("the request has no :method or :path; the ext_proc filter's forward_rules must let them pass")
         self.path, _, parameters = target.partition("?")
-        if method in READING and self.path in HEALTH_PATHS:
-            return self._health()
-        if method in READING and (self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/")):
-            return self._models()
-        if method != "POST" or self.path not in self._policy.config.paths:
+        own = self._own_answer() if method in READING else None
+        if own is not None:
+            return own
+        unread = method != "POST" or self.path not in self._policy.config.paths
+        if unread and not any(one.method == method and one.takes(self.path) for one in self._policy.config.by_headers):
             return rejection(refusals.not_found(self._policy.config.paths))
         if twice is not None:
             return rejection(refusals.repeated_header(twice))
         twice = self._read_query(parameters)
         if twice is not None:
             return rejection(refusals.repeated_parameter(twice))
+        if unread:
+            return self._decide(
+                Facts(
+                    self.path,
+                    self._queries.get(_MODEL),
+                    {},
+                    self._headers,
+                    queries=self._queries,
+                    unread=True,
+                ),
+                trace,
+            )
+        if protocol.request_body_mode != "BUFFERED":
+            return _wrong_mode(protocol)
         return self._await_body(headers.end_of_stream)
 
     def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
@@ -244,14 +265,20 @@ class Stream:
             return rejection(found)
         if found.decoded is not None:
             self.body_bytes = len(found.decoded)
-        facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes, self._queries)
+        change = Change((found.decoded,), self.packing.codings) if found.decoded is not None else None
+        return self._decide(
+            Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes, self._queries),
+            trace,
+            change,
+        )
+
+    def _decide(self, facts: Facts, trace: list[Step] | None, change: Change | None = None) -> Routed | Answer:
         view = self._view()
         decision = decide(facts, self._policy.config, view, self._draw, trace)
         if isinstance(decision, Reject):
             return rejection(decision)
         second = self._policy.seconds.of(decision, facts, view, self._draw)
-        change = Change((found.decoded,), self.packing.codings) if found.decoded is not None else None
-        return Routed(decision.backend, decision.rule, second, change)
+        return Routed(decision.backend, decision.rule, second, change, facts.unread)
 
     def on_trailers(self, trailers: Trailers) -> Answer:
         """Trailers where a body was due: the request has none."""
@@ -279,8 +306,8 @@ class Stream:
 
     def _read_query(self, text: str) -> str | None:
         """Keep the query's parameters that rules read; the name of one that came twice, if any."""
-        names = self._policy.reads.queries
-        if not names:
+        names = self._policy.parameters
+        if not names or not text:
             return None
         self._queries, twice = query.read(text, names)
         return twice
@@ -303,6 +330,14 @@ class Stream:
             return rejection(refusals.too_large(config.max_body_bytes))
         self._waiting = True
         return Continue(size)
+
+    def _own_answer(self) -> Answer | None:
+        """What the router answers itself; ``None`` for all else."""
+        if self.path in HEALTH_PATHS:
+            return self._health()
+        if self.path == MODELS_PATH or self.path.startswith(MODELS_PATH + "/"):
+            return self._models()
+        return None
 
     def _models(self) -> Answer:
         """``GET /v1/models`` and ``/v1/models/{id}``; ids may contain slashes and be percent-encoded."""
@@ -335,6 +370,14 @@ def rejection(reject: Reject, fault: str | None = None) -> Answer:
 def _fault(text: str) -> Answer:
     """The gateway and the router don't fit together: 500 for the client, the reason for the operator."""
     return rejection(refusals.misconfigured(), text)
+
+
+def _wrong_mode(protocol: Protocol) -> Answer:
+    return _fault(
+        f"the gateway announces request_body_mode {protocol.request_body_mode}"
+        f"{' with send_body_without_waiting' * protocol.send_body_without_waiting}; "
+        "set the ext_proc filter to request_header_mode SEND and request_body_mode BUFFERED"
+    )
 
 
 def _text(value: bytes) -> str:

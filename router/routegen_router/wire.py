@@ -179,10 +179,12 @@ def _protocol(mode: pb.ProcessingMode.BodySendMode, send_body_without_waiting: b
 
 
 def _routed(reply: Routed, headers: Mapping[str, str]) -> bytes:
-    common = _common(headers)
-    return pb.ProcessingResponse(
-        request_body=pb.BodyResponse(response=common), dynamic_metadata=_decided(reply)
-    ).SerializeToString()
+    common, told = _common(headers), _decided(reply)
+    if reply.at_headers:
+        made = pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common), dynamic_metadata=told)
+    else:
+        made = pb.ProcessingResponse(request_body=pb.BodyResponse(response=common), dynamic_metadata=told)
+    return made.SerializeToString()
 
 
 def _changed(reply: Routed, headers: Mapping[str, str], change: Change) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from routegen import plan as ir
 from routegen_router.config import Models
-from routegen_router.request import Source
+from routegen_router.request import Opened, Source
 from routegen_router.rules import Lookup, Split
 from support.rules import any_rule, chains
 
@@ -96,11 +96,17 @@ def plans(draw: st.DrawFn) -> ir.Plan:
         rules=draw(chains(any_rule(bearable, SOURCES, st.just(())), least=1, most=4)),
         models=Models(interval=15, timeout=2, unknown=draw(st.sampled_from(["reject", "allow"]))),
         passthrough=tuple(draw(st.lists(_passthrough(st.sampled_from(names)), max_size=3, unique_by=lambda e: e.path))),
+        by_headers=tuple(draw(st.lists(OPENED, max_size=2, unique_by=lambda entry: entry.path))),
     )
     plan = with_gateway(plan, create=draw(st.booleans()))
     return with_router(plan, failure_backend=draw(st.none() | st.sampled_from(names)))
 
 
+OPENED = st.builds(
+    Opened,
+    path=st.sampled_from(["/v1/realtime", "/v1/responses/*", "/v1/sessions/*"]),
+    method=st.sampled_from(["GET", "POST", "DELETE"]),
+)
 _OWNERS = {"vllm", "sglang", "trtllm"}
 
 

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from routegen import plan as ir
 from routegen.checks.diff_settings import backends, key, settings
 from routegen.spec.backends import BackendSpec
-from routegen.spec.models import ListenerSpec, Routes, Spec
+from routegen.spec.models import ByHeadersSpec, ListenerSpec, Routes, Spec
+from routegen_router.request import Opened
 from support.plans import TWO_ENGINES, VLLM, with_gateway, with_router
 
 ENGINE = replace(
@@ -24,6 +25,7 @@ FULL = replace(
     TWO_ENGINES,
     passthrough=(ir.Passthrough("/tokenize", "POST", "vllm"),),
     failover=ir.Failover((429,)),
+    by_headers=(Opened("/v1/realtime", "GET"),),
     backends=(ENGINE,),
 )
 FULL = with_gateway(FULL, hostnames=("a.example",), listeners=(ir.Listener("https", 443, tls=ir.ListenerTLS("s")),))
@@ -84,9 +86,13 @@ def places(kind: Any, model: type[BaseModel]) -> Iterator[tuple[type, str, type[
                 yield from places(part, found)
 
 
+STRUCTS = {"Models", "Opened", "Passthrough"}
+"""What in a plan is a struct and no rule."""
+
+
 def parts(hint: Any) -> Iterator[type]:
     """The dataclasses and structs in a type, rules aside."""
-    if isinstance(hint, type) and (dataclasses.is_dataclass(hint) or hint.__name__ == "Models"):
+    if isinstance(hint, type) and (dataclasses.is_dataclass(hint) or hint.__name__ in STRUCTS):
         yield hint
     for argument in get_args(hint):
         yield from parts(argument)
@@ -100,7 +106,7 @@ def of_model(model: type[BaseModel], path: str) -> type[BaseModel]:
     return kinds[0]
 
 
-MODELS: dict[type, type[BaseModel]] = {ir.Listener: ListenerSpec}
+MODELS: dict[type, type[BaseModel]] = {ir.Listener: ListenerSpec, Opened: ByHeadersSpec}
 WORDS = {"where it is reached", "where it is asked", "second choices"}
 """What stands under several keys, or under none."""
 

@@ -9,6 +9,7 @@ from routegen.common.problems import InputError, Problem, Remark
 from routegen.common.words import choices
 from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
+from routegen.compile.by_headers import compile_by_headers
 from routegen.compile.gateway import compile_gateway
 from routegen.compile.names import Findings, Names
 from routegen.compile.paths import (
@@ -52,6 +53,7 @@ def compile_text(
         raise InputError(reading.problems)
     findings = Findings(reading.document, Names.of(reading.document), reading.problems)
     chosen = _target(target or routes.spec.gateway.target, findings)
+    passthrough = compile_passthrough(routes.spec, findings)
     plan = Plan(
         name=routes.metadata.name,
         namespace=routes.metadata.namespace,
@@ -59,7 +61,8 @@ def compile_text(
         router=compile_router(routes.spec, chosen, findings),
         routing_header=compile_routing_header(routes.spec, findings),
         paths=compile_paths(routes.spec, findings),
-        passthrough=compile_passthrough(routes.spec, findings),
+        passthrough=passthrough,
+        by_headers=compile_by_headers(routes.spec, passthrough, findings),
         max_body_bytes=compile_max_body_bytes(routes.spec, findings),
         models=compile_models(routes.spec, findings),
         backends=compile_backends(routes, chosen, findings, deployed=deployed),

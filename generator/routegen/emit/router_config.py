@@ -19,6 +19,7 @@ def router_config(plan: ir.Plan) -> config.Config:
         name=f"{plan.namespace}/{plan.name}",
         routing_header=plan.routing_header,
         paths=plan.paths,
+        by_headers=plan.by_headers,
         max_body_bytes=plan.max_body_bytes,
         max_inflight_bytes=plan.router.max_inflight_bytes,
         models=plan.models,

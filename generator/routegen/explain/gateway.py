@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from routegen.emit.refusals import BAD_REQUEST, NOT_FOUND
-from routegen.plan import MODELS_PATH, Plan
+from routegen.plan import MODELS_PATH, Passthrough, Plan
 from routegen_router.refusals import Reject, too_large
 
 
@@ -35,8 +35,6 @@ class Passed:
 _HOST: Final = ("host", ":authority")
 _IMPOSSIBLE: Final = re.compile(r"[^\x21-\x7e]|#|^[^?]*%00")
 """What can't stand in a path."""
-_SEPARATOR: Final = re.compile(r"%(2f|5c)", re.IGNORECASE)
-"""A slash or backslash that stays escaped: below a prefix it could lead out of it."""
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")
 """RFC 3986, section 2.3: characters that mean the same, escaped or not."""
@@ -55,10 +53,9 @@ def arrive(plan: Plan, request: Request) -> Request | Passed | Reject:
         return too_large(plan.max_body_bytes) if _length(request) > plan.max_body_bytes else forwarded
     if request.method in {"GET", "HEAD"} and (path == MODELS_PATH or path.startswith(f"{MODELS_PATH}/")):
         return forwarded
-    for entry in plan.passthrough:
-        escapes = entry.prefix is not None and _SEPARATOR.search(path)
-        if entry.method == request.method and entry.takes(path) and not escapes:
-            return Passed(entry.backend)
+    for opened in (*plan.by_headers, *plan.passthrough):
+        if opened.method == request.method and opened.takes(path):
+            return Passed(opened.backend) if isinstance(opened, Passthrough) else forwarded
     return forwarded if (request.method, path) in plan.health_checks else NOT_FOUND
 
 

@@ -140,7 +140,7 @@ def _run(config: Config, knowledge: Knowledge, request: Request, draw: Draw, tra
     own = [(":method", request.method), (":path", request.path)]
     if request.body and not any(name == "content-length" for name, _ in request.headers):
         own.append(("content-length", str(len(request.body))))
-    reply = stream.on_headers(Headers((*own, *request.headers), end_of_stream=not request.body))
+    reply = stream.on_headers(Headers((*own, *request.headers), end_of_stream=not request.body), trace=trace)
     if isinstance(reply, Continue):
         return stream.on_body(Body(request.body, end_of_stream=True), trace)
     return reply

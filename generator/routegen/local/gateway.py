@@ -182,6 +182,7 @@ def _fixed(old: Plan, new: Plan) -> str:
         "spec.routingHeader": old.routing_header != new.routing_header,
         "spec.maxBodyBytes": old.max_body_bytes != new.max_body_bytes,
         "spec.passthrough": old.passthrough != new.passthrough,
+        "spec.byHeaders": bool(old.by_headers) != bool(new.by_headers),
         "whether a key is sent (apiKey: {send: true})": old.sends_keys != new.sends_keys,
         "the set of headers that rules read": reads(old.rules).headers != reads(new.rules).headers,
     }

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from routegen.mock_engine import answers
+from routegen.mock_engine import answers, realtime
 from routegen.mock_engine.answers import Answer, Kind
 from routegen.mock_engine.behaviour import Behaviour, until
 from routegen.mock_engine.figures import Figures
@@ -106,6 +106,7 @@ class MockEngine:
                 web.delete("/v1/responses/{id}", self._forget_response),
                 web.post("/v1/responses/{id}/cancel", self._response),
                 web.post("/v1/embeddings", self._embeddings),
+                web.get("/v1/realtime", self._realtime),
             ]
         )
         return application
@@ -160,6 +161,9 @@ class MockEngine:
         inputs = body.get("input")
         count = len(inputs) if isinstance(inputs, list) and inputs and isinstance(inputs[0], str | list) else 1
         return web.json_response(answers.embeddings(self.personality, generation.model, count, generation.usage))
+
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        return await realtime.session(request, self.personality.owned_by)
 
     async def _response(self, request: web.Request) -> web.Response:
         return web.json_response(self._remembered(request.match_info["id"]))

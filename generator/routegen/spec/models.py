@@ -172,6 +172,13 @@ class PassthroughSpec(Model):
     backend: Text = Field(description="The backend that gets them.")
 
 
+class ByHeadersSpec(Model):
+    """Requests whose engine is chosen by their headers and query alone; their bodies aren't read."""
+
+    path: HTTPPath = Field(description="An exact path, or a prefix where it ends in `/*`.")
+    method: Method = Field("GET", description="The request's method; a WebSocket begins with `GET`.")
+
+
 class ModelsPollSpec(Model):
     """How engines are asked which models they serve."""
 
@@ -205,6 +212,12 @@ class Spec(Model):
     )
     failover: FailoverSpec = Field(FailoverSpec(), description="Second choices where an engine refuses the connection.")
     passthrough: list[PassthroughSpec] = Field([], description="What reaches an engine unread.")
+    by_headers: list[ByHeadersSpec] | None = Field(
+        None,
+        max_length=32,
+        description="What is decided by headers and query alone, WebSockets included; default: `GET`, `POST` and "
+        "`DELETE` below `/v1/responses/`, if that is one of `paths`.",
+    )
     max_body_bytes: Size = Field("32Mi", description="The largest request body; a larger one is 413.")
     models: ModelsSpec = Field(ModelsSpec(), description="The model registry's settings.")
     backends: dict[Label, BackendSpec] = Field(min_length=1, description="Name -> one place a request can go.")

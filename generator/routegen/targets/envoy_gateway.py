@@ -99,6 +99,8 @@ def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
     refuse = {"backendRefs": nowhere.refs(plan)}
     yield from httproute.models_routes(plan, refuse)
     yield from httproute.waiting_routes(plan, reached[fallback].refs if fallback else (), refuse)
+    if plan.by_headers:
+        yield from httproute.unread_routes(plan, reached[fallback].refs if fallback else (), refuse)
     # On somebody else's Gateway a route of everything could take other teams' requests.
     if plan.gateway.create:
         yield from httproute.not_found_routes(plan, refusals.refuse(refusals.not_found(plan)))

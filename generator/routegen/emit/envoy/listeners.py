@@ -116,7 +116,7 @@ def _remove_early(plan: Plan) -> core.TypedExtensionConfig:
 
 
 def _upgrades(plan: Plan) -> list[hcm.HttpConnectionManagerUpgradeConfig]:
-    """WebSockets, only where a passthrough route switches them on."""
-    if not plan.passthrough:
+    """WebSockets, only where a route switches them on."""
+    if not plan.passthrough and not plan.by_headers:
         return []
     return [hcm.HttpConnectionManagerUpgradeConfig(upgrade_type="websocket", enabled=False)]

@@ -16,11 +16,14 @@ from envoy_data_plane.envoy.type.matcher import v3 as inputs
 from envoy_data_plane.xds.core import v3 as core
 from envoy_data_plane.xds.type.matcher import v3 as matcher
 
+from routegen_router.request import Opened
+
 from .messages import packed
 
 _MOST: Final = (1 << 63) - 1
 """The largest number that Envoy compares a header with."""
-
+ENCODED: Final = "[^?]*%(2[fF]|5[cC]).*"
+"""A path with an encoded slash or backslash."""
 Predicate = matcher.MatcherMatcherListPredicate
 
 
@@ -68,6 +71,38 @@ def is_path(paths: Sequence[str]) -> Predicate:
 def longer_than(size: int) -> route.HeaderMatcher:
     """The request says that its body is longer than ``size`` bytes; for a route's own ``match``."""
     return route.HeaderMatcher(name="content-length", range_match=envoy_type.Int64Range(start=size + 1, end=_MOST))
+
+
+def is_opened(entry: Opened) -> Predicate:
+    """The request is one of these.
+
+    Below a prefix none with an encoded slash or backslash is: it stays as it is in paths, and an engine that decodes it
+    would leave the prefix.
+    """
+    if entry.prefix is None:
+        return both(is_method(entry.method), is_path([entry.path]))
+    below = Predicate(
+        or_matcher=matcher.MatcherMatcherListPredicatePredicateList(
+            predicate=[is_path([entry.prefix]), _single(":path", matcher.StringMatcher(prefix=f"{entry.prefix}/"))]
+        )
+        if entry.prefix
+        else None,
+        single_predicate=None if entry.prefix else _single(":path", matcher.StringMatcher(prefix="/")).single_predicate,
+    )
+    encoded = _single(
+        ":path",
+        matcher.StringMatcher(
+            safe_regex=matcher.RegexMatcher(google_re2=matcher.RegexMatcherGoogleRe2(), regex=ENCODED)
+        ),
+    )
+    return both(is_method(entry.method), both(below, Predicate(not_matcher=encoded)))
+
+
+def any_of(predicates: Sequence[Predicate]) -> Predicate:
+    """One of them holds."""
+    if len(predicates) == 1:
+        return predicates[0]
+    return Predicate(or_matcher=matcher.MatcherMatcherListPredicatePredicateList(predicate=list(predicates)))
 
 
 def both(one: Predicate, other: Predicate) -> Predicate:

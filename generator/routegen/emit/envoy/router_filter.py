@@ -45,7 +45,6 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
     It is off until a route switches it on (see :func:`asked`): a request whose host or method matches no route at all
     would otherwise reach the router.
     """
-    skip, none = ext_proc.ProcessingModeHeaderSendMode.SKIP, ext_proc.ProcessingModeBodySendMode.NONE
     keys = ["authorization"] if plan.sends_keys else []
     allowed = sorted({*ANSWER_HEADERS, *BODY_HEADERS, plan.routing_header, *keys})
     forwarded = (*FORWARDED_HEADERS, *sorted(reads(plan.rules).headers - {*FORWARDED_HEADERS}))
@@ -55,14 +54,7 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
             retry_policy=retry_policy(),
         ),
         # The header mutation of the body's reply needs SEND here; responses never go through the router.
-        processing_mode=ext_proc.ProcessingMode(
-            request_header_mode=ext_proc.ProcessingModeHeaderSendMode.SEND,
-            request_body_mode=ext_proc.ProcessingModeBodySendMode.BUFFERED,
-            request_trailer_mode=skip,
-            response_header_mode=skip,
-            response_body_mode=none,
-            response_trailer_mode=skip,
-        ),
+        processing_mode=_mode(ext_proc.ProcessingModeBodySendMode.BUFFERED),
         message_timeout=seconds(limits.DECISION),
         status_on_error=envoy_type.HttpStatus(code=envoy_type.StatusCode.ServiceUnavailable),
         mutation_rules=mutation_rules.HeaderMutationRules(
@@ -80,14 +72,30 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
 
 
 @cache  # on every route, and making it takes a while
-def asked(*, fail_open: bool = False) -> dict[str, Any]:
+def asked(*, fail_open: bool = False, unread: bool = False) -> dict[str, Any]:
     """Per-route settings: the router is asked.
 
     :param fail_open: where the router fails, the request goes on to the route's own cluster.
+    :param unread: it is asked about the headers alone.
     """
-    overrides = ext_proc.ExtProcOverrides(failure_mode_allow=True if fail_open else None)
+    overrides = ext_proc.ExtProcOverrides(
+        failure_mode_allow=True if fail_open else None,
+        processing_mode=_mode(ext_proc.ProcessingModeBodySendMode.NONE) if unread else None,
+    )
     settings = ext_proc.ExtProcPerRoute(overrides=overrides)
     return {names.EXT_PROC: packed(route.FilterConfig(config=packed(settings)))}
+
+
+def _mode(request_body: ext_proc.ProcessingModeBodySendMode) -> ext_proc.ProcessingMode:
+    skip = ext_proc.ProcessingModeHeaderSendMode.SKIP
+    return ext_proc.ProcessingMode(
+        request_header_mode=ext_proc.ProcessingModeHeaderSendMode.SEND,
+        request_body_mode=request_body,
+        request_trailer_mode=skip,
+        response_header_mode=skip,
+        response_body_mode=ext_proc.ProcessingModeBodySendMode.NONE,
+        response_trailer_mode=skip,
+    )
 
 
 def retry_policy() -> core.RetryPolicy:

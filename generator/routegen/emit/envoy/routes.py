@@ -68,7 +68,47 @@ def _matcher(plan: Plan) -> Matcher | None:
         *_health_routes(plan),
         _not_found_route(),
     ]
-    return matching.first_of((inference, decided), otherwise=matching.to_first("others", others)).matcher
+    cases = [(inference, decided)]
+    if plan.by_headers:
+        opened = matching.any_of([matching.is_opened(entry) for entry in plan.by_headers])
+        cases.append((opened, _by_headers(plan)))
+    return matching.first_of(*cases, otherwise=matching.to_first("others", others)).matcher
+
+
+def _by_headers(plan: Plan) -> MatcherOnMatch:
+    """Where requests are decided whose bodies nobody reads, and where they go: nothing is buffered."""
+    engines = {backend.name: matching.to(_unread_route(backend)) for backend in plan.backends}
+    return matching.by_header(plan.routing_header, engines, otherwise=matching.to(_undecided_route(plan)))
+
+
+def _unread_route(backend: Backend) -> route.Route:
+    """Where a request goes that was decided by its headers; it may become a WebSocket."""
+    return route.Route(
+        name=names.engine(backend.name),
+        route=_open(_to_engine(backend)),
+        typed_per_filter_config=router_filter.asked(unread=True),
+    )
+
+
+def _undecided_route(plan: Plan) -> route.Route:
+    """Where a request is decided by its headers, and stays without a decision."""
+    fallback = plan.router.failure_backend
+    if fallback is None:
+        action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.IDLE_UPLOAD))
+    else:
+        action = _to_engine(plan.backend(fallback))
+    return route.Route(
+        name=names.WAITING,
+        route=_open(action),
+        request_headers_to_add=[] if fallback is None else [_set_header(plan.routing_header, fallback)],
+        typed_per_filter_config=router_filter.asked(fail_open=fallback is not None, unread=True),
+    )
+
+
+def _open(action: route.RouteAction) -> route.RouteAction:
+    """The action, WebSockets included: Envoy asks the first route that matches, so each route on the way says so."""
+    action.upgrade_configs = [route.RouteActionUpgradeConfig(upgrade_type="websocket", enabled=True)]
+    return action
 
 
 def _decided(plan: Plan, backend: Backend, seconds: Sequence[Backend]) -> MatcherOnMatch:
@@ -182,15 +222,13 @@ def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
         # Envoy takes no empty path_separated_prefix.
         match = route.RouteMatch(path_separated_prefix=entry.prefix) if entry.prefix else route.RouteMatch(prefix="/")
         # An encoded slash or backslash stays as it is in paths; an engine that decodes it would leave the prefix.
-        encoded = matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex="[^?]*%(2[fF]|5[cC]).*"))
+        encoded = matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex=matching.ENCODED))
         match.headers.append(route.HeaderMatcher(name=":path", string_match=encoded, invert_match=True))
     match.headers.insert(0, _method(entry.method))
-    action = _to_engine(plan.backend(entry.backend))
-    action.upgrade_configs = [route.RouteActionUpgradeConfig(upgrade_type="websocket", enabled=True)]
     return route.Route(
         name=f"passthrough{entry.path}",
         match=match,
-        route=action,
+        route=_open(_to_engine(plan.backend(entry.backend))),
         request_headers_to_add=[_set_header(plan.routing_header, entry.backend)],
     )
 

@@ -15,6 +15,7 @@ from routegen.emit.kubernetes.objects import (
     MODELS_ROUTE,
     PASSTHROUGH_ROUTE,
     ROUTER,
+    UNREAD_ROUTE,
     WAITING_ROUTE,
     Document,
     child_name,
@@ -69,18 +70,25 @@ def extension_policies(plan: Plan) -> list[Document]:
     request must not go to the engine that the client named.
     """
     name, fails_open = child_name(plan.name, ROUTER), plan.router.failure_backend is not None
+    unread = []
+    if plan.by_headers:
+        by_headers = child_name(plan.name, ROUTER, "unread")
+        unread = [_extension_policy(plan, by_headers, (UNREAD_ROUTE,), fails_open=fails_open, reads=False)]
     if not fails_open:
-        return [_extension_policy(plan, name, (INFERENCE_ROUTE, WAITING_ROUTE, MODELS_ROUTE))]
+        return [_extension_policy(plan, name, (INFERENCE_ROUTE, WAITING_ROUTE, MODELS_ROUTE)), *unread]
     return [
         _extension_policy(plan, name, (INFERENCE_ROUTE, MODELS_ROUTE)),
         _extension_policy(plan, child_name(plan.name, ROUTER, "waiting"), (WAITING_ROUTE,), fails_open=True),
+        *unread,
     ]
 
 
-def _extension_policy(plan: Plan, name: str, components: Sequence[str], *, fails_open: bool = False) -> Document:
+def _extension_policy(
+    plan: Plan, name: str, components: Sequence[str], *, fails_open: bool = False, reads: bool = True
+) -> Document:
     processor = {
         "backendRefs": [{"name": router_name(plan), "port": GRPC_PORT}],
-        "processingMode": {"request": {"body": "Buffered"}},
+        "processingMode": {"request": {"body": "Buffered"} if reads else {}},
         "messageTimeout": _seconds(limits.DECISION),
         "failOpen": fails_open,
         "metadata": {"writableNamespaces": [_METADATA]},
@@ -130,6 +138,8 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
         _backend_traffic_policy(plan, "waiting", WAITING_ROUTE, _waiting_traffic(plan)),
         _backend_traffic_policy(plan, "models", MODELS_ROUTE, _nowhere_traffic(overrides.while_asking())),
     ]
+    if plan.by_headers:
+        made.append(_backend_traffic_policy(plan, "unread", UNREAD_ROUTE, _undecided_traffic(plan)))
     if plan.passthrough:
         made.append(_backend_traffic_policy(plan, "passthrough", PASSTHROUGH_ROUTE, _engine_traffic()))
     return made
@@ -151,6 +161,12 @@ def _waiting_traffic(plan: Plan) -> dict[str, Any]:
     if plan.router.failure_backend is not None:
         return _engine_traffic() | whole | {"responseOverride": overrides.while_reading(plan)}
     return _nowhere_traffic([*overrides.while_reading(plan), *overrides.while_asking()]) | whole
+
+
+def _undecided_traffic(plan: Plan) -> dict[str, Any]:
+    """For what is decided by its headers: no body is waited for, so that it may become a WebSocket."""
+    answers = overrides.while_asking()
+    return _engine_traffic() if plan.router.failure_backend is not None else _nowhere_traffic(answers)
 
 
 def _nowhere_traffic(answers: list[dict[str, Any]]) -> dict[str, Any]:

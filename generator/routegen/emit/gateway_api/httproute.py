@@ -15,12 +15,14 @@ from routegen.emit.kubernetes.objects import (
     INFERENCE_ROUTE,
     MODELS_ROUTE,
     PASSTHROUGH_ROUTE,
+    UNREAD_ROUTE,
     WAITING_ROUTE,
     Document,
     child_name,
     document,
 )
 from routegen.plan import MODELS_PATH, READING, Backend, Passthrough, Plan
+from routegen_router.request import Opened
 
 MAX_RULE_MATCHES: Final = 64
 MAX_ROUTE_MATCHES: Final = 128
@@ -42,6 +44,7 @@ def engine_routes(plan: Plan, backend: Backend, refs: Refs, answered: str) -> li
     """
     header = {"type": "Exact", "name": plan.routing_header, "value": backend.name}
     matches = [_exact(path, "POST") | {"headers": [header]} for path in plan.paths]
+    matches += [_opened(entry) | {"headers": [header]} for entry in plan.by_headers]
     # Removed first: where nothing was decided nothing is set, and an engine's own copy must not get through either.
     filters = [_response(set=[{"name": plan.routing_header, "value": answered}], remove=[plan.routing_header])]
     name = child_name(plan.name, "to", backend.name)
@@ -58,6 +61,13 @@ def waiting_routes(plan: Plan, refs: Refs, refuse: Action) -> list[Document]:
     action = {"filters": _anonymous(plan), **_forward(refs)} if refs else refuse
     matches = [_exact(path, "POST") for path in plan.paths]
     return _routes(plan, child_name(plan.name, "waiting"), WAITING_ROUTE, matches, action)
+
+
+def unread_routes(plan: Plan, refs: Refs, refuse: Action) -> list[Document]:
+    """As :func:`waiting_routes`, for what is decided by headers and query alone."""
+    action = {"filters": _anonymous(plan), **_forward(refs)} if refs else refuse
+    matches = [_opened(entry) for entry in plan.by_headers]
+    return _routes(plan, child_name(plan.name, "waiting", "unread"), UNREAD_ROUTE, matches, action)
 
 
 def models_routes(plan: Plan, refuse: Action) -> list[Document]:
@@ -106,7 +116,7 @@ def _exact(path: str, method: str) -> Match:
     return {"path": {"type": "Exact", "value": path}, "method": method}
 
 
-def _opened(entry: Passthrough) -> Match:
+def _opened(entry: Opened) -> Match:
     if entry.prefix is None:
         return _exact(entry.path, entry.method)
     return {"path": {"type": "PathPrefix", "value": entry.prefix or "/"}, "method": entry.method}
