@@ -12,15 +12,15 @@ number of them however a body is made: for fields that are ``null`` or of anothe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from .config import Reads
 from .levels import Level, Seen
 from .measures import Measurer
-from .refusals import BodyError, invalid_json, invalid_request_body
+from .refusals import BodyError, Reject, invalid_json, invalid_request_body
 from .request import MODEL, Bytes, FieldPath, Measure
 from .spelling import Keys
 from .unicode import (
@@ -58,10 +58,44 @@ class Fields(msgspec.Struct, frozen=True):
     """The body without its content codings, where it had some."""
 
 
+class Unread(Mapping[Any, Any]):
+    """Of a body that can't be read: nothing to ask for, and whoever does so refuses the request.
+
+    A request that is decided without a look into its body needs none that could be read.
+    """
+
+    def __init__(self, reject: Reject) -> None:
+        self.reject = reject
+
+    def __getitem__(self, key: object) -> NoReturn:
+        """Refuse.
+
+        :raises BodyError: always.
+        """
+        raise BodyError(self.reject)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Refuse."""
+        raise BodyError(self.reject)
+
+    def __len__(self) -> int:
+        """Refuse."""
+        raise BodyError(self.reject)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the reason is the same."""
+        return isinstance(other, Unread) and other.reject == self.reject
+
+    def __hash__(self) -> int:
+        """Of the reason."""
+        return hash(self.reject.message)
+
+
 class BodyReader:
     """Finds the fields that rules read. May be called from any thread, several at a time."""
 
     def __init__(self, read: Reads) -> None:
+        self.reads = read
         self._seen = Seen()
         self._compared = Keys({path[-1] for path in read.compared}) if read.compared else None
         self._given = read.given

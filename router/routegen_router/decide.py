@@ -24,7 +24,7 @@ import msgspec
 
 from .config import Config
 from .models import Snapshot
-from .refusals import Reject, model_not_found, quote, registry_incomplete, rule_failed, stateful_request
+from .refusals import BodyError, Reject, model_not_found, quote, registry_incomplete, rule_failed, stateful_request
 from .request import Facts
 from .rules import Lookup, Rule
 from .standing import Decide, Draw, Narrow, Outcome, Pass, Refuse, Shares, Standing, Why
@@ -74,7 +74,10 @@ def decide(facts: Facts, config: Config, view: Snapshot, draw: Draw, trace: list
     if rejected is not None:
         return rejected
     candidates, chose = standing.candidates, None
-    memory = continued(facts) if len(candidates) > 1 else None
+    try:
+        memory = continued(facts) if len(candidates) > 1 else None
+    except BodyError as error:
+        return _reject(trace, MODEL, error.reject, candidates)
     for rule in config.rules:
         outcome = _turn(rule, standing, candidates)
         if isinstance(outcome, Pass):
@@ -131,13 +134,15 @@ def _start(standing: Standing, config: Config, trace: list[Step] | None) -> Reje
 
 def _turn(rule: Rule, standing: Standing, candidates: tuple[str, ...]) -> Outcome:
     """What a rule makes of the request, within the candidates; a fault of the rule is a refusal, never a pass."""
-    for test in rule.when:
-        if not test.holds(standing.facts):
-            return Pass(partial("when {} does not hold".format, test))
-    standing.candidates = candidates
     try:
+        for test in rule.when:
+            if not test.holds(standing.facts):
+                return Pass(partial("when {} does not hold".format, test))
+        standing.candidates = candidates
         outcome = rule.choose(standing)
         return outcome if type(outcome) is Pass else _within(candidates, outcome, rule)
+    except BodyError as error:
+        return Refuse(error.reject)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a rule does wrong, the request must not pass
         return Refuse(rule_failed(rule.name, _where(error)))
 

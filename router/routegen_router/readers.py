@@ -25,11 +25,12 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from . import codings, memory, reading
-from .body import SHORT, BodyReader, Fields
+from . import codings, forms, memory, reading
+from .body import SHORT, BodyReader, Fields, Unread
 from .codings import TooLongError
 from .config import Reads
-from .reading import PLAIN, Packing
+from .forms import Form
+from .reading import PLAIN, Packing, names, of_form, unread
 from .refusals import BodyError, Reject, too_large_decoded
 from .request import MODEL, Bytes, FieldPath, Measure
 from .turns import LONG, Turns
@@ -56,6 +57,8 @@ class _Found(msgspec.Struct, frozen=True):
     values: tuple[tuple[FieldPath, str], ...] = ()
     sizes: tuple[tuple[Measure, int], ...] = ()
     reject: Reject | None = None
+    unread: Reject | None = None
+    """Why it can't be read, where that isn't fatal."""
     longer: bool = False
     """The body has more bytes, decoded, than it was to be decoded to."""
     decoded: bool = False
@@ -65,6 +68,9 @@ class _Found(msgspec.Struct, frozen=True):
 
     def fields(self) -> Fields | Reject:
         """What was found, as :class:`~routegen_router.body.BodyReader` has it."""
+        if self.unread is not None:
+            nothing = Unread(self.unread)
+            return Fields(None, nothing, nothing, self.body)
         values = dict(self.values)
         return self.reject or Fields(values.get(MODEL), values, dict(self.sizes), self.body)
 
@@ -102,7 +108,7 @@ class Readers:
         :raises OSError, EOFError: the reader process ended before it answered.
         """
         if not packing.codings:
-            return await self._read(reads, reader, raw)
+            return await self._read(reads, reader, raw, packing)
         if len(raw) <= SHORT:
             try:
                 decoded = codings.decoded(raw, packing.codings, min(AT_ONCE, packing.limit))
@@ -112,13 +118,15 @@ class Readers:
                 pass
             else:
                 held(len(decoded))
-                found = await self._read(reads, reader, decoded)
+                found = await self._read(reads, reader, decoded, packing)
                 return found if isinstance(found, Reject) else msgspec.structs.replace(found, decoded=decoded)
         return await self._decode(reads, raw, packing, held)
 
-    async def _read(self, reads: Reads, reader: BodyReader, raw: Bytes) -> Fields | Reject:
+    async def _read(self, reads: Reads, reader: BodyReader, raw: Bytes, packing: Packing) -> Fields | Reject:
         short = len(raw) <= AT_ONCE
         try:
+            if packing.boundary is not None:
+                return of_form(await _scan(raw, packing.boundary, reads), reads)
             if short:
                 fields = reader.read_at_once(raw)
                 if fields is not None:
@@ -126,8 +134,9 @@ class Readers:
                 if len(raw) <= CAREFULLY:
                     return reader.read_carefully(bytes(raw))
         except BodyError as error:
-            return error.reject
-        return (await self._elsewhere(reads, raw, PLAIN, len(raw), carefully=short)).fields()
+            return unread(error.reject, packing)
+        found = await self._elsewhere(reads, raw, PLAIN, len(raw), carefully=short)
+        return unread(found.reject, packing) if found.reject is not None else found.fields()
 
     async def _decode(self, reads: Reads, raw: Bytes, packing: Packing, held: Callable[[int], None]) -> Fields | Reject:
         """Decode and read in a reader process, whose turn comes by what the body has so far turned out to have.
@@ -182,6 +191,18 @@ class Readers:
         """End the idle reader processes; the others end with this process at the latest."""
         while self._idle:
             self._idle.pop().end()
+
+
+async def _scan(raw: Bytes, boundary: str, reads: Reads) -> Form:
+    """Read a form where it is; others get their turn between its slices."""
+    scanning = forms.scan(raw, boundary, names(reads))
+    while True:
+        try:
+            next(scanning)
+        except StopIteration as ended:
+            form: Form = ended.value
+            return form
+        await asyncio.sleep(0)
 
 
 class _Process:
@@ -265,6 +286,8 @@ def _answer(reads: bytes, packing: Packing, raw: bytes, carefully: bool) -> tupl
     except TooLongError:
         return _Found(longer=True), b""
     decoded = fields.decoded
+    if isinstance(fields.values, Unread):
+        return _Found(unread=fields.values.reject, decoded=decoded is not None), decoded or b""
     found = _Found(tuple(fields.values.items()), tuple(fields.sizes.items()), decoded=decoded is not None)
     return found, decoded or b""
 

@@ -155,6 +155,11 @@ def invalid_request_body() -> Reject:
     return Reject(400, "invalid_request_body", "The request's body must be a JSON object.")
 
 
+def invalid_form(reason: str) -> Reject:
+    """400: the body isn't the form that its content-type says."""
+    return Reject(400, "invalid_form", f"The request's form (multipart/form-data) can't be read: {reason}.")
+
+
 def duplicate_field(path: Sequence[str]) -> Reject:
     """400: a field of the body that rules read stands more than once at its level."""
     name = ".".join(path)

@@ -22,7 +22,7 @@ from .body import BodyReader, Fields
 from .config import HEALTH_PATHS, MODELS_PATH, READING, Config, Reads, reads
 from .decide import Step, decide
 from .models import Snapshot
-from .reading import PLAIN, Packing
+from .reading import PLAIN, packing
 from .refusals import Reject
 from .request import Bytes, Facts
 from .second import Seconds
@@ -33,7 +33,7 @@ HEALTH: Final = "health"
 _JSON: Final = ("content-type", "application/json")
 _MODEL: Final = "model"
 """The query's parameter that names the model, where no body is read."""
-_OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding"})
+_OWN_HEADERS: Final = frozenset({":method", ":path", "content-length", "content-encoding", "content-type"})
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -320,8 +320,7 @@ class Stream:
         applied = codings.parse(self._headers.get("content-encoding", ""))
         if applied is None:
             return rejection(refusals.unsupported_encoding(codings.KNOWN, codings.MOST))
-        if applied:
-            self.packing = Packing(applied, config.max_body_bytes)
+        self.packing = packing(self._headers.get("content-type", ""), applied, config.max_body_bytes)
         length = self._headers.get("content-length", "")
         known = length.isascii() and length.isdigit()
         # Leading zeros are valid (RFC 9110, section 8.6) and no digits; more than 20 are too large whatever they say.

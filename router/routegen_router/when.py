@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .request import Facts, Measure, Source
+from .request import MODEL, Facts, Measure, Source
 
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 """A number as JSON writes it (RFC 8259, section 6), leading zeros aside."""
@@ -94,7 +94,9 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def _value(self, facts: Facts) -> str | None:
         if self.source is not None:
             return facts.read(self.source)
-        return facts.model if self.attribute == "model" else facts.path
+        if self.attribute == "path":
+            return facts.path
+        return facts.model if facts.model is not None else facts.fields.get(MODEL)  # which refuses an unread body
 
     def _number(self, facts: Facts) -> float | None:
         if self.attribute == "size":
