@@ -158,7 +158,7 @@ async def test_a_new_body_is_counted_until_the_gateway_has_it(router: RouterProc
         await call.read()
         await call.write(request[1].SerializeToString())
         most: Any = 0
-        for _ in range(300):
+        for _ in range(2000):
             most = max(most, await asyncio.to_thread(inflight, router))
             if most > 2 * len(raw):
                 break
@@ -166,7 +166,7 @@ async def test_a_new_body_is_counted_until_the_gateway_has_it(router: RouterProc
         assert most >= len(data) + 2 * len(raw)  # as it came, decoded, and the reply that waits to be taken
         assert pb.ProcessingResponse.FromString(await call.read()).request_body.response.body_mutation.body == raw
         assert await call.read() is grpc.aio.EOF
-    for _ in range(300):
+    for _ in range(2000):
         if not (left := await asyncio.to_thread(inflight, router)):
             break
         await asyncio.sleep(0.01)
