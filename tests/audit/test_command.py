@@ -76,7 +76,7 @@ def test_input_that_cannot_be_used_is_two_with_empty_output(format_: str, tmp_pa
         ((WARNING, "--pair", "vllm,nope"), '"nope"; known: vllm, sglang'),
         ((HERE / "guide" / "vllm.yaml",), "found: vllm-qwen2-5-0-5b"),
         ((HERE / "guide" / "node.yaml",), "found: none"),
-        (("--explain", "FAIR777"), "known: FAIR001 to FAIR099"),
+        (("--explain", "FAIR777"), "known: FAIR001 to FAIR100"),
     ],
 )
 def test_misuse_is_two_and_says_what_would_be_right(arguments: tuple[str | Path, ...], message: str) -> None:

@@ -24,8 +24,11 @@ EXPECTED = {
     "kserve-base-refs": {"FAIR073"} | NO_NODE_NO_DIGEST,
     "kserve-cpu": {"FAIR051", "FAIR063", "FAIR064", "FAIR070"} | VERSION_UNKNOWN | NO_NODE_NO_DIGEST,
     "kserve-dra": {"FAIR051"} | NO_NODE_NO_DIGEST,
-    "kserve-samples": {"FAIR051", "FAIR055"} | NO_NODE_NO_DIGEST,
-    "llm-d": {"FAIR022", "FAIR051", "FAIR076", "FAIR098"} | SIZED_BY_DEFAULT | VERSION_UNKNOWN | NO_NODE_NO_DIGEST,
+    "kserve-samples": {"FAIR051", "FAIR055", "FAIR100"} | NO_NODE_NO_DIGEST,
+    "llm-d": {"FAIR022", "FAIR051", "FAIR076", "FAIR098", "FAIR100"}
+    | SIZED_BY_DEFAULT
+    | VERSION_UNKNOWN
+    | NO_NODE_NO_DIGEST,
     "one-pool": {"FAIR007", "FAIR051", "FAIR076", "FAIR097"} | NO_NODE_NO_DIGEST,
     "plain-deployments": {"FAIR021", "FAIR024", "FAIR028", "FAIR051"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,
     "statefulsets": {"FAIR051"} | SIZED_BY_DEFAULT | NO_NODE_NO_DIGEST,

@@ -253,6 +253,31 @@ def sidecars(pair: Pair) -> Iterator[Hit]:
         yield from unequal(pair, (facts[0], facts[1]), "the number of sidecars", "# the same sidecars in both")
 
 
+@rule(
+    "FAIR100",
+    "network",
+    Severity.INFO,
+    title="Only one engine is behind an endpoint picker",
+    why="Its picker writes each body anew and chooses the pod; the other engine's requests come as they were sent.",
+)
+def one_picker(pair: Pair) -> Iterator[Hit]:
+    """An InferencePool selects the pods of one engine, or `spec.router.scheduler` makes one, and the other has none.
+
+    It matters where requests go through the pool. Measure both behind pickers, or both by their Services.
+    """
+    facts = []
+    for engine, other in pair.each():
+        pool = next(services(pair, engine, "InferencePool"), None)
+        of_other = _scheduled(other) and selects(kserve_labels(other.manifest, own=False), engine.labels)
+        if pool is not None:
+            facts.append(Fact("set", "picker", pool.place("spec", "selector")))
+        elif _scheduled(engine) or of_other:
+            facts.append(Fact("set", "picker", (other if of_other else engine).manifest.place("spec", "router")))
+        else:
+            facts.append(Fact("default", "none", engine.manifest.place("metadata", "name")))
+    yield from unequal(pair, (facts[0], facts[1]), "the endpoint picker", "# a pool for both, or Services for both")
+
+
 RULES = (
     service_port,
     service_selects_both,
@@ -263,4 +288,5 @@ RULES = (
     kserve_routes,
     one_pool,
     sidecars,
+    one_picker,
 )
