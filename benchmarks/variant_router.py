@@ -7,7 +7,7 @@ import gc
 import sys
 from collections.abc import Callable, Mapping
 
-from routegen_router import __main__, grpc_transport, journal, memory, server
+from routegen_router import __main__, grpc_transport, journal, loops, memory
 
 MB = 1024 * 1024
 
@@ -25,7 +25,7 @@ def returned() -> None:
 
 def own_loop() -> None:
     """Take asyncio's event loop."""
-    server._loop_factory = lambda: asyncio.new_event_loop  # noqa: SLF001
+    loops.factory = lambda: asyncio.new_event_loop
 
 
 def silent() -> None:

@@ -180,6 +180,8 @@ class Router:
     max_inflight_bytes: int
     failure_backend: str | None
     """``None``: a request without a decision is refused (closed); else the backend that it goes to."""
+    workers: int = 1
+    """Processes that decide, in each Pod or at each address that was given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
         help="host:port, [::]:port or unix:/path; repeat it to listen on several; port 0 is any free one",
     )
     made.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="processes that decide, the first on ADDR, each other one a port (or /path.1, /path.2) further"
+        " (default: what the configuration says, else what the container's CPU limit allows)",
+    )
+    made.add_argument(
         "--metrics",
         default=Options.metrics,
         metavar="ADDR",
@@ -60,6 +67,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--log-level", choices=LEVELS, default=Options.log_level, help="(default: %(default)s)")
     made.add_argument("--log-format", choices=("json", "text"), default=Options.log_format)
     return made
+
+
+def _count(text: str) -> int:
+    """A number, one at least."""
+    if (count := int(text)) < 1:
+        raise ValueError(text)
+    return count
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Final
 MAX_SOCKET_PATH: Final = 103
 """Bytes of a Unix socket's path: the kernel's limit on macOS; Linux takes 107."""
 UNIX: Final = "unix:"
+HIGHEST: Final = 65535
+"""TCP's last port."""
 
 
 class StartError(Exception):
@@ -33,13 +35,30 @@ def bound(address: str, port: int) -> str:
     return address if address.startswith(UNIX) else f"{address.rpartition(':')[0]}:{port}"
 
 
+def of_worker(address: str, index: int) -> str:
+    """Where the worker of this index listens, from 0 on, if the first does on ``address``.
+
+    On the ports behind it (port 0 stays any free one), or with a number at the end of a socket's path.
+
+    :raises StartError: it is no address, or there is no such port.
+    """
+    if address.startswith(UNIX):
+        return f"{address}.{index}" if index else address
+    host, port = address.rpartition(":")[0], split(address, "--listen")[1]
+    if port and port + index > HIGHEST:
+        raise StartError(
+            f"--listen {address}: worker {index + 1} would need port {port + index}, and {HIGHEST} is the last"
+        )
+    return f"{host}:{port + index if port else 0}"
+
+
 def split(address: str, option: str) -> tuple[str, int]:
     """Host and port.
 
     :raises StartError: it is not ``host:port``.
     """
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^:\s\[\]]+):(\d{1,5})", address)
-    if found is None or int(found[2]) > 65535:  # noqa: PLR2004 - TCP's highest port
+    if found is None or int(found[2]) > HIGHEST:
         example = "127.0.0.1:50051, [::]:50051 or unix:/path" if option == "--listen" else "127.0.0.1:9464"
         raise StartError(f"{option} {address!r} is not an address; it looks like {example}")
     host = found[1].strip("[]")

@@ -15,15 +15,16 @@ SMALL_BYTES: Final = 64 * 1024
 """Requests of up to this size may use up to an eighth more than the bound."""
 MOST_REQUESTS: Final = 8192
 """Requests that may hold a reservation or wait for one at the same time, however small: a stream costs the process
-about 24 KiB whatever its body's size."""
+about 24 KiB whatever its body's size. Where several processes decide, each has its share of these and of the bytes."""
 PATIENCE: Final = 2.0
 """Seconds to wait for room: long enough for the bodies in front, short of the gateway's deadline for a decision."""
 
 
 class Admission:
-    """The bytes in flight of one router process. Lives on one event loop; the counts may be read from anywhere."""
+    """The bytes in flight of one process. Lives on one event loop; the counts may be read from anywhere."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, most: int = MOST_REQUESTS) -> None:
+        self._most = most
         self.limit: int = limit
         """The bound in bytes; a reloaded configuration may change it at any time."""
         self.in_flight: int = 0
@@ -39,7 +40,7 @@ class Admission:
         Turns are taken in the order of arrival, so that a large body doesn't wait for ever behind smaller ones.
         """
         waiting = self._small if size <= SMALL_BYTES else self._large
-        if self.requests >= MOST_REQUESTS:
+        if self.requests >= self._most:
             return None
         self.requests += 1
         if not waiting and self._fits(size):

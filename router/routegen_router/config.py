@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -77,6 +77,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_body_bytes: int
     max_inflight_bytes: int
     """Sum of request bodies being handled; more is 503 ``router_overloaded``."""
+    workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many processes decide, each on addresses of its own; ``None``: what the container's CPU limit allows."""
     models: Models = Models()
     backends: tuple[Backend, ...]
     """In the order of routes.yaml."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import logging
+import select
 import sys
 import traceback
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal, TextIO
@@ -20,14 +21,19 @@ import msgspec
 
 Format = Literal["json", "text"]
 LEVELS: Final = ("debug", "info", "warning", "error")
+_WHOLE: Final = getattr(select, "PIPE_BUF", 512)
+"""Bytes that a pipe takes in one piece (POSIX, ``write``)."""
 _JSON: Final = msgspec.json.Encoder()
 
 
-def configure(level: str, style: Format) -> LineHandler:
-    """Log to stderr: routegen's loggers from ``level`` on, libraries' from ``warning`` on."""
+def configure(level: str, style: Format, always: Mapping[str, object] | None = None) -> LineHandler:
+    """Log to stderr: routegen's loggers from ``level`` on, libraries' from ``warning`` on.
+
+    :param always: fields that every line ends with.
+    """
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(line_buffering=False)  # the handler says when to write
-    handler = LineHandler(sys.stderr, JsonFormatter() if style == "json" else TextFormatter())
+    handler = LineHandler(sys.stderr, (JsonFormatter if style == "json" else TextFormatter)(always))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     logging.getLogger("routegen").setLevel(level.upper())
@@ -36,6 +42,11 @@ def configure(level: str, style: Format) -> LineHandler:
 
 class LineFormatter(logging.Formatter):
     """One line an event."""
+
+    def __init__(self, always: Mapping[str, object] | None = None) -> None:
+        """:param always: fields that every line ends with."""
+        super().__init__()
+        self._always = dict(always or {})
 
     @abstractmethod
     def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
@@ -55,7 +66,7 @@ class JsonFormatter(LineFormatter):
     def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
         """Write one line."""
         head = {"time": _time(created), "level": level, "logger": logger, "message": message}
-        return _JSON.encode({**head, **fields}).decode()
+        return _JSON.encode({**head, **fields, **self._always}).decode()
 
 
 class TextFormatter(LineFormatter):
@@ -64,7 +75,7 @@ class TextFormatter(LineFormatter):
     def line(self, created: float, level: str, logger: str, message: str, fields: Mapping[str, object]) -> str:
         """Write one line; the logger's name is left out."""
         del logger
-        told = "".join(f" {key}={_plain(value)}" for key, value in fields.items())
+        told = "".join(f" {key}={_plain(value)}" for key, value in {**fields, **self._always}.items())
         return f"{_time(created)} {level:7} {message}{told}"
 
 
@@ -79,17 +90,33 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def write_all(
         self, level: str, logger: str, message: str, events: Iterable[tuple[float, dict[str, object]]]
     ) -> None:
-        """Write a line for each event (when, fields), all in one system call.
+        """Write a line for each event (when, fields), many in one system call.
 
         Log records would say the same at twice the cost, which counts where every request has a line.
         """
-        lines = [self._line(created, level, logger, message, fields) for created, fields in events]
+        lines = [self._line(created, level, logger, message, fields) + "\n" for created, fields in events]
         self.acquire()
         try:
-            self.stream.write("\n".join(lines) + "\n")
-            self.flush()
+            for piece in _pieces(lines):
+                self.stream.write(piece)
+                self.flush()
         finally:
             self.release()
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    """As many lines together as a pipe takes whole: between them another worker's may come, and never within one."""
+    piece: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line) if line.isascii() else len(line.encode())
+        if piece and size + length > _WHOLE:
+            yield "".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += length
+    if piece:
+        yield "".join(piece)
 
 
 def _time(created: float) -> str:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of one router process. Labels hold configured names and our own codes, never a client's text."""
+"""Prometheus metrics of a router's process. Labels hold configured names and our own codes, never a client's text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import NamedTuple
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
-from . import __version__
+from . import __version__, tallies
 from .poller import Registry
 from .stream import Answer, Routed
+from .tallies import Family
 
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 BYTES = tuple(4.0**power * 256 for power in range(10))
@@ -38,6 +39,17 @@ class Decided(NamedTuple):
     body_bytes: int
     request_id: str
     """Envoy's id of the request; empty where it isn't forwarded."""
+
+
+class Crew(NamedTuple):
+    """The processes that decide."""
+
+    size: int
+    """How many there should be."""
+    taking: int
+    """How many are there."""
+    begun_anew: int
+    """How often one was begun in place of one that had ended."""
 
 
 class Metrics:
@@ -113,15 +125,25 @@ class Metrics:
         """Count a changed configuration file."""
         self._reloads.labels("loaded" if good else "refused").inc()
 
-    def look_up(
-        self, registry: Callable[[], Registry], in_flight: Callable[[], int], ready: Callable[[], bool]
-    ) -> None:
-        """Add the gauges whose values are looked up at each scrape, in the scraping thread."""
-        self._registry.register(_Gauges(registry, in_flight, ready))
+    def count_in_flight(self, in_flight: Callable[[], int]) -> None:
+        """Add the bytes that are being decided, which are looked up whenever somebody asks."""
+        gauge = Gauge("routegen_bytes_in_flight", "Request bodies being handled.", registry=self._registry)
+        gauge.set_function(in_flight)
 
-    def render(self) -> bytes:
-        """The Prometheus text format."""
-        return generate_latest(self._registry)
+    def look_up(self, registry: Callable[[], Registry], ready: Callable[[], bool], crew: Callable[[], Crew]) -> None:
+        """Add the gauges that a router has once, looked up at each scrape, in the scraping thread."""
+        self._registry.register(_Gauges(registry, ready, crew))
+
+    def read(self) -> list[Family]:
+        """All that is counted here."""
+        return tallies.read(self._registry)
+
+    def render(self, others: Iterable[Iterable[Family]] = ()) -> bytes:
+        """The Prometheus text format.
+
+        :param others: what other processes of the same router have counted.
+        """
+        return tallies.render(tallies.together([self.read(), *others]))
 
 
 class _Distribution:
@@ -146,17 +168,20 @@ class _Distribution:
 class _Gauges:
     """A prometheus_client collector."""
 
-    def __init__(
-        self, registry: Callable[[], Registry], in_flight: Callable[[], int], ready: Callable[[], bool]
-    ) -> None:
-        self._registry, self._in_flight, self._ready = registry, in_flight, ready
+    def __init__(self, registry: Callable[[], Registry], ready: Callable[[], bool], crew: Callable[[], Crew]) -> None:
+        self._registry, self._ready, self._crew = registry, ready, crew
 
     def collect(self) -> Iterator[Metric]:
         info = GaugeMetricFamily("routegen_build_info", "1, with the router's version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
         yield GaugeMetricFamily("routegen_ready", "1 while the router takes requests.", value=self._ready())
-        yield GaugeMetricFamily("routegen_bytes_in_flight", "Request bodies being handled.", value=self._in_flight())
+        crew = self._crew()
+        yield GaugeMetricFamily("routegen_workers", "Processes that decide now.", value=crew.taking)
+        yield GaugeMetricFamily("routegen_workers_wanted", "Processes that should.", value=crew.size)
+        yield CounterMetricFamily(
+            "routegen_worker_restarts", "Workers begun anew after they ended.", value=crew.begun_anew
+        )
         up = GaugeMetricFamily("routegen_registry_up", "0 once an engine stopped answering.", labels=["backend"])
         age = GaugeMetricFamily(
             "routegen_registry_age_seconds", "Since an engine last told its models.", labels=["backend"]

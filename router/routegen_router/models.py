@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from .backend import Backend
 from .cards import Card
@@ -130,3 +131,10 @@ class Snapshot:
 
     def _find(self, model: str) -> tuple[str, ...]:
         return tuple(name for name, entry in self.known.items() if entry.serves(model))
+
+
+class Knowing(Protocol):
+    """What knows of engines: the process that asks them, or one that is told."""
+
+    def view(self) -> Snapshot:
+        """What is known now."""

@@ -16,7 +16,7 @@ from . import refusals, wire
 from .admission import Admission, Reservation
 from .journal import Journal
 from .metrics import Metrics
-from .poller import Registry
+from .models import Knowing
 from .readers import Readers, uncounted
 from .stream import (
     BUFFERED,
@@ -46,7 +46,7 @@ class Active:
     """Everything that follows from one configuration. A stream keeps the one that it started with."""
 
     policy: Policy
-    registry: Registry
+    registry: Knowing
     replies: wire.Replies
 
 

@@ -256,7 +256,12 @@ def _spawn(channel: socket.socket) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """Answer requests on standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the router too, which drains
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # sent to all at once, they go to the router, which drains
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     memory.keep_freed()

@@ -1,10 +1,12 @@
-"""The router's process: one event loop that listens, decides, polls, reloads and drains."""
+"""The router's first process, and mostly its only one: it polls, reloads, tells its state and drains.
+
+Who decides is a :class:`~routegen_router.crew.Crew`: this process itself, or workers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -15,20 +17,14 @@ from typing import Final
 
 import msgspec
 
-from . import addresses, logs, memory
+from . import addresses, logs, loops, memory, metrics
 from .addresses import StartError
 from .config import ConfigError
-from .grpc_transport import GrpcTransport
-from .health import Health
-from .journal import Journal
-from .live import Live
+from .crew import Crew
+from .live import InForce, Live
 from .metrics import Metrics
-from .processor import Processor
 from .status import StatusServer
-from .transport import Transport
-
-GRACE: Final = 5.0
-"""Seconds that streams under way get at the end; they take milliseconds."""
+from .workers import Workers
 
 HEARING: Final = 5.0
 """Seconds that an engine which takes its time holds up a router that doesn't know its models yet."""
@@ -42,7 +38,10 @@ class Options:
 
     config: Path
     listen: tuple[str, ...]
-    """``host:port``, ``[::]:port`` or ``unix:/path``; port 0 is any free one."""
+    """``host:port``, ``[::]:port`` or ``unix:/path``; port 0 is any free one. The first worker's, where there are
+    several; the others listen on the ports, or paths with a number, behind each."""
+    workers: int | None = None
+    """How many processes decide; ``None``: what the configuration says, else what the container's CPU limit allows."""
     metrics: str = "127.0.0.1:9464"
     """Where to serve metrics and status, as ``host:port``; empty: nowhere."""
     ready_file: Path | None = None
@@ -60,102 +59,145 @@ def run(options: Options) -> None:
     """
     memory.keep_freed()
     lines = logs.configure(options.log_level, options.log_format)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loops.factory()) as runner:
         runner.run(_serve(options, lines))
 
 
 async def _serve(options: Options, lines: logs.LineHandler) -> None:
-    if options.ready_file is not None and not os.access(options.ready_file.parent, os.W_OK | os.X_OK):
-        raise StartError(
-            f"--ready-file {options.ready_file}: its folder doesn't exist, or nothing may be written there"
-        )
-    metrics, health = Metrics(), Health()
-    registry_changed = asyncio.Event()
-    try:
-        live = Live(options.config, metrics, registry_changed.set)
-    except ConfigError as error:
-        raise StartError(str(error)) from error
-    metrics.look_up(lambda: live.current.registry, lambda: live.admission.in_flight, lambda: health.serving)
-    journal = Journal(metrics, lines.write_all)
-    processor = Processor(lambda: live.current, live.admission, journal, metrics)
-    stopping, hurry = asyncio.Event(), asyncio.Event()
-    _on_signals(stopping, hurry, live)
+    await _Server(options, lines).serve()
 
-    transport: Transport = GrpcTransport(processor, health, live.max_body_bytes)
-    listening = [transport.bind(address) for address in options.listen]
-    status = _status(options.metrics, metrics, live, health)
-    await transport.start()
-    gc.collect()
-    gc.freeze()  # what is here stays: collections needn't look through it, which is a tenth of the cost of a request
-    where: dict[str, object] = {
-        "listen": listening,
-        "metrics": addresses.bound(options.metrics, status.port) if status else None,
-    }
-    _log.info("listening", extra={"fields": where})
 
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(live.run())]
-        running.append(tasks.create_task(_become_ready(live, registry_changed, health, options.ready_file, where)))
-        await stopping.wait()
-        _log.info("draining", extra={"fields": {"seconds": options.drain_seconds}})
-        for task in running[1:]:
-            task.cancel()
-        health.set(serving=False)
+class _Server:
+    """Lives on one event loop."""
+
+    def __init__(self, options: Options, lines: logs.LineHandler) -> None:
+        """Prepare.
+
+        :raises StartError: the configuration can't be used, or the options can't.
+        """
+        file = options.ready_file
+        if file is not None and not os.access(file.parent, os.W_OK | os.X_OK):
+            raise StartError(f"--ready-file {file}: its folder doesn't exist, or nothing may be written there")
+        self._options = options
+        self._metrics = Metrics()
+        self._learned = asyncio.Event()
+        self._serving = False
+        try:
+            self._live = Live(
+                options.config, self._metrics, use=self._use, learned=self._on_news, workers=options.workers
+            )
+        except ConfigError as error:
+            raise StartError(str(error)) from error
+        self._crew = self._crew_of(lines)
+        self._metrics.look_up(lambda: self._live.current.registry, self._ready, self._count)
+
+    async def serve(self) -> None:
+        """Do all of it.
+
+        :raises StartError: an address can't be had.
+        """
+        options, live, crew = self._options, self._live, self._crew
+        stopping, hurry = asyncio.Event(), asyncio.Event()
+        _on_signals(stopping, hurry, live)
+        status = self._status()
+        try:
+            listening = await crew.start(live.current)
+        except BaseException:
+            if status is not None:
+                status.close()
+            raise
+        where: dict[str, object] = {
+            "listen": listening,
+            "metrics": addresses.bound(options.metrics, status.port) if status else None,
+        }
+        _log.info("listening", extra={"fields": where | ({"workers": crew.size} if crew.size > 1 else {})})
+
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(live.run()), tasks.create_task(crew.run())]
+            getting_ready = tasks.create_task(self._become_ready(where))
+            await stopping.wait()
+            _log.info("draining", extra={"fields": {"seconds": options.drain_seconds}})
+            getting_ready.cancel()
+            self._serve(serving=False)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(hurry.wait(), options.drain_seconds)
+            for task in running:
+                task.cancel()
+            await crew.stop()
+        if status is not None:
+            status.close()
+        if options.ready_file is not None:
+            options.ready_file.unlink(missing_ok=True)
+        _log.info("stopped")
+
+    def _crew_of(self, lines: logs.LineHandler) -> Crew:
+        options, longest = self._options, self._live.max_body_bytes
+        if self._live.workers > 1:
+            return Workers(options.listen, self._live.workers, longest, options.log_level, options.log_format)
+        from .alone import Alone  # noqa: PLC0415 - with it comes grpc, which a process that only watches others needs not
+
+        return Alone(options.listen, self._metrics, lines, longest)
+
+    async def _use(self, now: InForce) -> None:
+        await self._crew.use(now)
+
+    def _on_news(self) -> None:
+        self._learned.set()
+        self._crew.learned()
+
+    def _serve(self, *, serving: bool) -> None:
+        self._serving = serving
+        self._crew.serve(serving=serving)
+
+    def _ready(self) -> bool:
+        return self._serving and self._crew.taking() > 0
+
+    def _count(self) -> metrics.Crew:
+        return metrics.Crew(self._crew.size, self._crew.taking(), self._crew.begun_anew)
+
+    async def _become_ready(self, where: dict[str, object]) -> None:
+        """Serve once every polled engine was asked: one that is down must not keep the others from being served.
+
+        And then go on serving: a backend that a reload adds must not take the others' requests away, and a model that
+        is unknown while an engine has told nothing is refused with ``registry_incomplete``, not guessed. An engine that
+        only takes its time gets some more of it first, since older routers may know its models.
+        """
+        live, file = self._live, self._options.ready_file
+
+        async def until(holds: Callable[[], bool]) -> None:
+            while not holds():
+                await self._learned.wait()
+                self._learned.clear()
+
+        await until(lambda: live.current.registry.asked)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(hurry.wait(), options.drain_seconds)
-        health.close()
-        await transport.stop(GRACE)
-        processor.close()
-        journal.flush()
-        running[0].cancel()
-    if status is not None:
-        status.close()
-    if options.ready_file is not None:
-        options.ready_file.unlink(missing_ok=True)
-    _log.info("stopped")
+            await asyncio.wait_for(until(lambda: not live.current.registry.hopeful), HEARING)
+        self._serve(serving=True)
+        backends = live.current.registry.backends
+        trouble = {name: entry.trouble for name, entry in backends.items() if entry.trouble is not None}
+        _log.info("ready", extra={"fields": {"trouble": trouble} if trouble else {}})
+        if file is not None:
+            scratch = file.with_name(file.name + ".new")
+            scratch.write_bytes(msgspec.json.encode({"pid": os.getpid(), **where}))
+            scratch.rename(file)
 
-
-async def _become_ready(
-    live: Live, registry_changed: asyncio.Event, health: Health, ready_file: Path | None, where: dict[str, object]
-) -> None:
-    """Serve once every polled engine was asked: one that is down must not keep the others from being served.
-
-    And then go on serving: a backend that a reload adds must not take the others' requests away, and a model that is
-    unknown while an engine has told nothing is refused with ``registry_incomplete``, not guessed. An engine that only
-    takes its time gets some more of it first, since older routers may know its models.
-    """
-
-    async def until(holds: Callable[[], bool]) -> None:
-        while not holds():
-            await registry_changed.wait()
-            registry_changed.clear()
-
-    await until(lambda: live.current.registry.asked)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(until(lambda: not live.current.registry.hopeful), HEARING)
-    health.set(serving=True)
-    backends = live.current.registry.backends
-    trouble = {name: entry.trouble for name, entry in backends.items() if entry.trouble is not None}
-    _log.info("ready", extra={"fields": {"trouble": trouble} if trouble else {}})
-    if ready_file is not None:
-        scratch = ready_file.with_name(ready_file.name + ".new")
-        scratch.write_bytes(msgspec.json.encode({"pid": os.getpid(), **where}))
-        scratch.rename(ready_file)
-
-
-def _status(address: str, metrics: Metrics, live: Live, health: Health) -> StatusServer | None:
-    if not address:
-        return None
-    where = addresses.split(address, "--metrics")
-    try:
-        return StatusServer(
-            where, metrics=metrics, registry=lambda: live.current.registry, ready=lambda: health.serving
-        )
-    except OSError as error:
-        raise StartError(
-            f"can't serve metrics on {address}: {error.strerror}; choose another address with --metrics, "
-            'or --metrics "" for none'
-        ) from error
+    def _status(self) -> StatusServer | None:
+        address = self._options.metrics
+        if not address:
+            return None
+        where = addresses.split(address, "--metrics")
+        try:
+            return StatusServer(
+                where,
+                metrics=lambda: self._metrics.render(self._crew.counted()),
+                registry=lambda: self._live.current.registry,
+                ready=self._ready,
+            )
+        except OSError as error:
+            raise StartError(
+                f"can't serve metrics on {address}: {error.strerror}; choose another address with --metrics, "
+                'or --metrics "" for none'
+            ) from error
 
 
 def _on_signals(stopping: asyncio.Event, hurry: asyncio.Event, live: Live) -> None:
@@ -174,11 +216,3 @@ def _on_signals(stopping: asyncio.Event, hurry: asyncio.Event, live: Live) -> No
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_signal_handler(signal.SIGHUP, check)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop  # noqa: PLC0415 - it doesn't exist on Windows
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

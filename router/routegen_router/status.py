@@ -14,7 +14,6 @@ import msgspec
 
 from .cards import Card
 from .condition import Polled
-from .metrics import Metrics
 from .models import Answer
 from .poller import Registry
 
@@ -87,7 +86,7 @@ class StatusServer:
         self,
         address: tuple[str, int],
         *,
-        metrics: Metrics,
+        metrics: Callable[[], bytes],
         registry: Callable[[], Registry],
         ready: Callable[[], bool],
     ) -> None:
@@ -98,7 +97,7 @@ class StatusServer:
 
         class Handler(_Handler):
             pages = {  # noqa: RUF012 - made here, never changed
-                "/metrics": lambda: (200, "text/plain; version=0.0.4; charset=utf-8", metrics.render()),
+                "/metrics": lambda: (200, "text/plain; version=0.0.4; charset=utf-8", metrics()),
                 "/registry": lambda: (200, "application/json", msgspec.json.encode(registry_status(registry()))),
                 "/healthz": lambda: (200, "text/plain", b"ok\n"),
                 "/readyz": lambda: (200, "text/plain", b"ready\n") if ready() else (503, "text/plain", b"not ready\n"),

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from routegen.checks.cases import Case, ExpectCase, RequestCase, read_cases
 from routegen.cli import VERBS, cli
-from routegen_router.metrics import Metrics
+from routegen_router.metrics import Crew, Metrics
 from routegen_router.poller import Registry
 from support.router import router_config
 
@@ -74,7 +74,8 @@ def test_every_error_code_is_documented() -> None:
 def test_every_metric_is_documented() -> None:
     """What a router exports, and docs/metrics.md lists."""
     metrics = Metrics()
-    metrics.look_up(lambda: Registry(router_config(), None, lambda: None), lambda: 0, lambda: True)
+    metrics.count_in_flight(lambda: 0)
+    metrics.look_up(lambda: Registry(router_config(), None, lambda: None), lambda: True, lambda: Crew(1, 1, 0))
     exported = set(re.findall(r"^# TYPE (routegen_\w+)", metrics.render().decode(), re.MULTILINE))
     documented = set(re.findall(r"^\| `(routegen_\w+)` \|", (DOCS / "metrics.md").read_text(), re.MULTILINE))
     assert documented == exported

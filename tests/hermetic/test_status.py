@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +24,9 @@ from support.router import (
     talk,
     wait_for,
 )
+from support.status import get, metrics
 
 SECRETS = ("my secret prompt", "sk-credential", "tenant-header-value", "secret-path", "secret-model", "secret-engine")
-
-
-def get(router: RouterProcess, path: str, method: str = "GET") -> tuple[int, str]:
-    request = urllib.request.Request(f"http://{router.status}{path}", method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def metrics(router: RouterProcess, decided: int = 0) -> dict[str, float]:
-    """Every sample: name with labels -> value; once ``decided`` decisions are counted, which takes a moment."""
-    counted = f"routegen_decision_seconds_count {decided}.0"
-    wait_for(lambda: counted in get(router, "/metrics")[1], f"{decided} decisions to be counted")
-    lines = [line for line in get(router, "/metrics")[1].splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
 def say(router: RouterProcess, sent: bytes | dict[str, Any], more: dict[str, str] | None = None) -> None:

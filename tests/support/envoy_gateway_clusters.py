@@ -63,6 +63,13 @@ def _router(objects: Objects, routers: Iterable[str]) -> list[dict[str, Any]]:
     if not found and not drained:
         return []
     cluster = _cluster(ROUTER, found)
+    references = _router_references(objects)
+    if references > 1:  # each is a locality of the same weight; a pod's workers are told one after the other
+        ends = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        cluster["load_assignment"]["endpoints"] = [
+            {"locality": {"region": f"{number}"}, "load_balancing_weight": 1, "lb_endpoints": ends[number::references]}
+            for number in range(references)
+        ]
     cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] += drained
     cluster["typed_extension_protocol_options"] = {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -71,6 +78,8 @@ def _router(objects: Objects, routers: Iterable[str]) -> list[dict[str, Any]]:
         }
     }
     _apply(_router_settings(objects), cluster)
+    if references > 1:
+        cluster["common_lb_config"]["locality_weighted_lb_config"] = {}
     return [cluster]
 
 
@@ -92,11 +101,11 @@ def _service(endpoint_slice: Document) -> str:
 
 def _drained(endpoint_slice: Document) -> list[dict[str, Any]]:
     """Its endpoints, none of which serves."""
-    [port] = endpoint_slice["ports"]
     assert not any(one["conditions"]["serving"] for one in endpoint_slice["endpoints"])
     return [
         {"endpoint": {"address": address(one["addresses"][0], port["port"])}, "health_status": "DRAINING"}
         for one in endpoint_slice["endpoints"]
+        for port in endpoint_slice["ports"]
     ]
 
 
@@ -109,6 +118,17 @@ def _router_service(objects: Objects) -> str:
         for reference in processor["backendRefs"]
     }
     return str(name)
+
+
+def _router_references(objects: Objects) -> int:
+    """How many ports of the router's Service a policy refers to; all refer to the same."""
+    [count] = {
+        len(processor["backendRefs"])
+        for (kind, _), document in objects.items()
+        if kind == "EnvoyExtensionPolicy"
+        for processor in document["spec"]["extProc"]
+    }
+    return count
 
 
 def _router_settings(objects: Objects) -> Mapping[str, Any]:

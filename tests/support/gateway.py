@@ -187,6 +187,7 @@ def gateway(
     version: str = CURRENT,
     routers: Sequence[str] | None = None,
     beside: Sequence[str] = (),
+    listen: Sequence[str] = ("127.0.0.1:0",),
     adjust: Callable[[Plan], Plan] = lambda plan: plan,
     complete: bool = True,
 ) -> Iterator[Gateway]:
@@ -195,6 +196,7 @@ def gateway(
     :param models: backend -> the models that its mock engine serves; its personality is its owner's, or vLLM's.
     :param routers: addresses to use in place of a real router's.
     :param beside: addresses of further routers.
+    :param listen: where the real router listens, its first worker at least.
     :param adjust: a last change to the plan before anything but the engines runs.
     :param complete: wait until every engine has told its models, not just until the router listens.
     """
@@ -210,9 +212,10 @@ def gateway(
         if routers is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
             ready = folder / "ready"
-            router = stack.enter_context(running_router(folder, router_config(plan), "--ready-file", str(ready)))
+            settings = router_config(plan)
+            router = stack.enter_context(running_router(folder, settings, "--ready-file", str(ready), listen=listen))
             wait_for(lambda: ready.exists() or not complete, "the router to know every engine's models")
-            routers = [router.address]
+            routers = router.listen
         plan = dataclasses.replace(plan, router=dataclasses.replace(plan.router, addresses=(*routers, *beside)))
         envoy = stack.enter_context(Envoy(bootstrap.static(plan, admin=FREE_PORT), version=version))
         yield Gateway(plan, envoy, running, envoy.port(), router)

@@ -48,7 +48,7 @@ def imitated(
         settings = config.load(config_map["data"]["router.json"].encode())
         router = stack.enter_context(running(folder, settings, "--ready-file", str(folder / "ready")))
         wait_for((folder / "ready").exists, "the router to know every engine's models")
-        first = router.address if instead is None else instead
-        routers = [address for address in (first, *beside) if address]
+        first = router.listen if instead is None else [instead]
+        routers = [address for address in (*first, *beside) if address]
         envoy = stack.enter_context(Envoy(bootstrap([*documents, *more], *routers), version=version))
         yield Gateway(plan, envoy, mocks, envoy.port(), router)

@@ -41,6 +41,7 @@ def router_config(**changes: Any) -> config.Config:
         "paths": ("/v1/chat/completions",),
         "max_body_bytes": 8 * 1024 * 1024,
         "max_inflight_bytes": 16 * 1024 * 1024,
+        "workers": 1,
         "backends": (VLLM, SGLANG),
         "rules": RULES,
     }
@@ -99,6 +100,7 @@ def running(
     arguments = [*command, "--config", str(file), "--metrics", "127.0.0.1:0", "--drain-seconds", "0", *options]
     for address in listen:
         arguments += ["--listen", address]
+    log.unlink(missing_ok=True)  # workers of one that was killed may still write to it
     with log.open("wb") as stderr:
         process = subprocess.Popen(arguments, stderr=stderr, env=environment)
     router = RouterProcess(process, file, log, [], "")

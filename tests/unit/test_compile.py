@@ -203,7 +203,7 @@ def test_every_other_setting_arrives_in_the_plan() -> None:
         2 << 30,
     )
     assert found.router == Router(
-        "r:1", 3, (("requests", (("cpu", "2"),)), ("limits", ())), ("unix:/run/r",), 10**9, "b"
+        "r:1", 3, (("requests", (("cpu", "2"),)), ("limits", ())), ("unix:/run/r", "unix:/run/r.1"), 10**9, "b", 2
     )
     assert (found.routing_header, found.paths) == ("x-engine", ("/v1/completions",))
     assert found.passthrough == (Passthrough("/tokenize/*", "POST", "a"),)

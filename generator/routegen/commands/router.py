@@ -25,6 +25,13 @@ from routegen.common.problems import UserError
     help="host:port, [::]:port or unix:/path; repeat it to listen on several. Port 0 is any free one.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that decide, the first on ADDR, each other one a port (or /path.1, /path.2) further."
+    "  [default: what the configuration says, else what the container's CPU limit allows]",
+)
+@click.option(
     "--metrics",
     default="127.0.0.1:9464",
     show_default=True,
@@ -52,6 +59,7 @@ from routegen.common.problems import UserError
 def command(
     config: Path,
     listen: tuple[str, ...],
+    workers: int | None,
     metrics: str,
     ready_file: Path | None,
     drain_seconds: float,
@@ -76,6 +84,7 @@ def command(
     options = Options(
         config=config,
         listen=listen,
+        workers=workers,
         metrics=metrics,
         ready_file=ready_file,
         drain_seconds=drain_seconds,

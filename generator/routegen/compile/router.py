@@ -6,6 +6,7 @@ from routegen.common.addresses import host_port, is_ip
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.units import is_size, seconds, size
+from routegen.compile.workers import places, workers
 from routegen.plan import Router
 from routegen.spec.models import RouterSpec, Spec
 from routegen.targets import Target
@@ -15,7 +16,9 @@ _MIB = 1 << 20
 _COPIES = 2
 """A body stands in memory as gRPC received it, and as the message that Python reads."""
 _OWN_MEMORY = 160 * _MIB
-"""Of the router and its readers without any body."""
+"""Of a process that decides and its readers, without any body."""
+_FIRST = 64 * _MIB
+"""Of the first process, where there are workers."""
 
 
 def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
@@ -24,13 +27,17 @@ def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
     path: Path = ("spec", "router")
     if router.failure.backend is not None:
         findings.one_backend((*path, "failure", "backend"), router.failure.backend)
-    if size(router.max_inflight_bytes) < size(spec.max_body_bytes):
+    count = workers(router, target)
+    if size(router.max_inflight_bytes) // count < size(spec.max_body_bytes):
+        each = f", shared by {count} workers," if count > 1 else ""
         findings.add(
             (*path, "maxInflightBytes"),
-            f"{router.max_inflight_bytes} is less than maxBodyBytes ({spec.max_body_bytes}): that body never fits",
+            f"{router.max_inflight_bytes}{each} is less than maxBodyBytes ({spec.max_body_bytes})"
+            + (" for each" if each else "")
+            + ": that body never fits",
         )
     if target.capabilities.deploys_router:
-        _check_memory(router, path, findings)
+        _check_memory(router, count, path, findings)
     findings.no_twins((*path, "addresses"), router.addresses)
     if any(address.startswith("unix:") for address in router.addresses) and any(map(_is_dns, router.addresses)):
         findings.add((*path, "addresses"), "unix: addresses can't stand beside DNS names; use IP addresses")
@@ -41,7 +48,8 @@ def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
             (kind, tuple(amounts.items()))
             for kind, amounts in (("requests", router.resources.requests), ("limits", router.resources.limits))
         ),
-        addresses=tuple(router.addresses),
+        addresses=places(router, count, path, findings),
+        workers=count,
         max_inflight_bytes=size(router.max_inflight_bytes),
         failure_backend=router.failure.backend,
     )
@@ -63,15 +71,16 @@ def _is_dns(address: str) -> bool:
     return not address.startswith("unix:") and not is_ip(host_port(address)[0])
 
 
-def _check_memory(router: RouterSpec, path: Path, findings: Findings) -> None:
+def _check_memory(router: RouterSpec, count: int, path: Path, findings: Findings) -> None:
     """A router that may hold more than its limit is killed before it can refuse."""
     limit = router.resources.limits.get("memory")
     if limit is None or not is_size(limit):
         return
-    needed = _COPIES * size(router.max_inflight_bytes) + _OWN_MEMORY
+    needed = _COPIES * size(router.max_inflight_bytes) + count * _OWN_MEMORY + (_FIRST if count > 1 else 0)
     if size(limit) < needed:
+        several = f" and {count} workers" if count > 1 else ""
         findings.add(
             (*path, "resources", "limits", "memory"),
             f"{limit} is less than the {-(-needed // _MIB)}Mi that a router with maxInflightBytes"
-            f" {router.max_inflight_bytes} may need; raise it, or the router dies",
+            f" {router.max_inflight_bytes}{several} may need; raise it, or the router dies",
         )

@@ -22,6 +22,7 @@ def router_config(plan: ir.Plan) -> config.Config:
         by_headers=plan.by_headers,
         max_body_bytes=plan.max_body_bytes,
         max_inflight_bytes=plan.router.max_inflight_bytes,
+        workers=plan.router.workers,
         models=plan.models,
         backends=tuple(_backend(backend) for backend in plan.backends),
         rules=plan.rules,

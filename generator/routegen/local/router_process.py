@@ -45,7 +45,7 @@ class RouterProcess:
             *("--config", str(self._files.router_config)),
             *("--listen", self.address),
             *("--metrics", "127.0.0.1:0"),
-            *("--drain-seconds", "0"),
+            *("--drain-seconds", "0", "--workers", "1"),
         ]
         self._child = await Child.start("the router", command, stdout=lambda _line: None, stderr=self._log)
         return self._child

@@ -41,6 +41,10 @@ KIND: Final = "InferenceRoutes"
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
 
 
+MOST_WORKERS: Final = 16
+"""What Envoy Gateway can refer to (``extProc[].backendRefs``)."""
+
+
 class Metadata(Model):
     """What the rendered objects are called and where they live."""
 
@@ -136,11 +140,19 @@ class RouterSpec(Model):
     addresses: list[RouterAddress] = Field(
         ["127.0.0.1:50051"],
         min_length=1,
-        description="Where Envoy finds the router (target `envoy`): `host:port` or `unix:/path`, one a worker process.",
+        description="Where Envoy finds each router (target `envoy`): `host:port` or `unix:/path`.",
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_WORKERS,
+        description="Processes of each router that decide, on the ports (or paths with a number) from its own on; "
+        "default: the Pod's CPU limit, else its request, rounded down; at least 1; with target `envoy` 1.",
     )
     max_inflight_bytes: Size = Field(
         "256Mi",
-        description="Sum of the bodies that one router process decides at once; more wait up to 2 s, then 503.",
+        description="Sum of the bodies that one router decides at once, all its workers together; more wait up to 2 s, "
+        "then 503.",
     )
     failure: FailureSpec = Field(
         FailureSpec.model_construct(backend=None),

@@ -27,7 +27,6 @@ from support.cluster.sandbox import Sandbox
 
 PORT: Final = 8000
 """Every engine's."""
-ROUTER_PORTS: Final = ({"name": "grpc", "port": 50051}, {"name": "http", "port": 9464})
 ADMIN: Final = 29000
 """Envoy's: its own, 19000, is the controller's here, because both are on one machine."""
 
@@ -176,7 +175,13 @@ class Routers:
         threading.Thread(target=self.sandbox.stop, args=(f"router-{address}",), kwargs={"patience": 60.0}).start()
 
     def _write(self, endpoints: Sequence[Mapping[str, Any]]) -> None:
-        self.api.create(slice_of(self.name, self.namespace, ROUTER_PORTS, endpoints))
+        """The Service's ports name the container's."""
+        deployment = self.api.get("deployment", self.name, self.namespace)
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
+        service = self.api.get("service", self.name, self.namespace)
+        ports = [{"name": port["name"], "port": numbers[port["targetPort"]]} for port in service["spec"]["ports"]]
+        self.api.create(slice_of(self.name, self.namespace, ports, endpoints))
 
 
 class Proxy:

@@ -23,7 +23,7 @@ from routegen.emit.kubernetes.objects import (
     quantity,
     selector_labels,
 )
-from routegen.emit.kubernetes.router_deployment import GRPC_PORT, router_name
+from routegen.emit.kubernetes.router_deployment import grpc_ports, router_name
 from routegen.plan import Plan
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
@@ -87,7 +87,8 @@ def _extension_policy(
     plan: Plan, name: str, components: Sequence[str], *, fails_open: bool = False, reads: bool = True
 ) -> Document:
     processor = {
-        "backendRefs": [{"name": router_name(plan), "port": GRPC_PORT}],
+        # One for each worker, which makes one cluster of them; each is an endpoint with a health of its own.
+        "backendRefs": [{"name": router_name(plan), "port": port} for _, port in grpc_ports(plan)],
         "processingMode": {"request": {"body": "Buffered"} if reads else {}},
         "messageTimeout": _seconds(limits.DECISION),
         "failOpen": fails_open,

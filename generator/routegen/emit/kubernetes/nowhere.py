@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routegen.emit.kubernetes.objects import Document, child_name, document, labels
-from routegen.emit.kubernetes.router_deployment import GRPC_PORT, router_name
+from routegen.emit.kubernetes.router_deployment import grpc_ports, router_name
 from routegen.plan import Plan
 
 NOBODY: Final = "192.0.2.1"
@@ -31,10 +31,8 @@ def documents(plan: Plan) -> list[Document]:
     )
     return [
         service,
-        _slice(plan, service_name(plan), service_name(plan), {"name": "none", "port": PORT}),
-        _slice(
-            plan, child_name(plan.name, "router", "nowhere"), router_name(plan), {"name": "grpc", "port": GRPC_PORT}
-        ),
+        _slice(plan, service_name(plan), service_name(plan), (("none", PORT),)),
+        _slice(plan, child_name(plan.name, "router", "nowhere"), router_name(plan), grpc_ports(plan)),
     ]
 
 
@@ -48,7 +46,7 @@ def service_name(plan: Plan) -> str:
     return child_name(plan.name, "nowhere")
 
 
-def _slice(plan: Plan, name: str, service: str, port: dict[str, Any]) -> Document:
+def _slice(plan: Plan, name: str, service: str, ports: tuple[tuple[str, int], ...]) -> Document:
     """An EndpointSlice of ours: the label says whose, so that Kubernetes' own controller leaves it alone."""
     owner = {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "routegen"}
     conditions = {"ready": False, "serving": False, "terminating": False}
@@ -57,6 +55,6 @@ def _slice(plan: Plan, name: str, service: str, port: dict[str, Any]) -> Documen
         "kind": "EndpointSlice",
         "metadata": {"name": name, "namespace": plan.namespace, "labels": {**labels(plan, "nowhere"), **owner}},
         "addressType": "IPv4",
-        "ports": [{**port, "protocol": "TCP"}],
+        "ports": [{"name": port, "port": number, "protocol": "TCP"} for port, number in ports],
         "endpoints": [{"addresses": [NOBODY], "conditions": conditions}],
     }

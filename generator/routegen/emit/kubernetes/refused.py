@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Final
 
 from routegen.common.problems import Remark
+from routegen.common.quantities import amount
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
 
@@ -19,11 +19,6 @@ _OVERCOMMITTED: Final = ("cpu", "memory", "ephemeral-storage")
 """What a container may request less of than its limit; all other resources are whole things."""
 _BYTES: Final = ("memory", "ephemeral-storage")
 _DEVICE: Final = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z0-9]+/[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
-_UNITS: Final = {"": Decimal(1), "m": Decimal("0.001")} | {
-    unit: Decimal(base) ** power
-    for base, units in ((1000, "k M G T"), (1024, "Ki Mi Gi Ti"))
-    for power, unit in enumerate(units.split(), start=1)
-}
 _MOST_BYTES: Final = 1 << 20
 """Of a ConfigMap's data."""
 _MOST_ANNOTATED: Final = 255 << 10
@@ -54,13 +49,6 @@ def too_large(document: Document) -> tuple[str, bool] | None:
         holds = f"`kubectl apply` keeps a copy in an annotation, which holds {_MOST_ANNOTATED >> 10}"
         return f"{name} has {size >> 10} KiB, and {holds}: use `kubectl apply --server-side`", False
     return None
-
-
-def amount(quantity: str) -> Decimal:
-    """A quantity as a number: ``250m`` is 0.25."""
-    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
-    assert match is not None, "the spec has checked it"
-    return Decimal(match[1]) * _UNITS[match[2]]
 
 
 def _wrong(resource: str, quantity: str) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 GRPC_PORT: Final = 50051
+"""The first worker's; the others have the ports behind it."""
 HTTP_PORT: Final = 9464
 """Metrics and probes."""
 _AUTHORITIES: Final = "/etc/routegen-ca"
@@ -61,7 +62,7 @@ def router_documents(plan: Plan) -> list[Document]:
         "replicas": plan.router.replicas,
         "image": plan.router.image,
         "resources": {kind: dict(amounts) for kind, amounts in plan.router.resources},
-        "grpc_port": GRPC_PORT,
+        "grpc_ports": grpc_ports(plan),
         "http_port": HTTP_PORT,
     }
     return [_fill(f"router-{part}.yaml.j2", values) for part in ("config", "service", "deployment", "budget")]
@@ -70,6 +71,12 @@ def router_documents(plan: Plan) -> list[Document]:
 def router_name(plan: Plan) -> str:
     """The name of the router's Service and Deployment."""
     return child_name(plan.name, ROUTER)
+
+
+def grpc_ports(plan: Plan) -> tuple[tuple[str, int], ...]:
+    """The name and number of each worker's port, in the pod and in its Service alike."""
+    numbers = range(plan.router.workers)
+    return tuple((f"grpc-{number + 1}" if number else "grpc", GRPC_PORT + number) for number in numbers)
 
 
 def unverifiable(plan: Plan) -> tuple[Backend, ...]:
