@@ -6,7 +6,7 @@ Everything happens in memory and nothing is written here: whoever calls has all 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
@@ -70,8 +70,8 @@ def render(plan: Plan, only: Collection[str] = ()) -> Output:
     output = targets.find(plan.gateway.target).render(plan)
     if not only:
         return output
-    wanted = {kind.lower(): kind for kind in only}
     known = {document.kind.lower(): document.kind for document in output.documents}
+    wanted = {_singular(kind.lower(), known): kind for kind in only}
     for unknown in sorted(wanted.keys() - known.keys()):
         raise UnknownKindError(
             f"no document of kind {wanted[unknown]}; {did_you_mean(unknown, known.values())}"
@@ -80,11 +80,24 @@ def render(plan: Plan, only: Collection[str] = ()) -> Output:
     return Output(tuple(doc for doc in output.documents if doc.kind.lower() in wanted))
 
 
-def to_text(documents: Iterable[Rendered]) -> str:
-    """Write documents as one stream: YAML documents, or the JSON file where that is all there is."""
+def _singular(kind: str, known: Container[str]) -> str:
+    """A kind in the plural, as kubectl takes it too, in the singular; others as they are."""
+    for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
+        if kind not in known and (found := kind.removesuffix(ending) + instead) in known and kind.endswith(ending):
+            return found
+    return kind
+
+
+def to_text(documents: Iterable[Rendered], form: str = "yaml") -> str:
+    """Write documents as one stream: YAML documents, or the JSON file where that is all there is.
+
+    :param form: ``json``: one JSON object, of several documents a ``List``, as kubectl reads and prints it.
+    """
     documents = tuple(documents)
+    if form == "json" and len(documents) != 1:
+        return to_json({"apiVersion": "v1", "kind": "List", "items": [one.document for one in documents]})
     if len(documents) == 1:
-        return file_text(documents[0])
+        return to_json(documents[0].document) if form == "json" else file_text(documents[0])
     return to_yaml(document.document for document in documents)
 
 

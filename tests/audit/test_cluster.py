@@ -34,8 +34,8 @@ def _audit(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments
 
 def test_a_cluster_gives_the_findings_of_its_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with api_server(_objects("guide/vllm.yaml", "guide/sglang.yaml", "guide/node.yaml")) as url:
-        live = _audit(url, tmp_path, monkeypatch, "--format", "json")
-    files = CliRunner().invoke(cli, ["audit", str(HERE / "guide"), "--format", "json"])
+        live = _audit(url, tmp_path, monkeypatch, "-o", "json")
+    files = CliRunner().invoke(cli, ["audit", str(HERE / "guide"), "-o", "json"])
     report, expected = json.loads(live.stdout), json.loads(files.stdout)
     assert live.exit_code == 1
     assert {one["rule"] for one in report["findings"]} == {one["rule"] for one in expected["findings"]}
@@ -61,7 +61,7 @@ def test_what_another_object_made_is_left_out(tmp_path: Path, monkeypatch: pytes
         template = {"metadata": {}, "spec": service["spec"]["template"]}
         made.append({"kind": "Deployment", "metadata": metadata, "spec": {"template": template}})
     with api_server([*services, *made]) as url:
-        report = json.loads(_audit(url, tmp_path, monkeypatch, "--format", "json", "-n", "inference").stdout)
+        report = json.loads(_audit(url, tmp_path, monkeypatch, "-o", "json", "-n", "inference").stdout)
     [compared] = report["compared"]
     assert {compared["first"]["object"].split()[0], compared["second"]["object"].split()[0]} == {"LLMInferenceService"}
 
@@ -80,7 +80,7 @@ def test_running_pods_show_the_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyP
         metadata["labels"] = {**template["metadata"]["labels"], "pod-template-hash": "5d8"}
         objects += [deployment, {"kind": "Pod", "metadata": metadata, "spec": {**template["spec"], "nodeName": node}}]
     with api_server(objects) as url:
-        report = json.loads(_audit(url, tmp_path, monkeypatch, "--format", "json").stdout)
+        report = json.loads(_audit(url, tmp_path, monkeypatch, "-o", "json").stdout)
     [compared] = report["compared"]
     assert compared["first"]["object"] == "Deployment default/stack-vllm"
     [finding] = [one for one in report["findings"] if one["rule"] == "FAIR030"]
@@ -90,7 +90,7 @@ def test_running_pods_show_the_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_may_not_be_read_is_said_and_then_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = _objects("guide/vllm.yaml", "guide/sglang.yaml", "guide/node.yaml")
     with api_server(objects, forbidden=["Node"]) as url:
-        result = _audit(url, tmp_path, monkeypatch, "--context", "test", "--format", "json")
+        result = _audit(url, tmp_path, monkeypatch, "--context", "test", "-o", "json")
     assert "not read: Node: 403" in result.stderr
     assert "FAIR030" in {one["rule"] for one in json.loads(result.stdout)["findings"]}
 
@@ -113,7 +113,7 @@ def test_a_cluster_that_does_not_answer_is_a_sentence(tmp_path: Path, monkeypatc
 def test_kinds_of_other_projects_are_read_from_a_cluster_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = [*_objects("kinds/ray-service-script.yaml")[:1], *_objects("kinds/jobs.yaml")]
     with api_server(objects) as url:
-        report = json.loads(_audit(url, tmp_path, monkeypatch, "--format", "json").stdout)
+        report = json.loads(_audit(url, tmp_path, monkeypatch, "-o", "json").stdout)
     [compared] = report["compared"]
     assert [compared[side]["object"] for side in ("first", "second")] == ["Job serving/vllm", "Job serving/sglang"]
     assert [one["object"] for one in report["skipped"]] == ["RayService serving/a"]

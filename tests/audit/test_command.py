@@ -39,7 +39,7 @@ def _run(*arguments: str | Path, stdin: str | None = None) -> Result:
 def test_the_exit_code_follows_the_findings_and_not_the_format(
     format_: str, file: Path, fail_on: str, code: int
 ) -> None:
-    assert _run(file, "--format", format_, "--fail-on", fail_on).exit_code == code
+    assert _run(file, "-o", format_, "--fail-on", fail_on).exit_code == code
 
 
 def test_warnings_fail_by_default() -> None:
@@ -56,7 +56,7 @@ def test_a_clean_pair_is_said_to_be_clean() -> None:
 def test_input_that_cannot_be_used_is_two_with_empty_output(format_: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("kind: Pod\nspec: {containers: [}\n", encoding="utf-8")
-    result = _run(broken, "--format", format_)
+    result = _run(broken, "-o", format_)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"{broken}:2: ")
 
@@ -69,7 +69,7 @@ def test_input_that_cannot_be_used_is_two_with_empty_output(format_: str, tmp_pa
         (("x.yaml", "--context", "c"), "go with --cluster"),
         (("missing.yaml",), "routegen: missing.yaml: no such file; give manifests: files, folders, or -"),
         ((CASES / "FAIR025" / "missing",), "no such file; give manifests"),
-        ((WARNING, "--format", "xml"), "is not one of"),
+        ((WARNING, "-o", "xml"), "is not one of"),
         ((WARNING, "--pair", "vllm"), "vllm is the only one that is named; name two, such as --pair vllm,sglang"),
         ((WARNING, "--pair", "vllm,"), "such as --pair vllm,sglang"),
         ((WARNING, "--pair", ","), "--pair takes names"),
@@ -87,7 +87,7 @@ def test_misuse_is_two_and_says_what_would_be_right(arguments: tuple[str | Path,
 
 
 def test_standard_input_is_read_with_lists_and_several_documents() -> None:
-    result = _run("-", "--format", "json", stdin=(HERE / "shapes/helm-list/all.yaml").read_text(encoding="utf-8"))
+    result = _run("-", "-o", "json", stdin=(HERE / "shapes/helm-list/all.yaml").read_text(encoding="utf-8"))
     report = json.loads(result.stdout)
     assert {side["name"] for side in (report["compared"][0]["first"], report["compared"][0]["second"])} == {
         "stack-vllm",
@@ -111,7 +111,7 @@ def test_a_template_in_a_folder_doesnt_end_the_audit_and_is_named(tmp_path: Path
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "x.yaml").write_text("kind: Pod\nmetadata: {{ .Values.name }}\n", encoding="utf-8")
     for format_ in ("text", "json", "github", "sarif"):
-        result = _run(tmp_path, "--format", format_)
+        result = _run(tmp_path, "-o", format_)
         assert result.exit_code == 0
         assert "templates/x.yaml" in result.stdout
         assert "it looks like a template" in result.stdout
@@ -145,7 +145,7 @@ def _three(tmp_path: Path) -> Path:
 
 
 def test_of_three_engines_the_first_is_compared_with_each_other(tmp_path: Path) -> None:
-    report = json.loads(_run(_three(tmp_path), "--format", "json").stdout)
+    report = json.loads(_run(_three(tmp_path), "-o", "json").stdout)
     pairs = [(pair["first"]["name"], pair["second"]["name"]) for pair in report["compared"]]
     assert pairs == [("vllm", "sglang"), ("vllm", "third")]
     assert {finding["rule"] for finding in report["findings"]} == {"FAIR063"}
@@ -155,7 +155,7 @@ def test_of_engines_for_several_models_those_with_one_model_are_compared(tmp_pat
     file = _three(tmp_path)
     text = file.read_text(encoding="utf-8").replace("--model-path=/models/qwen", "--model-path=/models/llama", 1)
     file.write_text(text, encoding="utf-8")
-    report = json.loads(_run(file, "--format", "json").stdout)
+    report = json.loads(_run(file, "-o", "json").stdout)
     assert [(pair["first"]["name"], pair["second"]["name"]) for pair in report["compared"]] == [("vllm", "third")]
     assert [engine["name"] for engine in report["notCompared"]] == ["sglang"]
     assert "Not compared: SGLang (Pod inference/sglang)" in _run(file).output
@@ -163,7 +163,7 @@ def test_of_engines_for_several_models_those_with_one_model_are_compared(tmp_pat
 
 @pytest.mark.parametrize("pair", ["sglang,vllm", "inference/sglang,Pod/vllm", " sglang , vllm "])
 def test_a_pair_is_chosen_by_name(pair: str, tmp_path: Path) -> None:
-    report = json.loads(_run(_three(tmp_path), "--pair", pair, "--format", "json").stdout)
+    report = json.loads(_run(_three(tmp_path), "--pair", pair, "-o", "json").stdout)
     assert [side["name"] for side in (report["compared"][0]["first"], report["compared"][0]["second"])] == [
         "sglang",
         "vllm",
@@ -179,7 +179,7 @@ spec: {template: {spec: {nodeName: gpu-node, containers: [{name: tgi, image: "tg
 """
     file = tmp_path / "engines.yaml"
     file.write_text(CLEAN.read_text(encoding="utf-8") + other, encoding="utf-8")
-    report = json.loads(_run(file, "--pair", "vllm,tgi", "--format", "json").stdout)
+    report = json.loads(_run(file, "--pair", "vllm,tgi", "-o", "json").stdout)
     second = report["compared"][0]["second"]
     assert (second["object"], second["engine"], second["version"]) == ("Deployment inference/tgi", None, None)
     [finding] = [one for one in report["findings"] if one["rule"] == "FAIR073"]
@@ -201,7 +201,7 @@ spec:
 def test_the_engines_behind_a_routes_yaml_are_compared_in_its_order(tmp_path: Path) -> None:
     routes = tmp_path / "routes.yaml"
     routes.write_text(ROUTES, encoding="utf-8")
-    result = _run(HERE.parents[1] / "manifests" / "engines", "--routes", routes, "--format", "json")
+    result = _run(HERE.parents[1] / "manifests" / "engines", "--routes", routes, "-o", "json")
     compared = json.loads(result.stdout)["compared"]
     assert [(one["first"]["engine"], one["second"]["engine"]) for one in compared] == [("sglang", "vllm")]
 
@@ -246,7 +246,7 @@ def test_no_secret_value_reaches_the_output(tmp_path: Path) -> None:
     file = tmp_path / "secret.yaml"
     file.write_text(text.replace("--port=8000", "--port=8000, --api-key=sEcReT"), encoding="utf-8")
     for format_ in FORMATS:
-        result = _run(file, "--format", format_)
+        result = _run(file, "-o", format_)
         assert "FAIR080" in result.stdout
         assert "sEcReT" not in result.output
 

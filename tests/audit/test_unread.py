@@ -48,7 +48,7 @@ def _deployment(
 def _audit(tmp_path: Path, *objects: dict[str, Any], format_: str = "json") -> Result:
     file = tmp_path / "pair.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=1), encoding="utf-8")
-    return CliRunner().invoke(cli, ["audit", str(file), "--format", format_])
+    return CliRunner().invoke(cli, ["audit", str(file), "-o", format_])
 
 
 def _messages(result: Result) -> list[str]:

@@ -108,7 +108,7 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 
 def test_a_model_that_an_engine_does_not_serve_is_named(engines: dict[str, str], tmp_path: Path) -> None:
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
-    found = bench(*urls, "--model", "gold", "-o", str(tmp_path / "run"))
+    found = bench(*urls, "--model", "gold", "--output-dir", str(tmp_path / "run"))
     assert 'vllm does not serve the model "gold"; it serves: mock-model' in str(found.exception)
     assert not (tmp_path / "run").exists()
 
@@ -116,11 +116,22 @@ def test_a_model_that_an_engine_does_not_serve_is_named(engines: dict[str, str],
 def test_engines_that_name_one_model_differently_are_compared_by_each_ones_name(tmp_path: Path) -> None:
     with engines_with("--model", "one") as one, engines_with("--model", "two") as two:
         urls = ["--url", f"a={one}", "--url", f"b={two}"]
-        found = bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "none"))
+        found = bench(*urls, *SMALL, "--blocks", "1", "--output-dir", str(tmp_path / "none"))
         assert "or, where engines name it differently, --model NAME=MODEL for each (a: one; b: two)" in str(
             found.exception
         )
-        bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"), "--model", "a=one", "--model", "b=two")
+        bench(
+            *urls,
+            *SMALL,
+            "--blocks",
+            "1",
+            "--output-dir",
+            str(tmp_path / "run"),
+            "--model",
+            "a=one",
+            "--model",
+            "b=two",
+        )
     recorded = records.read(tmp_path / "run")
     assert [arm.model for arm in recorded.run.arms] == ["one", "two"]
     assert {request.error for request in recorded.requests} == {None}
@@ -129,7 +140,7 @@ def test_engines_that_name_one_model_differently_are_compared_by_each_ones_name(
 def test_sampling_is_sent_as_the_json_it_is(engines: dict[str, str], tmp_path: Path) -> None:
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
     given = ("--sampling", 'stop=["a", "b"]', "--sampling", 'chat_template_kwargs={"enable_thinking": false}')
-    bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"), *given, "--sampling", "user=me")
+    bench(*urls, *SMALL, "--blocks", "1", "--output-dir", str(tmp_path / "run"), *given, "--sampling", "user=me")
     received = json.loads(urlopen(f"{engines['vllm']}/_received?last=20").read())["requests"]
     sent = json.loads(b64decode(next(one["body"]["base64"] for one in received[::-1] if one["method"] == "POST")))
     assert sent["stop"] == ["a", "b"]
@@ -139,7 +150,7 @@ def test_sampling_is_sent_as_the_json_it_is(engines: dict[str, str], tmp_path: P
 
 def test_a_run_measures_every_block_and_reports_it(engines: dict[str, str], tmp_path: Path) -> None:
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
-    found = bench(*urls, *SMALL, "--blocks", "6", "-o", str(tmp_path / "run"))
+    found = bench(*urls, *SMALL, "--blocks", "6", "--output-dir", str(tmp_path / "run"))
     assert "sglang beside vllm (engines)" in found.stdout
     assert "n too small: needs 299" in found.stdout
     assert "block 6 of 6: vllm" in found.stderr
@@ -154,7 +165,7 @@ def test_a_run_measures_every_block_and_reports_it(engines: dict[str, str], tmp_
 
 def test_a_plan_says_what_a_run_can_tell_and_goes_on_as_one(tmp_path: Path) -> None:
     with engines_with("--ttft", "0.04") as one, engines_with("--ttft", "0.1") as two:
-        planned = bench("--url", f"a={one}", "--url", f"b={two}", *SMALL, "--plan", "-o", str(tmp_path))
+        planned = bench("--url", f"a={one}", "--url", f"b={two}", *SMALL, "--plan", "--output-dir", str(tmp_path))
         assert "b beside a, with this load: 6 blocks (" in planned.stderr
         assert "b better" not in planned.stdout
         if planned.exit_code == 0:  # a busy machine may fail the client's check, and then nothing is said
@@ -184,7 +195,7 @@ def test_ctrl_c_and_a_pods_end_report_what_was_measured_and_say_how_to_go_on(
             *SMALL,
             "--blocks",
             "100000",
-            "-o",
+            "--output-dir",
             str(tmp_path / "run"),
         ],
         stdout=subprocess.PIPE,
@@ -212,7 +223,7 @@ def test_ctrl_c_while_the_report_is_made_says_how_to_have_it(
 
     monkeypatch.setattr("routegen.bench.report.model.build", interrupted)
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
-    found = bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"))
+    found = bench(*urls, *SMALL, "--blocks", "1", "--output-dir", str(tmp_path / "run"))
     assert f"see it with: routegen bench report {tmp_path / 'run'}" in found.stderr
     assert found.exit_code == INTERRUPTED
 
@@ -222,7 +233,7 @@ def test_an_engine_that_dies_in_the_middle_is_named_after_the_report_of_what_was
 ) -> None:
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
     folder = str(tmp_path / "run")
-    bench(*urls, *SMALL, "--blocks", "1", "-o", folder)
+    bench(*urls, *SMALL, "--blocks", "1", "--output-dir", folder)
 
     def dies(*_: object) -> bool:
         raise UserError("vllm: none of 2 requests was answered")
@@ -240,7 +251,7 @@ def test_a_cluster_that_can_not_be_reached_leaves_no_run_folder(
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
-    found = bench(*urls, *SMALL, "--pods", "inference", "-o", str(tmp_path / "run"))
+    found = bench(*urls, *SMALL, "--pods", "inference", "--output-dir", str(tmp_path / "run"))
     assert "can't reach the cluster" in str(found.exception)
     assert not (tmp_path / "run").exists()
 
@@ -266,7 +277,7 @@ def test_answers_that_end_by_themselves_are_compared_per_token(
     engines: dict[str, str], tmp_path: Path, arguments: list[str], primary: str
 ) -> None:
     urls = [part for name, url in engines.items() for part in ("--url", f"{name}={url}")]
-    bench(*urls, *SMALL, "--blocks", "1", "-o", str(tmp_path / "run"), *arguments)
+    bench(*urls, *SMALL, "--blocks", "1", "--output-dir", str(tmp_path / "run"), *arguments)
     assert records.read(tmp_path / "run").run.design.primary == primary
 
 

@@ -49,7 +49,7 @@ def test_the_job_is_called_with_the_options_that_were_given_and_no_others() -> N
     )
     arguments = container(*given)["args"]
     assert arguments[0] == "bench"
-    assert arguments[-2] == "-o"
+    assert arguments[-2] == "--output-dir"
     assert arguments[-1].startswith("/runs/routegen-bench-")
     assert sorted(arguments[1:-2]) == sorted(given)
 
@@ -186,7 +186,10 @@ spec:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*URLS, "-o", "run"], "--out does not go with --render-job: the Job has a run folder of its own"),
+        (
+            [*URLS, "--output-dir", "run"],
+            "--output-dir does not go with --render-job: the Job has a run folder of its own",
+        ),
         ([*URLS, "--resume", "run"], "--resume does not go with --render-job"),
         ([*URLS, "--manifests", "x.yaml"], "--manifests does not go with --render-job: give them to"),
         ([*URLS, "--context", "c"], "--context does not go with --render-job"),

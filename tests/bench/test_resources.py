@@ -323,7 +323,16 @@ async def test_a_run_samples_beside_its_latencies_and_reports_it(
         MockEngine(PERSONALITIES["sglang"], behaviour, host="127.0.0.1", port=0) as two,
     ):
         options = ["--url", f"a={one.url}", "--url", f"b={two.url}", "--blocks", "6", "--requests", "4"]
-        sizes = ["--concurrency", "2", "--input-tokens", "20", "--output-tokens", "3", "-o", str(tmp_path / "run")]
+        sizes = [
+            "--concurrency",
+            "2",
+            "--input-tokens",
+            "20",
+            "--output-tokens",
+            "3",
+            "--output-dir",
+            str(tmp_path / "run"),
+        ]
         found = await asyncio.to_thread(CliRunner().invoke, cli, ["bench", *options, *sizes])
     assert "NVIDIA L4" in found.stdout
     assert "Not sampled: pod: no namespace was named" in found.stdout

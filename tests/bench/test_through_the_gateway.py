@@ -38,7 +38,7 @@ def bench(running: Gateway, folder: Path, *arguments: str, routes: str = ROUTES)
     file.write_text(routes)
     address = ("--gateway", f"http://127.0.0.1:{running.port}")
     urls = [part for name, engine in running.engines.items() for part in ("--url", f"{name}={engine.url}")]
-    command = ["bench", "-f", str(file), *address, *urls, *SIZE, "-o", str(folder / "run"), *arguments]
+    command = ["bench", "-f", str(file), *address, *urls, *SIZE, "--output-dir", str(folder / "run"), *arguments]
     found = CliRunner().invoke(cli, command, catch_exceptions=False)
     assert found.stdout.startswith("2 of 2 blocks"), found.stderr
     return analyse(records.read(folder / "run"))

@@ -46,7 +46,7 @@ def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 def report(*arguments: str, stdin: str = "") -> dict[str, Any]:
     """Its JSON, from within this process."""
-    done = CliRunner().invoke(cli, ["explain", *arguments, "--json"], input=stdin, catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["explain", *arguments, "-o", "json"], input=stdin, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -168,7 +168,7 @@ def test_wrong_usage_is_exit_code_2_and_prints_nothing(arguments: list[str]) -> 
 
 
 def test_warnings_go_to_standard_error(tmp_path: Path) -> None:
-    done = run("-f", str(routes(tmp_path, 9)), "--no-poll", "--body", '{"infrence_server": "vllm"}', "--json")
+    done = run("-f", str(routes(tmp_path, 9)), "--no-poll", "--body", '{"infrence_server": "vllm"}', "-o", "json")
     assert done.returncode == 0
     assert done.stderr == 'warning: the field "infrence_server" is read by no rule; did you mean "inference_server"?\n'
     json.loads(done.stdout)

@@ -113,14 +113,14 @@ BOTH = case("{backend: sglang}", "{body: {model: s}}") + case("{code: 'a<b'}", "
 
 
 def test_every_format_tells_the_same(tmp_path: Path) -> None:
-    told = json.loads(check(tmp_path, BOTH, "--format", "json").stdout)
+    told = json.loads(check(tmp_path, BOTH, "-o", "json").stdout)
     assert told["summary"] == {"cases": 2, "failed": 1}
     assert [one["passed"] for one in told["cases"]] == [True, False]
-    junit = check(tmp_path, BOTH, "--format", "junit")
+    junit = check(tmp_path, BOTH, "-o", "junit")
     assert junit.exit_code == 1
     xmlschema.XMLSchema10(ROOT / "tests/audit/schemas/junit.xsd").validate(junit.stdout)
     assert 'tests="2" failures="1"' in junit.stdout
-    github = check(tmp_path, BOTH, "--format", "github").stdout.splitlines()
+    github = check(tmp_path, BOTH, "-o", "github").stdout.splitlines()
     assert github[0].startswith(f"::error file={tmp_path}/routes.cases.yaml,title=case%3A two,line=8::")
     assert len(github) == 2
 

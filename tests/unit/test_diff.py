@@ -97,7 +97,7 @@ def test_requests_that_go_elsewhere_are_counted_with_an_example(tmp_path: Path) 
         told.stdout
     )
     assert "secret" not in told.stdout
-    assert changes(run(tmp_path, new, "--format", "json", requests=requests)) == [
+    assert changes(run(tmp_path, new, "-o", "json", requests=requests)) == [
         (2, {"sglang": 1.0}, {"vllm": 1.0}),
         (1, {"vllm": 0.5, "sglang": 0.5}, {"vllm": 0.75, "sglang": 0.25}),
     ]
@@ -153,7 +153,7 @@ def test_every_setting_that_differs_is_told_by_its_path(tmp_path: Path, setting:
     done = run(tmp_path, f"{OLD}  {setting}\n")
     assert done.exit_code == 1
     assert f"  {line}" in done.stdout.splitlines()
-    told = json.loads(run(tmp_path, f"{OLD}  {setting}\n", "--format", "json").stdout)
+    told = json.loads(run(tmp_path, f"{OLD}  {setting}\n", "-o", "json").stdout)
     assert line in told["settings"]
 
 
@@ -238,7 +238,7 @@ def test_backends_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
     names = [f"engine-{number}" for number in range(12, 0, -1)]
     entries = [f"    {name}: {{endpoints: [10.0.1.{at}:80]}}\n" for at, name in enumerate(names)]
     old = DEFAULT[: DEFAULT.index("    vllm:")] + "".join(entries)
-    done = run(tmp_path, old.replace(":80]", ":81]"), "--format", "json", old=old)
+    done = run(tmp_path, old.replace(":80]", ":81]"), "-o", "json", old=old)
     assert json.loads(done.stdout)["backends"] == [
         f"~ {name}: where it is reached, where it is asked" for name in names
     ]

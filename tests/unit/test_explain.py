@@ -282,7 +282,7 @@ def test_an_explanation_never_disagrees_with_the_router(
     "header",
     ["authorization: Bearer sk-secret", "authorization Bearer sk-secret", "sk-secret", "sk-secret x: y", ": sk-secret"],
 )
-@pytest.mark.parametrize("more", [[], ["--json"]])
+@pytest.mark.parametrize("more", [[], ["-o", "json"]])
 def test_a_credential_given_as_a_header_is_never_printed(header: str, more: list[str], tmp_path: Path) -> None:
     routes = tmp_path / "routes.yaml"
     routes.write_text(ROUTES)

@@ -229,7 +229,7 @@ def test_a_finding_is_accepted_with_a_reason_on_its_line_or_above(tmp_path: Path
     rules = [f"{rules[0]} {comment}", rules[1]] if line else [comment, *rules]
     done = run(tmp_path, rules, "--fail-on", "info")
     assert (done.exit_code, done.stdout) == (0, "nothing found; 1 accepted with a reason\n")
-    told = json.loads(run(tmp_path, rules, "--format", "json").stdout)
+    told = json.loads(run(tmp_path, rules, "-o", "json").stdout)
     assert [finding["accepted"] for finding in told["findings"]] == ["b comes on Monday"]
 
 
@@ -247,15 +247,15 @@ def test_a_suppression_that_does_nothing_is_found(tmp_path: Path, rules: list[st
 
 
 def test_every_format_tells_the_same(tmp_path: Path) -> None:
-    told = json.loads(run(tmp_path, TWO, "--format", "json").stdout)
+    told = json.loads(run(tmp_path, TWO, "-o", "json").stdout)
     assert [(one["rule"], one["line"]) for one in told["findings"]] == [("LINT005", 10), ("LINT015", 11)]
-    junit = run(tmp_path, TWO, "--format", "junit").stdout
+    junit = run(tmp_path, TWO, "-o", "junit").stdout
     xmlschema.XMLSchema10(ROOT / "tests/audit/schemas/junit.xsd").validate(junit)
     assert f'tests="{len(RULES)}" failures="2"' in junit
-    log = json.loads(run(tmp_path, TWO, "--format", "sarif").stdout)
+    log = json.loads(run(tmp_path, TWO, "-o", "sarif").stdout)
     jsonschema.validate(log, json.loads((ROOT / "tests/audit/schemas/sarif.json").read_text()))
     assert [result["ruleId"] for result in log["runs"][0]["results"]] == ["LINT005", "LINT015"]
-    github = run(tmp_path, TWO, "--format", "github").stdout.splitlines()
+    github = run(tmp_path, TWO, "-o", "github").stdout.splitlines()
     assert [line.split("::")[1].split(" ")[0] for line in github[:-1]] == ["warning", "notice"]
     assert github[0].startswith(f"::warning file={tmp_path}/routes.yaml,title=LINT005 The model read as")
 

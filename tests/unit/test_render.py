@@ -103,7 +103,7 @@ def test_misuse_is_exit_code_2_with_nothing_on_standard_output(render: Render, a
 def test_a_mistake_in_routes_yaml_is_exit_code_1_with_nothing_on_standard_output(
     render: Render, tmp_path: Path
 ) -> None:
-    done = render("-o", str(tmp_path / "out"), routes=MISTAKES)
+    done = render("--output-dir", str(tmp_path / "out"), routes=MISTAKES)
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 2
     assert "<stdin>:7 $.spec.backends.vllm" in done.stderr
@@ -119,7 +119,7 @@ def test_the_target_on_the_command_line_wins(render: Render) -> None:
 def test_a_folder_gets_one_file_a_document_and_keeps_what_else_it_holds(render: Render, tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text("mine: true\n")
     (tmp_path / "envoy.yaml").write_text("old: true\n")
-    done = render("-o", str(tmp_path))
+    done = render("--output-dir", str(tmp_path))
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines() == [
         f"routegen: wrote 2 files to {tmp_path}",
@@ -133,7 +133,7 @@ def test_a_folder_gets_one_file_a_document_and_keeps_what_else_it_holds(render: 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(render: Render, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = render("-o", str(tmp_path / "file" / "folder"))
+    done = render("--output-dir", str(tmp_path / "file" / "folder"))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"routegen: {tmp_path}/file/folder/envoy.yaml: can't be written: Not a directory\n"
 

@@ -36,8 +36,12 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ("routegen validate -f routes.yaml/more", 1, "routegen: routes.yaml/more: can't be read: Not a directory"),
         ("routegen validate -f latin-1.yaml", 1, "latin-1.yaml:3: is not UTF-8 (byte 0xfc); save it as UTF-8"),
         ("routegen validate -f /dev/zero", 1, "routegen: /dev/zero: is larger than 1 MiB; is it a routes.yaml?"),
-        ("routegen render -o routes.yaml", 1, "routegen: routes.yaml is not a folder; -o takes one"),
-        ("routegen render -o ''", 2, "-o takes a folder, not an empty text"),
+        (
+            "routegen render --output-dir routes.yaml",
+            1,
+            "routegen: routes.yaml is not a folder; --output-dir takes one",
+        ),
+        ("routegen render --output-dir ''", 2, "--output-dir takes a folder, not an empty text"),
         (
             "routegen init routes.yaml/more",
             1,
@@ -141,7 +145,7 @@ def test_a_folder_full_of_other_files_is_not_listed_to_the_end_nor_searched_belo
         (tmp_path / f"{number:02}.yaml").write_text("")
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "deep.yaml").write_text("")
-    said = shell("routegen render -o .", tmp_path).stderr
+    said = shell("routegen render --output-dir .", tmp_path).stderr
     assert ". holds 22 more, left alone: 00.yaml, 01.yaml, 02.yaml, 03.yaml, 04.yaml, …\n" in said
 
 

@@ -133,7 +133,7 @@ def test_a_half_typed_verb_is_completed(tmp_path: Path) -> None:
     assert routegen(cwd=tmp_path, environment=environment).stdout == "plain,validate\n"
 
 
-@pytest.mark.parametrize("words", ["validate -f ro", "render --output ro", "router --config ro", "init ro"])
+@pytest.mark.parametrize("words", ["validate -f ro", "render --output-dir ro", "router --config ro", "init ro"])
 def test_names_of_files_are_completed_by_the_shell(words: str, tmp_path: Path) -> None:
     count = str(len(words.split()))
     environment = {"_ROUTEGEN_COMPLETE": "bash_complete", "COMP_WORDS": f"routegen {words}", "COMP_CWORD": count}

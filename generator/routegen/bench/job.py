@@ -72,7 +72,7 @@ def render(job: Job) -> str:
             labels={**_LABELS, "app.kubernetes.io/instance": job.name},
             namespace=job.namespace,
             image=job.image,
-            arguments=["bench", *routes, *map(_literal, job.arguments), *keys, "-o", f"{RUNS}/{job.name}"],
+            arguments=["bench", *routes, *map(_literal, job.arguments), *keys, "--output-dir", f"{RUNS}/{job.name}"],
             routes=job.routes,
             routes_folder=ROUTES,
             runs=RUNS,

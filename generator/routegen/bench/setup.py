@@ -75,7 +75,7 @@ def asked(arms: Sequence[Arm], design: Design, options: Mapping[str, Any]) -> La
 
 def folder_of(options: Mapping[str, Any]) -> Path:
     """Where the run's records go: as asked, or by the date."""
-    return Path(options["out"] or f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
+    return Path(options["output_dir"] or f"bench-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
 
 
 def check(options: Mapping[str, Any]) -> tuple[Design, list[Arm]]:

@@ -112,7 +112,7 @@ FORMATS: Final[Mapping[str, Callable[[Sequence[Finding]], str]]] = {
     "junit": junit,
     "github": as_github,
 }
-"""What ``--format`` takes."""
+"""What ``-o`` takes."""
 
 
 def _json(finding: Finding) -> dict[str, Any]:

@@ -74,7 +74,7 @@ FORMATS: Final[Mapping[str, Callable[[Sequence[Result]], str]]] = {
     "junit": junit,
     "github": as_github,
 }
-"""What ``--format`` takes."""
+"""What ``-o`` takes."""
 
 
 def _lines(results: Sequence[Result]) -> Iterator[str]:

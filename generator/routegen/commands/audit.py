@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from routegen.commands import complete, options
 from routegen.common.problems import InputError, UserError, sentences
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _FORMATS = ("text", "json", "sarif", "junit", "github")
 @click.option("--cluster", is_flag=True, help="Read the live cluster (needs the extra `cluster`).")
 @click.option("--context", metavar="NAME", help="With --cluster: the kubeconfig context.")
 @click.option("-n", "--namespace", metavar="NAME", help="With --cluster: only this namespace.")
-@click.option("--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True)
+@options.output(*_FORMATS)
 @click.option(
     "--fail-on",
     type=click.Choice(_SEVERITIES),
@@ -31,7 +32,13 @@ _FORMATS = ("text", "json", "sarif", "junit", "github")
     show_default=True,
     help="Exit with 1 where a finding is at least this grave.",
 )
-@click.option("--explain", "rule_id", metavar="FAIRnnn", help="Explain one rule, and nothing else.")
+@click.option(
+    "--explain",
+    "rule_id",
+    metavar="FAIRnnn",
+    shell_complete=complete.audit_rules,
+    help="Explain one rule, and nothing else.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -41,7 +48,7 @@ def command(
     cluster: bool,
     context: str | None,
     namespace: str | None,
-    format_: str,
+    form: str,
     fail_on: str,
     rule_id: str | None,
 ) -> None:
@@ -51,7 +58,7 @@ def command(
     the engines share, then each finding with its place, its reason and its fix.
 
     \b
-    Exit codes: 0 clean, 1 findings at or above --fail-on, 2 the input can't be used. The format changes none of them.
+    Exit codes: 0 clean, 1 findings at or above --fail-on, 2 the input can't be used. The form changes none of them.
 
     \b
     Examples:
@@ -85,7 +92,7 @@ def command(
     except (InputError, UserError) as error:
         click.echo(sentences(error), err=True)
         ctx.exit(2)  # unlike for other verbs: 1 means findings
-    click.echo(FORMATS[format_](report), nl=False)
+    click.echo(FORMATS[form](report), nl=False)
     if fail_on != "never" and report.fails(Severity[fail_on.upper()]):
         ctx.exit(1)
 

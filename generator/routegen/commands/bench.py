@@ -11,7 +11,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from routegen.commands import bench_job, bench_run, bench_sweep
+from routegen.commands import bench_job, bench_run, bench_sweep, complete, options
 from routegen.commands.bench_values import Assignments, Share, Steps, VariableName
 from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
@@ -31,8 +31,21 @@ _manifests = click.option(
 
 
 @click.group("bench", invoke_without_command=True)
-@click.option("-f", "--file", "source", metavar="FILE", help="The routes.yaml whose backends are compared.")
-@click.option("--engine", "engines", multiple=True, metavar="NAME", help="A backend of it; repeat. Default: all.")
+@click.option(
+    *("-f", "--file", "source"),
+    multiple=True,
+    callback=options.once,
+    metavar="FILE",
+    help="The routes.yaml whose backends are compared.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.backends,
+    help="A backend of it; repeat. Default: all.",
+)
 @click.option("--gateway", metavar="URL", help="The gateway's address; engines are picked by inference_server.")
 @click.option("--way", type=click.Choice(["gateway", "direct", "both"]), help="Default: gateway where one is named.")
 @click.option("--url", "urls", type=Assignments(), multiple=True, help="An engine's own address; repeat.")
@@ -85,12 +98,15 @@ _manifests = click.option(
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300, show_default=True, help="Seconds.")
 @click.option(
-    "--primary", metavar="METRIC", help="What the verdict is about. Default: e2e, or tpot with --stop-at-eos."
+    "--primary",
+    metavar="METRIC",
+    shell_complete=complete.metrics,
+    help="What the verdict is about. Default: e2e, or tpot with --stop-at-eos.",
 )
 @click.option("--margin", type=Share(), default="3%", show_default=True, help="Differences inside don't matter.")
 @click.option("--slo", type=Assignments(), multiple=True, help="Limit in seconds for goodput: ttft=0.2, tpot, e2e.")
 @click.option("--seed", type=int, help="Of order, prompts and arrivals. Default: drawn, and recorded.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
+@click.option("--output-dir", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
 @_manifests
 @click.option("--pods", multiple=True, metavar="NAMESPACE", help="Sample its pods, and the nodes; repeat.")
@@ -153,18 +169,17 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 @command.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "format_", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there, not to stdout.")
+@options.output("text", "json", "html")
 @_manifests
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
-def report(run: Path, format_: str, out: Path | None, manifests: tuple[str, ...], fail_if_worse: bool) -> None:
+def report(run: Path, form: str, manifests: tuple[str, ...], fail_if_worse: bool) -> None:
     """Report a run folder again: as text, as JSON for programs, or as one HTML page that needs nothing else.
 
     \b
     Examples:
       routegen bench report bench-2026-01-02
-      routegen bench report bench-2026-01-02 --format html -o report.html
-      routegen bench report bench-2026-01-02 --format json | jq -r '.answers[].plain'
+      routegen bench report bench-2026-01-02 -o html > report.html
+      routegen bench report bench-2026-01-02 -o json | jq -r '.answers[].plain'
     """
     _require_extra()
     from routegen.bench import records, sweep  # noqa: PLC0415 - not for `--help`
@@ -173,16 +188,15 @@ def report(run: Path, format_: str, out: Path | None, manifests: tuple[str, ...]
     if sweep.is_sweep(run):
         if manifests:
             raise click.UsageError(f"--manifests: {run} is a sweep; report its steps, {run / 'step-1'} and so on")
-        sys.exit(bench_sweep.report(run, format_, out, fail_if_worse=fail_if_worse))
+        sys.exit(bench_sweep.report(run, form, fail_if_worse=fail_if_worse))
     recorded = records.read(run)
     if manifests:
         recorded = replace(recorded, run=msgspec.structs.replace(recorded.run, audit=_audit(manifests)))
     found = model.build(recorded)
-    if out is None and format_ == "text":
+    if form == "text":
         as_text.show(found)
     else:
-        text = {"text": as_text.render, "json": as_json.render, "html": as_html.render}[format_](found)
-        bench_run.write(out, text)
+        click.echo({"json": as_json.render, "html": as_html.render}[form](found), nl=False)
     sys.exit(bench_run.exit_code(found, complete=True, fail_if_worse=fail_if_worse))
 
 

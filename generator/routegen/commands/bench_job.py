@@ -16,7 +16,7 @@ OPTIONS: Final = ("image", "namespace", "claim", "api_key_secret")
 """What only says how the Job runs."""
 
 _NOT_IN_A_JOB: Final = {
-    "out": "the Job has a run folder of its own; keep it with --claim",
+    "output_dir": "the Job has a run folder of its own; keep it with --claim",
     "resume": "a Job measures a new run",
     "manifests": "give them to `routegen bench report` afterwards",
     "prompts": "the file is not in the cluster",

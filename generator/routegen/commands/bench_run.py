@@ -117,14 +117,6 @@ def report(folder: Path) -> Report:
     from routegen.bench.report import as_html, as_json, model  # noqa: PLC0415
 
     found = model.build(records.read(folder))
-    write(folder / "report.json", as_json.render(found))
-    write(folder / "report.html", as_html.render(found))
+    write_atomically(folder / "report.json", as_json.render(found))
+    write_atomically(folder / "report.html", as_html.render(found))
     return found
-
-
-def write(path: Path | None, text: str) -> None:
-    """Write a report to a file, or to standard output."""
-    if path is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(path, text)

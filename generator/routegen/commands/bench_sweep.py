@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from routegen.common.files import write_atomically
 from routegen.common.problems import UserError
 
 from . import bench_run
@@ -50,21 +51,20 @@ def measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
     return _exit_code(told, complete=complete, fail_if_worse=fail_if_worse)
 
 
-def report(folder: Path, format_: str, out: Path | None, *, fail_if_worse: bool) -> int:
+def report(folder: Path, form: str, *, fail_if_worse: bool) -> int:
     """Report a sweep's folder again; what the process ends with.
 
-    :param format_: ``text``, ``json`` or ``html``.
+    :param form: ``text``, ``json`` or ``html``.
     :raises UserError: it can't be read.
     """
     from routegen.bench import sweep  # noqa: PLC0415 - not for `--help`
     from routegen.bench.report import as_json, sweep_html, sweep_model, sweep_text  # noqa: PLC0415
 
     found = sweep_model.build(sweep.read_all(folder))
-    if out is None and format_ == "text":
+    if form == "text":
         sweep_text.show(found)
     else:
-        render = {"text": sweep_text.render, "json": as_json.render, "html": sweep_html.render}[format_]
-        bench_run.write(out, render(found))
+        click.echo({"json": as_json.render, "html": sweep_html.render}[form](found), nl=False)
     return _exit_code(found, complete=True, fail_if_worse=fail_if_worse)
 
 
@@ -73,8 +73,8 @@ def _report(folder: Path) -> SweepReport:
     from routegen.bench.report import as_json, sweep_html, sweep_model  # noqa: PLC0415
 
     found = sweep_model.build(sweep.read_all(folder))
-    bench_run.write(folder / "report.json", as_json.render(found))
-    bench_run.write(folder / "report.html", sweep_html.render(found))
+    write_atomically(folder / "report.json", as_json.render(found))
+    write_atomically(folder / "report.html", sweep_html.render(found))
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from routegen.commands import options
 from routegen.common.problems import InputError, UserError, sentences
 
 
@@ -19,9 +20,9 @@ from routegen.common.problems import InputError, UserError, sentences
     metavar="FILE",
     help="JSON lines of method, path, headers, and body or fields; default: made up from both files.",
 )
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@options.output("text", "json")
 @click.pass_context
-def command(ctx: click.Context, old: str, new: str, file: Path | None, format_: str) -> None:
+def command(ctx: click.Context, old: str, new: str, file: Path | None, form: str) -> None:
     """Show which requests a change from OLD to NEW leads elsewhere.
 
     Compares what the two files do, not their lines: settings, backends and rules that differ are listed; each request
@@ -53,6 +54,6 @@ def command(ctx: click.Context, old: str, new: str, file: Path | None, format_: 
         click.echo(sentences(error), err=True)
         ctx.exit(2)  # unlike for other verbs: 1 means that something differs
     origin = "made up from both files" if file is None else f"from {file}"
-    tell = diff_told.as_json if format_ == "json" else diff_told.text
+    tell = diff_told.as_json if form == "json" else diff_told.text
     click.echo(tell(found, plans, origin), nl=False)
     ctx.exit(0 if found.empty else 1)

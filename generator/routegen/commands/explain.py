@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from routegen.commands.options import routes_file
+from routegen.commands import complete, options
 from routegen.common.words import choices
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MAX_NAME = 256
 
 
 @click.command("explain")
-@routes_file
+@options.routes_file
 @click.option(
     "--body",
     metavar="JSON|@FILE|-",
@@ -37,8 +37,13 @@ MAX_NAME = 256
 )
 @click.option("--registry", metavar="URL", help="Ask a running router instead: its metrics address.")
 @click.option("--seed", type=int, metavar="N", help="Make random choices repeatable.")
-@click.option("--expect", metavar="BACKEND", help="Exit with 1 unless every such request goes to BACKEND.")
-@click.option("--json", "json_wanted", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--expect",
+    metavar="BACKEND",
+    shell_complete=complete.backends,
+    help="Exit with 1 unless every such request goes to BACKEND.",
+)
+@options.output("text", "json")
 def command(
     source: str,
     body: str | None,
@@ -49,7 +54,7 @@ def command(
     registry: str | None,
     seed: int | None,
     expect: str | None,
-    json_wanted: bool,
+    form: str,
 ) -> None:
     """Show which backend a request would go to, and why.
 
@@ -63,7 +68,7 @@ def command(
       routegen explain --body '{"model": "llama"}' --no-poll --expect vllm
       routegen explain --method GET --path /v1/models
       kubectl port-forward deploy/qwen-compare-router 9464 &
-      routegen explain --registry http://127.0.0.1:9464 --json < request.json --body -
+      routegen explain --registry http://127.0.0.1:9464 -o json < request.json --body -
     """
     import random  # noqa: PLC0415 - not for `--help`
 
@@ -88,7 +93,7 @@ def command(
     )
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(as_json(report) if json_wanted else as_text(report), nl=False)
+    click.echo(as_json(report) if form == "json" else as_text(report), nl=False)
     if expect is not None:
         _check(plan, report, expect)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from routegen.commands.options import routes_file
+from routegen.commands import options
 from routegen.common.problems import InputError, UserError, sentences
 
 _FORMATS = ("text", "json", "sarif", "junit", "github")
@@ -12,8 +12,8 @@ _SEVERITIES = ("info", "warning", "error", "never")
 
 
 @click.command("lint")
-@routes_file
-@click.option("--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True)
+@options.routes_file
+@options.output(*_FORMATS)
 @click.option(
     "--fail-on",
     type=click.Choice(_SEVERITIES),
@@ -22,7 +22,7 @@ _SEVERITIES = ("info", "warning", "error", "never")
     help="Exit with 1 where a finding is at least this grave.",
 )
 @click.pass_context
-def command(ctx: click.Context, source: str, format_: str, fail_on: str) -> None:
+def command(ctx: click.Context, source: str, form: str, fail_on: str) -> None:
     """Say what in a routes.yaml is legal and almost surely not meant.
 
     A finding that is meant is accepted by a comment with a reason, on its line or the one above:
@@ -34,7 +34,7 @@ def command(ctx: click.Context, source: str, format_: str, fail_on: str) -> None
     \b
     Examples:
       routegen lint
-      routegen lint -f examples/canary/routes.yaml --format github
+      routegen lint -f examples/canary/routes.yaml -o github
     """
     from routegen.checks.lint import lint  # noqa: PLC0415
     from routegen.checks.lint_told import FORMATS  # noqa: PLC0415
@@ -48,7 +48,7 @@ def command(ctx: click.Context, source: str, format_: str, fail_on: str) -> None
     except (InputError, UserError) as error:
         click.echo(sentences(error), err=True)
         ctx.exit(2)  # unlike for other verbs: 1 means findings
-    click.echo(FORMATS[format_](findings), nl=False)
+    click.echo(FORMATS[form](findings), nl=False)
     left = [finding for finding in findings if finding.reason is None]
     if fail_on != "never" and any(one.rule.severity >= Severity[fail_on.upper()] for one in left):
         ctx.exit(1)

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from routegen.commands import options
+from routegen.commands import complete, options
 from routegen.common.problems import Problem, UserError
 
 NAMED: Final = 5
@@ -18,20 +18,23 @@ NAMED: Final = 5
 @click.command("render")
 @options.routes_file
 @options.target
+@options.output("yaml", "json")
+@options.output_dir
 @click.option(
-    *("-o", "--output", "folder"),
-    type=click.Path(),
-    metavar="DIR",
-    help="Write one file a document into DIR instead of stdout.",
+    "--only",
+    metavar="KIND[,KIND]",
+    shell_complete=complete.kinds,
+    help="Just these kinds of document, such as HTTPRoute.",
 )
-@click.option("--only", metavar="KIND[,KIND]", help="Just these kinds of document, such as HTTPRoute.")
 @click.option(
     "--envoy-check/--no-envoy-check", "check", default=True, help="Let a local Envoy check target envoy's output."
 )
-def command(source: str, target: str | None, folder: str | None, only: str | None, *, check: bool) -> None:
+def command(
+    source: str, target: str | None, form: str, output_dir: str | None, only: str | None, *, check: bool
+) -> None:
     """Print the gateway's documents for kubectl or Envoy.
 
-    The same routes.yaml always gives the same bytes. On any error nothing is printed but the error. With -o
+    The same routes.yaml always gives the same bytes. On any error nothing is printed but the error. With --output-dir
     nothing is removed from DIR.
 
     \b
@@ -40,15 +43,17 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
       routegen render --only HTTPRoute,EnvoyExtensionPolicy
       routegen render --target envoy > envoy.yaml
       routegen render --target envoy --only router-config > router.json
-      routegen render --target envoy -o /etc/routegen
+      routegen render --target envoy --output-dir /etc/routegen
     """
     from routegen import pipeline, targets  # noqa: PLC0415 - YAML: not for `--help`
 
     # Everything that is made is kept until the end, so looking for what isn't is a fifth of the time and finds nothing.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
-    if folder == "":
-        raise click.UsageError("-o takes a folder, not an empty text")
+    if output_dir == "":
+        raise click.UsageError("--output-dir takes a folder, not an empty text")
+    if output_dir is not None and form != "yaml":
+        raise click.UsageError("-o says the form of standard output; the files of --output-dir have their own")
     kinds = [kind.strip() for kind in (only or "").split(",") if kind.strip()]
     if only is not None and not kinds:
         raise click.UsageError("--only takes kinds of document, not an empty text")
@@ -59,13 +64,13 @@ def command(source: str, target: str | None, folder: str | None, only: str | Non
     except pipeline.UnknownKindError as error:
         raise click.UsageError(str(error)) from error
     notices = [*targets.find(plan.gateway.target).check(output)] if check else []
-    if folder is not None:
+    if output_dir is not None:
         notices += _write(
-            Path(folder), {document.filename: pipeline.file_text(document) for document in output.documents}
+            Path(output_dir), {document.filename: pipeline.file_text(document) for document in output.documents}
         )
     else:
         shown = [document for document in output.documents if kinds or not document.companion]
-        click.echo(pipeline.to_text(shown), nl=False)
+        click.echo(pipeline.to_text(shown, form), nl=False)
     for remark in remarks:
         click.echo(remark, err=True)
     for notice in notices:
@@ -77,7 +82,7 @@ def _write(folder: Path, texts: dict[str, str]) -> list[str]:
     from routegen.common.files import write_atomically  # noqa: PLC0415 - not for stdout
 
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; -o takes one")
+        raise UserError(f"{folder} is not a folder; --output-dir takes one")
     for filename, text in texts.items():
         write_atomically(folder / filename, text)
     others = sorted({path.name for path in folder.iterdir() if path.suffix in {".yaml", ".json"}} - texts.keys())

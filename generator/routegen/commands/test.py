@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from routegen.commands.options import routes_file
+from routegen.commands import options
 from routegen.common.problems import InputError, UserError, sentences
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ _FORMATS = ("text", "json", "junit", "github")
 
 
 @click.command("test")
-@routes_file
+@options.routes_file
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[CASES]...")
-@click.option("--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True)
+@options.output(*_FORMATS)
 @click.pass_context
-def command(ctx: click.Context, source: str, files: tuple[Path, ...], format_: str) -> None:
+def command(ctx: click.Context, source: str, files: tuple[Path, ...], form: str) -> None:
     """Check that requests go where files of CASES say.
 
     Default: routes.cases.yaml beside routes.yaml, and so for any other name. Each request goes through the router's own
@@ -34,7 +34,7 @@ def command(ctx: click.Context, source: str, files: tuple[Path, ...], format_: s
     Examples:
       routegen test
       routegen test -f examples/canary/routes.yaml
-      routegen test -f routes.yaml --format junit cases/*.yaml > junit.xml
+      routegen test -f routes.yaml -o junit cases/*.yaml > junit.xml
     """
     from routegen.checks.cases import read_cases  # noqa: PLC0415 - pydantic: not for `--help`
     from routegen.checks.run import run  # noqa: PLC0415
@@ -51,5 +51,5 @@ def command(ctx: click.Context, source: str, files: tuple[Path, ...], format_: s
     except (InputError, UserError) as error:
         click.echo(sentences(error), err=True)
         ctx.exit(2)  # unlike for other verbs: 1 means that a case failed
-    click.echo(FORMATS[format_](results), nl=False)
+    click.echo(FORMATS[form](results), nl=False)
     ctx.exit(0 if all(result.passed for result in results) else 1)

@@ -15,4 +15,4 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "junit": as_junit.render,
     "github": as_github.render,
 }
-"""What ``--format`` takes."""
+"""What ``-o`` takes."""
