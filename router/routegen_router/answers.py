@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
+from . import anthropic
 from .cards import together
 from .decide import unserved
 from .models import Snapshot
@@ -21,9 +22,10 @@ def error_document(reject: Reject) -> dict[str, dict[str, str | None]]:
     return {"error": {"message": reject.message, "type": kind, "param": reject.param, "code": reject.code}}
 
 
-def error(reject: Reject) -> bytes:
-    """:func:`error_document` as JSON."""
-    return msgspec.json.encode(error_document(reject))
+def error(reject: Reject, path: str = "") -> bytes:
+    """A refusal as JSON, in the shape that clients of ``path`` expect: Anthropic's, or :func:`error_document`."""
+    shape = anthropic.error_document if anthropic.speaks(path) else error_document
+    return msgspec.json.encode(shape(reject))
 
 
 @lru_cache(maxsize=1)  # a snapshot never changes, and a long list takes a while to write

@@ -30,7 +30,6 @@ from .stream import (
     Routed,
     Stream,
     Trailers,
-    rejection,
 )
 from .transport import Exchange, Status, StatusError
 
@@ -115,7 +114,7 @@ class Processor:
                     if reservation is not None:
                         await exchange.write(answer)
                         continue
-                    reply = rejection(refusals.overloaded())
+                    reply = stream.refuse(refusals.overloaded())
                     answer = active.replies.encode(reply)
                 self._journal.add(reply, took, stream.body_bytes, request_id)
                 if isinstance(reply, Answer) and reply.fault is not None:

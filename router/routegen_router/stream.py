@@ -12,6 +12,7 @@ until the engine's answer ends. A stream must never end well without a reply, si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -204,25 +205,27 @@ class Stream:
         :param trace: collects a step a rule, for ``explain``.
         """
         if self._headers:
-            return _fault("the request's headers came twice")
+            return self._fault("the request's headers came twice")
         if protocol.request_body_mode not in {"BUFFERED", "NONE"} or protocol.send_body_without_waiting:
-            return _wrong_mode(protocol)
+            return self._wrong_mode(protocol)
         twice = self._read_headers(headers)
         method, target = self._headers.get(":method"), self._headers.get(":path")
         if method is None or target is None:
-            return _fault("the request has no :method or :path; the ext_proc filter's forward_rules must let them pass")
+            return self._fault(
+                "the request has no :method or :path; the ext_proc filter's forward_rules must let them pass"
+            )
         self.path, _, parameters = target.partition("?")
         own = self._own_answer() if method in READING else None
         if own is not None:
             return own
         unread = method != "POST" or self.path not in self._policy.config.paths
         if unread and not any(one.method == method and one.takes(self.path) for one in self._policy.config.by_headers):
-            return rejection(refusals.not_found(self._policy.config.paths))
+            return self.refuse(refusals.not_found(self._policy.config.paths))
         if twice is not None:
-            return rejection(refusals.repeated_header(twice))
+            return self.refuse(refusals.repeated_header(twice))
         twice = self._read_query(parameters)
         if twice is not None:
-            return rejection(refusals.repeated_parameter(twice))
+            return self.refuse(refusals.repeated_parameter(twice))
         if unread:
             return self._decide(
                 Facts(
@@ -236,7 +239,7 @@ class Stream:
                 trace,
             )
         if protocol.request_body_mode != "BUFFERED":
-            return _wrong_mode(protocol)
+            return self._wrong_mode(protocol)
         return self._await_body(headers.end_of_stream)
 
     def on_body(self, body: Body, trace: list[Step] | None = None) -> Routed | Answer:
@@ -253,16 +256,16 @@ class Stream:
     def take(self, body: Body) -> Answer | None:
         """The request's body, for a server that reads it elsewhere; an answer where it needn't be read."""
         if not self._waiting:
-            return _fault("a body came where none was due; set the ext_proc filter's request_header_mode to SEND")
+            return self._fault("a body came where none was due; set the ext_proc filter's request_header_mode to SEND")
         self._waiting = False
         self.body_bytes = len(body.data)
         limit = self._policy.config.max_body_bytes
-        return rejection(refusals.too_large(limit)) if self.body_bytes > limit else None
+        return self.refuse(refusals.too_large(limit)) if self.body_bytes > limit else None
 
     def on_fields(self, found: Fields | Reject, trace: list[Step] | None = None) -> Routed | Answer:
         """What the body that was taken says, or why it can't be read: decide."""
         if isinstance(found, Reject):
-            return rejection(found)
+            return self.refuse(found)
         if found.decoded is not None:
             self.body_bytes = len(found.decoded)
         change = Change((found.decoded,), self.packing.codings) if found.decoded is not None else None
@@ -276,7 +279,7 @@ class Stream:
         view = self._view()
         decision = decide(facts, self._policy.config, view, self._draw, trace)
         if isinstance(decision, Reject):
-            return rejection(decision)
+            return self.refuse(decision)
         second = self._policy.seconds.of(decision, facts, view, self._draw)
         return Routed(decision.backend, decision.rule, second, change, facts.unread)
 
@@ -284,12 +287,29 @@ class Stream:
         """Trailers where a body was due: the request has none."""
         del trailers
         if not self._waiting:
-            return _fault("trailers came where no body was due; set the ext_proc filter's request_trailer_mode to SKIP")
-        return rejection(refusals.no_body())
+            return self._fault(
+                "trailers came where no body was due; set the ext_proc filter's request_trailer_mode to SKIP"
+            )
+        return self.refuse(refusals.no_body())
 
     def on_unexpected(self, message: str) -> Answer:
         """Any other message; ``message`` is its name in the protocol, such as ``response_headers``."""
-        return _fault(f"the gateway sent {message}, which the router doesn't handle; set its mode to SKIP or NONE")
+        return self._fault(f"the gateway sent {message}, which the router doesn't handle; set its mode to SKIP or NONE")
+
+    def refuse(self, reject: Reject) -> Answer:
+        """A rejection of this request."""
+        return rejection(reject, self.path)
+
+    def _fault(self, text: str) -> Answer:
+        """The gateway and the router don't fit together: 500 for the client, the reason for the operator."""
+        return rejection(replace(refusals.misconfigured(), fault=text), self.path)
+
+    def _wrong_mode(self, protocol: Protocol) -> Answer:
+        return self._fault(
+            f"the gateway announces request_body_mode {protocol.request_body_mode}"
+            f"{' with send_body_without_waiting' * protocol.send_body_without_waiting}; "
+            "set the ext_proc filter to request_header_mode SEND and request_body_mode BUFFERED"
+        )
 
     def _read_headers(self, headers: Headers) -> str | None:
         """Keep the headers that matter; the name of one that a rule reads and that came twice, if any."""
@@ -316,17 +336,17 @@ class Stream:
         """Refuse what can be refused without the body; else ask for it."""
         config = self._policy.config
         if ended:
-            return rejection(refusals.no_body())
+            return self.refuse(refusals.no_body())
         applied = codings.parse(self._headers.get("content-encoding", ""))
         if applied is None:
-            return rejection(refusals.unsupported_encoding(codings.KNOWN, codings.MOST))
+            return self.refuse(refusals.unsupported_encoding(codings.KNOWN, codings.MOST))
         self.packing = packing(self._headers.get("content-type", ""), applied, config.max_body_bytes)
         length = self._headers.get("content-length", "")
         known = length.isascii() and length.isdigit()
         # Leading zeros are valid (RFC 9110, section 8.6) and no digits; more than 20 are too large whatever they say.
         size = int(length.lstrip("0")[:20] or "0") if known else config.max_body_bytes
         if size > config.max_body_bytes:
-            return rejection(refusals.too_large(config.max_body_bytes))
+            return self.refuse(refusals.too_large(config.max_body_bytes))
         self._waiting = True
         return Continue(size)
 
@@ -346,36 +366,23 @@ class Stream:
         else:
             found = answers.model(unquote(self.path.removeprefix(MODELS_PATH + "/")), view)
         if isinstance(found, Reject):
-            return rejection(found)
+            return self.refuse(found)
         return Answer(200, found, (_JSON,), "routegen_models", {"answer": "models"})
 
     def _health(self) -> Answer:
         """200 where a request could reach an engine now: every engine was asked, and one of them answers."""
         found = answers.health(self._view())
         if isinstance(found, Reject):
-            return rejection(found)
+            return self.refuse(found)
         return Answer(200, found, (_JSON,), f"routegen_{HEALTH}", {"answer": HEALTH})
 
 
-def rejection(reject: Reject, fault: str | None = None) -> Answer:
-    """A rejection as the client gets it."""
+def rejection(reject: Reject, path: str = "") -> Answer:
+    """A rejection as a client of ``path`` gets it."""
     metadata = {"reject": reject.code} | ({"rule": reject.rule} if reject.rule is not None else {})
     headers = (_JSON, *reject.headers.items())
     return Answer(
-        reject.status, answers.error(reject), headers, f"routegen_{reject.code}", metadata, fault or reject.fault
-    )
-
-
-def _fault(text: str) -> Answer:
-    """The gateway and the router don't fit together: 500 for the client, the reason for the operator."""
-    return rejection(refusals.misconfigured(), text)
-
-
-def _wrong_mode(protocol: Protocol) -> Answer:
-    return _fault(
-        f"the gateway announces request_body_mode {protocol.request_body_mode}"
-        f"{' with send_body_without_waiting' * protocol.send_body_without_waiting}; "
-        "set the ext_proc filter to request_header_mode SEND and request_body_mode BUFFERED"
+        reject.status, answers.error(reject, path), headers, f"routegen_{reject.code}", metadata, reject.fault
     )
 
 

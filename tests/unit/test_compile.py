@@ -26,7 +26,7 @@ from routegen.plan import (
     UpstreamTLS,
 )
 from routegen_router.config import Models
-from routegen_router.request import Source
+from routegen_router.request import Opened, Source
 from routegen_router.rules import Lookup, Split
 from support.written import plan
 
@@ -63,8 +63,20 @@ def test_the_guides_two_engines_become_this_plan() -> None:
             failure_backend=None,
         ),
         routing_header="x-inference-server",
-        paths=("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"),
+        paths=(
+            "/v1/chat/completions",
+            "/v1/completions",
+            "/v1/embeddings",
+            "/v1/responses",
+            "/v1/messages",
+            "/v1/messages/count_tokens",
+            "/v1/rerank",
+            "/v1/score",
+            "/tokenize",
+            "/detokenize",
+        ),
         passthrough=(),
+        by_headers=tuple(Opened("/v1/responses/*", method) for method in ("GET", "POST", "DELETE")),
         max_body_bytes=33_554_432,
         models=Models(interval=15.0, timeout=2.0, unknown="reject"),
         backends=tuple(

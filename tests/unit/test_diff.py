@@ -133,7 +133,7 @@ def test_engines_that_are_asked_are_taken_to_serve_what_requests_name(tmp_path: 
 
 
 SETTINGS = [
-    ("passthrough: [{path: /tokenize, method: POST, backend: vllm}]", "+ spec.passthrough: POST /tokenize to vllm"),
+    ("passthrough: [{path: /pooling, method: POST, backend: vllm}]", "+ spec.passthrough: POST /pooling to vllm"),
     ("models: {unknown: allow}", "~ spec.models.unknown: reject -> allow"),
     ("models: {poll: {interval: 1m}}", "~ spec.models.poll.interval: 15s -> 60s"),
     ("router: {failure: {backend: vllm}}", "~ spec.router.failure: closed -> vllm"),
@@ -160,7 +160,7 @@ def test_every_setting_that_differs_is_told_by_its_path(tmp_path: Path, setting:
 @pytest.mark.parametrize(
     ("setting", "change", "example"),
     [
-        (SETTINGS[0][0], "refused: not_found  ->  vllm, by passthrough", '{"method": "POST", "path": "/tokenize"}'),
+        (SETTINGS[0][0], "refused: not_found  ->  vllm, by passthrough", '{"method": "POST", "path": "/pooling"}'),
         (
             "passthrough: [{path: /v1/audio/*, method: GET, backend: sglang}]",
             "refused: not_found  ->  sglang, by passthrough",

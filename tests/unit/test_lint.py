@@ -87,7 +87,7 @@ CASES = [
     ),
     (
         "LINT010",
-        ["- {when: {path: /v1/*}, prefer: [a]}", EVEN],
+        ['- {when: {path: "/*"}, prefer: [a]}', EVEN],
         ["- {when: {path: /v1/chat/*}, prefer: [a]}", EVEN],
     ),
     ("LINT011", ["- {when: {model: gpt-5}, prefer: [a]}", EVEN], ['- {when: {model: "o*"}, prefer: [a]}', EVEN]),

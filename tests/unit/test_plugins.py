@@ -92,7 +92,7 @@ def test_its_mistakes_have_lines_like_those_of_a_built_in_one(install: Installer
     ) == [
         'routes.yaml:9 $.spec.rules[0].take[0]: unknown name "gold"; known: sglang, vllm',
         "routes.yaml:10 $.spec.rules[1].onUnknown: goes with body or header or query, not with take",
-        "routes.yaml:11 $.spec.rules[2].take: must be a list, not 1; one entry is written [1]",
+        "routes.yaml:11 $.spec.rules[2].take: must be a list, not 1; one entry is written […]",
         f'routes.yaml:12 $.spec.rules[3]: unknown verb "tak"; did you mean "take"? known: {VERBS}, take',
     ]
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
+from routegen.compile.paths import served_paths
 from routegen.plan import MODELS_PATH, Passthrough
 from routegen.spec.models import Spec
 from routegen_router.request import Opened
@@ -19,7 +20,7 @@ _FOLLOW_UPS: Final = tuple(Opened(f"{RESPONSES}/*", method) for method in ("GET"
 def compile_by_headers(spec: Spec, passthrough: Sequence[Passthrough], findings: Findings) -> tuple[Opened, ...]:
     """The file's own; where it has none, the follow-ups of the Responses API that no passthrough takes."""
     if spec.by_headers is None:
-        found = _FOLLOW_UPS if RESPONSES in spec.paths else ()
+        found = _FOLLOW_UPS if RESPONSES in served_paths(spec) else ()
         return tuple(one for one in found if not any(one.meets(entry) for entry in passthrough))
     opened = tuple(Opened(entry.path, entry.method) for entry in spec.by_headers)
     for index, entry in enumerate(opened):
@@ -37,7 +38,7 @@ def compile_by_headers(spec: Spec, passthrough: Sequence[Passthrough], findings:
 def _check_path(entry: Opened, path: Path, spec: Spec, findings: Findings) -> None:
     if "*" in entry.path.removesuffix("/*"):
         findings.add(path, f'"{entry.path}" may have "*" only as its end, as in "/v1/responses/*"')
-    if entry.method == "POST" and entry.prefix is None and entry.path in spec.paths:
+    if entry.method == "POST" and entry.prefix is None and entry.path in served_paths(spec):
         findings.add(path, f'"{entry.path}" is one of the paths whose bodies are read')
     if entry.method == "GET" and (entry.takes(MODELS_PATH) or entry.path.startswith(f"{MODELS_PATH}/")):
         findings.add(path, "would hide GET /v1/models, which the router answers for all engines")

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from routegen.common.positions import Path
 from routegen.compile import values
 from routegen.compile.names import Findings
+from routegen.compile.paths import served_paths
 from routegen.compile.units import size
 from routegen.spec.models import Spec
 from routegen.spec.rules import RuleSpec
@@ -65,8 +66,8 @@ def _check_when(rule: RuleSpec, path: Path, spec: Spec, findings: Findings) -> N
         findings.add((*path, "when"), "holds no test; add header, body, query, model, path or size, or remove it")
     if when.size is not None:
         _check_size(values.size_bounds(when.size), (*path, "when", "size"), size(spec.max_body_bytes), findings)
-    if pattern is not None and not any(fnmatchcase(served, pattern) for served in spec.paths):
-        findings.add((*path, "when", "path"), f'"{pattern}" matches none of the paths: {", ".join(spec.paths)}')
+    if pattern is not None and not any(fnmatchcase(served, pattern) for served in served_paths(spec)):
+        findings.add((*path, "when", "path"), f'"{pattern}" matches none of the paths: {", ".join(served_paths(spec))}')
 
 
 def _check_size(bounds: Bounds, path: Path, most: int, findings: Findings) -> None:

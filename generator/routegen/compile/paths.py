@@ -47,7 +47,15 @@ def compile_paths(spec: Spec, findings: Findings) -> tuple[str, ...]:
     for index, path in enumerate(spec.paths):
         if "*" in path:
             findings.add(("spec", "paths", index), f'"{path}" must be an exact path, without "*"')
-    return tuple(spec.paths)
+    return served_paths(spec)
+
+
+def served_paths(spec: Spec) -> tuple[str, ...]:
+    """The paths that are read: the file's, or of the default those that no passthrough entry names."""
+    if "paths" in spec.model_fields_set:
+        return tuple(spec.paths)
+    named = {entry.path for entry in spec.passthrough if entry.method == "POST"}
+    return tuple(path for path in spec.paths if path not in named)
 
 
 def compile_max_body_bytes(spec: Spec, findings: Findings) -> int:
@@ -74,7 +82,7 @@ def compile_passthrough(spec: Spec, findings: Findings) -> tuple[Passthrough, ..
 def _check_passthrough_path(entry: Passthrough, path: Path, spec: Spec, findings: Findings) -> None:
     if "*" in entry.path.removesuffix("/*"):
         findings.add(path, f'"{entry.path}" may have "*" only as its end, as in "/tokenize/*"')
-    read = [served for served in spec.paths if entry.method == "POST" and entry.takes(served)]
+    read = [served for served in served_paths(spec) if entry.method == "POST" and entry.takes(served)]
     if read:
         findings.add(path, f"would let these past the router, which is to read them: {', '.join(read)}")
     if entry.method == "GET" and (entry.takes(MODELS_PATH) or entry.path.startswith(f"{MODELS_PATH}/")):

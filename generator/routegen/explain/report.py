@@ -91,7 +91,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         case Passed(backend):
             outcome: Routed | Answer = Routed(backend, PASSTHROUGH)
         case Reject() as reject:
-            outcome = rejection(reject)
+            outcome = rejection(reject, request.path.partition("?")[0])
         case Request() as arrived:
             outcome = _run(config, knowledge, replace(arrived, headers=headers), draw, trace)
     return Report(

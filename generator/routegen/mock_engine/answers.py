@@ -13,7 +13,7 @@ import msgspec
 from routegen.mock_engine.generation import Generation, Usage
 from routegen.mock_engine.personality import Personality
 
-Kind = Literal["chat", "completion", "response"]
+Kind = Literal["chat", "completion", "response", "message"]
 
 
 def model_list(personality: Personality, models: tuple[str, ...], created: int, length: int) -> dict[str, Any]:
@@ -90,13 +90,13 @@ class Answer:
             if self.kind == "chat":
                 if index == 0:
                     role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
-                    yield _event(head | {"choices": [role]}), False
+                    yield event(head | {"choices": [role]}), False
                 choice["delta"] = {"content": token}
             else:
                 choice["text"] = token
-            yield _event(head | {"choices": [choice]}), True
+            yield event(head | {"choices": [choice]}), True
         if self.include_usage:
-            yield _event(head | {"choices": [], "usage": self._usage()}), False
+            yield event(head | {"choices": [], "usage": self._usage()}), False
 
     @property
     def ends_with_done(self) -> bool:
@@ -152,21 +152,22 @@ class Answer:
     def _response_events(self) -> Iterator[tuple[bytes, bool]]:
         place = {"item_id": "msg_0", "output_index": 0, "content_index": 0}
         start = {"type": "response.created", "sequence_number": 0, "response": self._response("in_progress", "")}
-        yield _event(start, named=True), False
+        yield event(start, named=True), False
         for number, token in enumerate(self.generation.tokens, 1):
             delta = {"type": "response.output_text.delta", "sequence_number": number, "delta": token, "logprobs": []}
-            yield _event(delta | place, named=True), True
+            yield event(delta | place, named=True), True
         end = {
             "type": "response.completed",
             "sequence_number": len(self.generation.tokens) + 1,
             "response": self.whole(),
         }
-        yield _event(end, named=True), False
+        yield event(end, named=True), False
 
 
 DONE = b"data: [DONE]\n\n"
 
 
-def _event(document: dict[str, Any], *, named: bool = False) -> bytes:
+def event(document: dict[str, Any], *, named: bool = False) -> bytes:
+    """A server-sent event; ``named``: with its type as the event's name."""
     name = f"event: {document['type']}\n".encode() if named else b""
     return name + b"data: " + msgspec.json.encode(document) + b"\n\n"

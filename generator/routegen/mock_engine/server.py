@@ -15,11 +15,12 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from routegen.mock_engine import answers, realtime
+from routegen.mock_engine import answers, realtime, small
 from routegen.mock_engine.answers import Answer, Kind
 from routegen.mock_engine.behaviour import Behaviour, until
 from routegen.mock_engine.figures import Figures
-from routegen.mock_engine.generation import PrefixCache, generate
+from routegen.mock_engine.generation import Generation, PrefixCache, generate
+from routegen.mock_engine.messages import Message
 from routegen.mock_engine.personality import VLLM, Personality
 from routegen.mock_engine.recorder import Received, Recorder
 from routegen.mock_engine.responses import Responses
@@ -107,6 +108,8 @@ class MockEngine:
                 web.post("/v1/responses/{id}/cancel", self._response),
                 web.post("/v1/embeddings", self._embeddings),
                 web.get("/v1/realtime", self._realtime),
+                web.post("/v1/messages", self._generator("message")),
+                *(web.post(path, self._at_once(answer)) for path, answer in small.PATHS.items()),
             ]
         )
         return application
@@ -181,6 +184,15 @@ class MockEngine:
             raise _refusal(f"Response with id '{ident}' not found.", 404, "invalid_request_error")
         return found
 
+    def _at_once(self, answer: Callable[[small.Document, Generation], small.Document]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = await self._read(request)
+            generation = generate(body, self._model(body), self.personality.owned_by, self.behaviour, self._cache)
+            await self._fail_early(self.behaviour)
+            return web.json_response(answer(body, generation))
+
+        return handle
+
     def _generator(self, kind: Kind) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             behaviour = self.behaviour
@@ -190,7 +202,8 @@ class MockEngine:
                 self._remembered(str(body["previous_response_id"]))
             options = body.get("stream_options")
             include_usage = isinstance(options, dict) and options.get("include_usage") is True
-            answer = Answer(kind, self.personality, generation, behaviour.report_cached_tokens, include_usage)
+            made = Message if kind == "message" else Answer
+            answer = made(kind, self.personality, generation, behaviour.report_cached_tokens, include_usage)
             await self._fail_early(behaviour)
             self._figures.started(generation.model, generation.usage)
             admitted = False

@@ -217,10 +217,22 @@ class Spec(Model):
         "x-inference-server", description="The header that the router sets and routes match on."
     )
     paths: list[HTTPPath] = Field(
-        ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"],
+        [
+            "/v1/chat/completions",
+            "/v1/completions",
+            "/v1/embeddings",
+            "/v1/responses",
+            "/v1/messages",
+            "/v1/messages/count_tokens",
+            "/v1/rerank",
+            "/v1/score",
+            "/tokenize",
+            "/detokenize",
+        ],
         min_length=1,
         max_length=64,
-        description="Exact paths whose POST bodies are read and routed (HTTPRoute's limit is 64).",
+        description="Exact paths whose POST bodies are read and routed (HTTPRoute's limit is 64). Of the default, what "
+        "`passthrough` names is left out.",
     )
     failover: FailoverSpec = Field(FailoverSpec(), description="Second choices where an engine refuses the connection.")
     passthrough: list[PassthroughSpec] = Field([], description="What reaches an engine unread.")

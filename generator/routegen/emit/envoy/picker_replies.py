@@ -12,7 +12,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from routegen.plan import Backend, Plan, PoolRef
 from routegen_router.refusals import Reject, too_large
 
-from .mappers import AT_LEAST, AT_MOST, has_details, has_header, mapper
+from .mappers import AT_LEAST, AT_MOST, Mapper, has_details, has_header, mapper
 from .messages import one_of
 
 _TOLD = "%LOCAL_REPLY_BODY%"
@@ -36,7 +36,7 @@ def picker_replies(plan: Plan) -> Iterator[hcm.ResponseMapper]:
             yield mapper(too_large(backend.reach.picker.max_body_bytes), _decided_for(plan, [backend]))
 
 
-def picker_fails(plan: Plan) -> Iterator[hcm.ResponseMapper]:
+def picker_fails(plan: Plan, mapper: Mapper = mapper) -> Iterator[hcm.ResponseMapper]:
     """Tell a failure after the decision, which isn't the router's; to stand behind what has a flag."""
     if plan.pools:
         gone = "The endpoint picker of the chosen engine's pool can't be reached or failed."

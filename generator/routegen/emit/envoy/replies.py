@@ -23,15 +23,28 @@ from routegen.emit.refusals import (
     UPLOAD_STALLED,
 )
 from routegen.plan import Plan
+from routegen_router.anthropic import speaks
 from routegen_router.refusals import Reject, too_large
 
 from . import names
-from .mappers import AT_LEAST, has_details, has_flags, has_header, mapper
+from .mappers import AT_LEAST, Mapper, anthropic_mapper, has_details, has_flags, has_header, mapper
 from .picker_replies import picker_fails, picker_replies
 
 
 def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
-    """Make the mappers, from the most particular to the most general."""
+    """Make the mappers, from the most particular to the most general; Anthropic's, if served, first."""
+    anthropic = _replies(plan, anthropic_mapper) if any(map(speaks, plan.paths)) else []
+    return hcm.LocalReplyConfig(
+        mappers=[
+            hcm.ResponseMapper(filter=_from_router()),
+            *picker_replies(plan),
+            *anthropic,
+            *_replies(plan, mapper),
+        ]
+    )
+
+
+def _replies(plan: Plan, mapper: Mapper) -> list[hcm.ResponseMapper]:
     undecided = has_header(route.HeaderMatcher(name=plan.routing_header, present_match=True, invert_match=True))
     nowhere = has_flags("UH", "NC")  # no endpoint, no cluster: what the waiting route leads to
     failed = has_flags()  # any flag: Envoy failed to get an answer from upstream; the router's failures have none
@@ -40,28 +53,24 @@ def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
     broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
     pressed = "The gateway has no memory left for this request; try again later."
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
-    return hcm.LocalReplyConfig(
-        mappers=[
-            hcm.ResponseMapper(filter=_from_router()),
-            *picker_replies(plan),
-            mapper(too_large(plan.max_body_bytes)),
-            mapper(UPLOAD_STALLED),
-            mapper(NOT_FOUND),
-            mapper(GATEWAY_TIMEOUT),
-            mapper(ROUTE_NOT_SET, undecided, nowhere),
-            mapper(Reject(503, "engine_overloaded", full), has_flags("UO")),
-            mapper(Reject(503, "engine_unavailable", gone), failed),
-            *picker_fails(plan),
-            mapper(ROUTER_UNAVAILABLE),
-            mapper(Reject(502, "engine_failed", broken)),
-            _shed(Reject(503, "gateway_overloaded", pressed)),
-            mapper(failing, op=AT_LEAST),
-            mapper(BAD_REQUEST, op=AT_LEAST),
-        ]
-    )
+    return [
+        mapper(too_large(plan.max_body_bytes)),
+        mapper(UPLOAD_STALLED),
+        mapper(NOT_FOUND),
+        mapper(GATEWAY_TIMEOUT),
+        mapper(ROUTE_NOT_SET, undecided, nowhere),
+        mapper(Reject(503, "engine_overloaded", full), has_flags("UO")),
+        mapper(Reject(503, "engine_unavailable", gone), failed),
+        *picker_fails(plan, mapper),
+        mapper(ROUTER_UNAVAILABLE),
+        mapper(Reject(502, "engine_failed", broken)),
+        _shed(Reject(503, "gateway_overloaded", pressed), mapper),
+        mapper(failing, op=AT_LEAST),
+        mapper(BAD_REQUEST, op=AT_LEAST),
+    ]
 
 
-def _shed(reject: Reject) -> hcm.ResponseMapper:
+def _shed(reject: Reject, mapper: Mapper) -> hcm.ResponseMapper:
     """What is shed for lack of memory is 500 to Envoy, and told from other failures by its details alone."""
     made = mapper(dataclasses.replace(reject, status=500), has_details("overload"))
     made.status_code = reject.status
