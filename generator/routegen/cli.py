@@ -26,6 +26,7 @@ VERBS: Final[Mapping[str, str]] = {
     "test": "Check that requests go where a file of cases says.",
     "lint": "Say what in a routes.yaml is almost surely not meant.",
     "diff": "Show which requests a change of routes.yaml leads elsewhere.",
+    "status": "Say whether what a routes.yaml renders is live in the cluster.",
     "schema": "Print the JSON Schema of routes.yaml, for editors.",
     "plugins": "List the rules that routes.yaml may use, and where each comes from.",
     "up": "Run Envoy and the router on this machine, now.",

@@ -1,4 +1,4 @@
-"""A Gateway that is somebody else's (`create: false`), and a GatewayClass with settings of its own."""
+"""A Gateway that is somebody else's (`create: false`), before and after the printed lines are merged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import yaml
 
 from routegen.targets import find
 from support.cluster.cluster import Cluster, Installation
-from support.cluster.control_plane import SYSTEM
 from support.cluster.sandbox import wait_for
 
 NAMESPACE = "guests"
@@ -27,8 +26,6 @@ spec:
     b: {{service: {{name: b, port: 8000}}}}
 """
 EG = "gateway.envoyproxy.io/v1alpha1"
-CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
-CHAT = "/v1/chat/completions"
 
 
 def document(version: str, kind: str, name: str, namespace: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,34 +137,3 @@ def test_with_the_printed_lines_it_is_as_with_a_gateway_of_ones_own(installed: I
     assert installed.api.kubectl("-n", "owners", "delete", "securitypolicy", "theirs").code == 0
     wait_for(lambda: installed.request("GET", "/v1/models").status == 200, "the denial to end")
     assert named(installed, b'{"inference_server": "a"}', "b") == (200, "a")
-
-
-def test_a_gateway_classs_own_settings_hold_beside_ours(cluster: Cluster) -> None:
-    cluster.namespace("classed")
-    reference = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "classes", "namespace": SYSTEM}
-    service = {"type": "Kubernetes", "kubernetes": {"envoyService": {"type": "ClusterIP"}}}
-    cluster.api.create(
-        document(
-            EG, "EnvoyProxy", "classes", SYSTEM, {"provider": service, "logging": {"level": {"default": "error"}}}
-        ),
-        document(
-            "gateway.networking.k8s.io/v1",
-            "GatewayClass",
-            "settings",
-            "",
-            {"controllerName": CONTROLLER, "parametersRef": reference},
-        ),
-    )
-    routes = ROUTES.replace(f"namespace: {NAMESPACE}", "namespace: classed").replace(
-        "{name: shared, namespace: owners, create: false}", "{name: own, className: settings}"
-    )
-    cluster.engines.add("classed-a", "a", "classed", "vllm", ["m"])
-    cluster.engines.add("classed-b", "b", "classed", "vllm", ["m"])
-    with cluster.installed(routes) as installed:
-        assert named(installed, b'{"inference_server": "a"}', "b") == (200, "a")
-        labels = "gateway.envoyproxy.io/owning-gateway-name=own,gateway.envoyproxy.io/owning-gateway-namespace=classed"
-        assert cluster.api.one("service", SYSTEM, labels)["spec"]["type"] == "ClusterIP"
-        gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "own"}
-        deny = {"targetRefs": [gateway], "authorization": {"defaultAction": "Deny"}}
-        cluster.api.create(document(EG, "SecurityPolicy", "theirs", "classed", deny))
-        wait_for(lambda: installed.request("GET", "/v1/models").status == 403, "the denial, in front of the router")

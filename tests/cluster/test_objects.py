@@ -36,14 +36,18 @@ def test_every_golden_document_is_taken(cluster: Cluster, folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.parent.name)
 def test_a_second_apply_changes_nothing_and_says_so(cluster: Cluster, folder: Path) -> None:
-    """Where the API server sorts, rewrites or fills in a list that was applied, kubectl sends it again each time."""
+    """Where the API server fills in a list that was applied, kubectl sends it again each time.
+
+    A PodDisruptionBudget's selector is sent each time whatever stands there (`patchStrategy: replace`).
+    """
     documents = written(folder)
     for document in yaml.safe_load_all(documents):
         cluster.namespace(document["metadata"]["namespace"])
     cluster.api.apply(documents)
     try:
         again = cluster.api.apply(documents).splitlines()
-        assert [line for line in again if not line.endswith(" unchanged")] == []
+        changed = [line for line in again if not line.endswith(" unchanged")]
+        assert [line for line in changed if not line.startswith("poddisruptionbudget.policy/")] == []
     finally:
         done = cluster.api.kubectl("delete", "--wait=false", "-f", "-", documents=documents)
         assert done.code == 0, done.err

@@ -24,6 +24,17 @@ PLURALS = {
     "Job": ("batch/v1", "jobs", True),
     "RayService": ("ray.io/v1", "rayservices", True),
     "PodMetrics": ("metrics.k8s.io/v1beta1", "pods", True),
+    "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", True),
+    "GatewayClass": ("gateway.networking.k8s.io/v1", "gatewayclasses", False),
+    "Gateway": ("gateway.networking.k8s.io/v1", "gateways", True),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes", True),
+    "ReferenceGrant": ("gateway.networking.k8s.io/v1beta1", "referencegrants", True),
+    "EnvoyProxy": ("gateway.envoyproxy.io/v1alpha1", "envoyproxies", True),
+    "ClientTrafficPolicy": ("gateway.envoyproxy.io/v1alpha1", "clienttrafficpolicies", True),
+    "BackendTrafficPolicy": ("gateway.envoyproxy.io/v1alpha1", "backendtrafficpolicies", True),
+    "EnvoyExtensionPolicy": ("gateway.envoyproxy.io/v1alpha1", "envoyextensionpolicies", True),
+    "HTTPRouteFilter": ("gateway.envoyproxy.io/v1alpha1", "httproutefilters", True),
     "NodeMetrics": ("metrics.k8s.io/v1beta1", "nodes", False),
 }
 """Kind -> API version, plural, namespaced. Other kinds are unknown to this cluster."""
@@ -83,7 +94,7 @@ def _answers(
     answers: dict[str, tuple[int, Any]] = {
         "/version": (200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}),
         "/api": (200, {"kind": "APIVersions", "versions": ["v1"]}),
-        "/apis": (200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(version) for version in groups]}),
+        "/apis": (200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": _groups(groups)}),
     }
     for version in ("v1", *groups):
         root = _root(version)
@@ -107,10 +118,14 @@ def _answers(
     return answers
 
 
-def _group(version: str) -> dict[str, Any]:
-    name, _, own = version.partition("/")
-    entry = {"groupVersion": version, "version": own}
-    return {"name": name, "versions": [entry], "preferredVersion": entry}
+def _groups(versions: Sequence[str]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(version.partition("/")[0] for version in versions)
+    found = []
+    for name in names:
+        own = [version for version in versions if version.partition("/")[0] == name]
+        entries = [{"groupVersion": version, "version": version.partition("/")[2]} for version in own]
+        found.append({"name": name, "versions": entries, "preferredVersion": entries[0]})
+    return found
 
 
 def _root(version: str) -> str:

@@ -150,7 +150,10 @@ def test_a_listener_with_a_secret_ends_tls() -> None:
     listeners = (ir.Listener("https", 443, tls=ir.ListenerTLS(secret="cert")),)
     gateway = only(render(with_gateway(TWO_ENGINES, listeners=listeners)), "Gateway")
     assert gateway["spec"]["listeners"][0]["protocol"] == "HTTPS"
-    assert gateway["spec"]["listeners"][0]["tls"] == {"mode": "Terminate", "certificateRefs": [{"name": "cert"}]}
+    assert gateway["spec"]["listeners"][0]["tls"] == {
+        "mode": "Terminate",
+        "certificateRefs": [{"group": "", "kind": "Secret", "name": "cert"}],
+    }
 
 
 def test_the_router_is_attached_to_waiting_and_engine_routes_and_to_no_other() -> None:
@@ -215,6 +218,7 @@ def test_a_pool_is_referred_to_without_a_port_by_gateways_that_know_it() -> None
             "kind": "InferencePool",
             "name": "llama",
             "namespace": "inference",
+            "weight": 1,
         },
     )
 

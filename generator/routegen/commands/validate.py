@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from routegen.commands import options
-from routegen.common.problems import Problem
+from routegen.common.problems import Problem, Remark
+
+if TYPE_CHECKING:
+    from routegen.plan import Plan
 
 
 @click.command("validate")
 @options.routes_file
 @options.target
-def command(source: str, target: str | None) -> None:
+@click.option(
+    *("--with", "others"),
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Another routes.yaml of the same cluster: say what the two would take from each other; may be repeated.",
+)
+def command(source: str, target: str | None, others: tuple[str, ...]) -> None:
     """Check a routes.yaml and say everything that is wrong with it.
 
     Problems go to standard error, one line each with file, line and path; the exit code is then 1. Notes
@@ -24,16 +35,30 @@ def command(source: str, target: str | None) -> None:
       routegen validate
       routegen validate -f examples/canary/routes.yaml --target envoy
       envsubst < routes.yaml | routegen validate -f -
+      routegen validate -f chat.yaml --with embeddings.yaml
     """
-    from routegen.pipeline import read_plan  # noqa: PLC0415 - not for `--help`
+    from routegen.compile import compile_text  # noqa: PLC0415 - not for `--help`
+    from routegen.pipeline import read_plan, read_text  # noqa: PLC0415
 
     notes: list[Problem] = []
-    plan = read_plan(source, target, notes)
+    text, name = read_text(source)
+    plan = compile_text(text, name, target=target, notices=notes)
+    beside = [(file, read_plan(file)) for file in others]
+    # Only now: what has mistakes can't be rendered, and so not be compared.
+    if beside:
+        compile_text(text, name, target=target, examine=lambda one: _clashes(one, beside))
     click.echo(f"ok: {plan.name} in namespace {plan.namespace}, for target {plan.gateway.target}")
     click.echo(f"  {_count('backend', [backend.name for backend in plan.backends])}")
     click.echo(f"  {_count('rule', [rule.name for rule in plan.rules])}")
     for note in notes:
         click.echo(note, err=True)
+
+
+def _clashes(plan: Plan, beside: Sequence[tuple[str, Plan]]) -> Iterator[Remark]:
+    from routegen.checks.beside import clashes  # noqa: PLC0415 - not for `--help`
+
+    for file, other in beside:
+        yield from clashes(plan, other, file)
 
 
 def _count(noun: str, names: Sequence[str]) -> str:

@@ -35,6 +35,16 @@ class Remark:
     """True: it can't be rendered; else it is only worth knowing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong in a cluster."""
+
+    what: str
+    """What is wrong, as the end of a sentence about the object."""
+    remedy: str
+    """What to do, in one sentence."""
+
+
 class InputError(Exception):
     """Input that can't be used; carries every problem that was found, in the file's order."""
 

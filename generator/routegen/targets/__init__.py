@@ -6,10 +6,22 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
+from routegen.common.problems import Trouble
 from routegen.targets.target import Capabilities, Output, Rendered, Target
 from routegen_router.plugins import Plugin, PluginError, claimed_by, installed
 
-__all__ = ["GROUP", "TARGETS", "Capabilities", "Output", "Rendered", "Target", "find", "from_outside", "known"]
+__all__ = [
+    "GROUP",
+    "TARGETS",
+    "Capabilities",
+    "Output",
+    "Rendered",
+    "Target",
+    "Trouble",
+    "find",
+    "from_outside",
+    "known",
+]
 
 GROUP: Final = "routegen.targets"
 """The entry points of other distributions: a target's name -> its :class:`Target` class."""

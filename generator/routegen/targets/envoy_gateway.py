@@ -6,13 +6,13 @@ routes before the route where requests wait for a decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from routegen.common.problems import Remark, UserError
+from routegen.common.problems import Remark, Trouble, UserError
 from routegen.common.text import to_yaml
 from routegen.distribution import unpublished
-from routegen.emit.envoy_gateway import policies, proxy, refusals, refused
+from routegen.emit.envoy_gateway import live, policies, proxy, refusals, refused
 from routegen.emit.envoy_gateway.reach import needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
@@ -50,6 +50,16 @@ class EnvoyGateway(Target):
         if unpulled := unpublished(plan.router.image, "spec.router.image", 'README, "Use it"'):
             yield Remark(("spec", "router", "image"), unpulled)
         yield from _of_backends(plan)
+
+    def also_read(self, plan: Plan) -> Iterable[tuple[str, str, str | None]]:
+        """The policies and the proxy's settings of a Gateway that is somebody else's."""
+        return live.read(plan)
+
+    def examine_live(
+        self, plan: Plan, objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+    ) -> Iterable[Trouble]:
+        """Whether that Gateway holds the lines that :meth:`examine` prints."""
+        return live.troubles(plan, objects)
 
     def render(self, plan: Plan) -> Output:
         """Make every object that serves ``plan``."""

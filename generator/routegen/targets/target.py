@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from routegen.common.problems import Remark
+from routegen.common.problems import Remark, Trouble
 from routegen.plan import Plan
 
 
@@ -84,6 +84,21 @@ class Target(ABC):
         """Say what this target can't make of ``plan`` (``refused``), and what the person who renders has to know.
 
         Called for ``validate`` and before :meth:`render`, also where ``plan`` has mistakes: names that nobody bears.
+        """
+        return ()
+
+    def also_read(self, plan: Plan) -> Iterable[tuple[str, str, str | None]]:  # noqa: ARG002 - for :meth:`examine_live`
+        """What ``routegen status`` has to list beside the kinds that are rendered: (version, kind, namespace)."""
+        return ()
+
+    def examine_live(
+        self,
+        plan: Plan,  # noqa: ARG002 - for targets that need more than their own objects
+        objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],  # noqa: ARG002
+    ) -> Iterable[Trouble]:
+        """Say what is wrong in a cluster with what this target needs and doesn't render.
+
+        :param objects: (kind, namespace) -> all of them that are there.
         """
         return ()
 

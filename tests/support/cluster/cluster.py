@@ -43,8 +43,11 @@ class Cluster:
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     @contextmanager
-    def installed(self, routes: str) -> Iterator[Installation]:
-        """Apply what ``routes`` renders to, and run routers and proxy; delete everything at the end."""
+    def installed(self, routes: str, proxy: Proxy | None = None) -> Iterator[Installation]:
+        """Apply what ``routes`` renders to, and run routers and proxy; delete everything at the end.
+
+        :param proxy: the Gateway's, where it runs already; then it is not ended here.
+        """
         plan = compile_text(routes, "routes.yaml")
         self.namespace(plan.namespace)
         routers = Routers(self.sandbox, self.api, f"{plan.name}-router", plan.namespace)
@@ -52,12 +55,13 @@ class Cluster:
         self.api.apply(rendered(plan))
         try:
             routers.roll_out()
-            proxy = Proxy(self.sandbox, self.api, self.version, plan.gateway.name, plan.gateway.namespace)
-            installation.proxy = proxy
+            installation.proxy = proxy or Proxy(
+                self.sandbox, self.api, self.version, plan.gateway.name, plan.gateway.namespace
+            )
             installation.wait_until_accepted()
             yield installation
         finally:
-            if installation.proxy is not None:
+            if installation.proxy is not None and proxy is None:
                 installation.proxy.close()
             routers.close()
             installation.delete()

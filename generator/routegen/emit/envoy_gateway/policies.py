@@ -22,6 +22,7 @@ from routegen.emit.kubernetes.objects import (
     document,
     quantity,
     selector_labels,
+    to_service,
 )
 from routegen.emit.kubernetes.router_deployment import grpc_ports, router_name
 from routegen.plan import Plan
@@ -88,7 +89,7 @@ def _extension_policy(
 ) -> Document:
     processor = {
         # One for each worker, which makes one cluster of them; each is an endpoint with a health of its own.
-        "backendRefs": [{"name": router_name(plan), "port": port} for _, port in grpc_ports(plan)],
+        "backendRefs": [to_service(router_name(plan), port) for _, port in grpc_ports(plan)],
         "processingMode": {"request": {"body": "Buffered"} if reads else {}},
         "messageTimeout": _seconds(limits.DECISION),
         "failOpen": fails_open,
@@ -110,6 +111,10 @@ def _extension_policy(
                     "interval": "1s",
                     "baseEjectionTime": "2s",
                     "maxEjectionPercent": 75,
+                    # Defaults, which the API server would fill in (objects.to_service).
+                    "alwaysEjectOneEndpoint": False,
+                    "consecutiveLocalOriginFailures": 5,
+                    "splitExternalLocalOriginErrors": False,
                 },
                 # Never the address of nobody, which keeps this policy valid while there is no router (nowhere.py).
                 "panicThreshold": 0,

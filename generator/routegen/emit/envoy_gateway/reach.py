@@ -53,8 +53,8 @@ def _addresses(plan: Plan, backend: Backend, addresses: Addresses, tls: Upstream
         # No backend has a dot in its name, so no two names meet.
         name = child_name(plan.name, backend.name) + (f".{index}" if index > 1 else "")
         documents += _backend(plan, backend, name, endpoints, tls)
-        ref: dict[str, Any] = {"group": GROUP, "kind": "Backend", "name": name}
-        refs.append(ref | {"weight": len(endpoints)} if len(groups) > 1 else ref)
+        weight = len(endpoints) if len(groups) > 1 else 1
+        refs.append({"group": GROUP, "kind": "Backend", "name": name, "weight": weight})
     return Reach(tuple(refs), tuple(documents))
 
 

@@ -36,7 +36,11 @@ def _listener(listener: Listener, plan: Plan) -> dict[str, Any]:
         "name": listener.name,
         "port": listener.port,
         "protocol": "HTTP" if secret is None else "HTTPS",
-        **({} if secret is None else {"tls": {"mode": "Terminate", "certificateRefs": [{"name": secret}]}}),
+        **(
+            {}
+            if secret is None
+            else {"tls": {"mode": "Terminate", "certificateRefs": [{"group": "", "kind": "Secret", "name": secret}]}}
+        ),
         "allowedRoutes": {"namespaces": _namespaces(plan)},
     }
 

@@ -99,13 +99,19 @@ def _routes(plan: Plan, name: str, component: str, matches: Sequence[Match], act
     """As many HTTPRoutes as Gateway API's limits ask for: ``name``, ``name.2``, …; nearly always one."""
     routes = []
     for index, part in enumerate(_chunks(matches, MAX_ROUTE_MATCHES), start=1):
-        spec: dict[str, Any] = {"parentRefs": [{"name": plan.gateway.name, "namespace": plan.gateway.namespace}]}
+        spec: dict[str, Any] = {"parentRefs": [to_gateway(plan)]}
         if plan.gateway.hostnames:
             spec["hostnames"] = list(plan.gateway.hostnames)
         spec["rules"] = [{"matches": chunk, **action} for chunk in _chunks(part, MAX_RULE_MATCHES)]
         full_name = name if index == 1 else f"{name}.{index}"
         routes.append(document(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", full_name, component, spec))
     return routes
+
+
+def to_gateway(plan: Plan) -> dict[str, str]:
+    """The reference to the Gateway, with what the API server would fill in."""
+    place = {"name": plan.gateway.name, "namespace": plan.gateway.namespace}
+    return {"group": "gateway.networking.k8s.io", "kind": "Gateway", **place}
 
 
 def _chunks(matches: Sequence[Match], size: int) -> list[list[Match]]:

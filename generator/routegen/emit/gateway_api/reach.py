@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from routegen.emit.kubernetes.objects import Document, child_name, document
+from routegen.emit.kubernetes.objects import Document, child_name, document, to_service
 from routegen.plan import Backend, Plan, PoolRef, ServiceRef
 
 POOL_GROUP: Final = "inference.networking.k8s.io"
@@ -33,14 +33,13 @@ def service(plan: Plan, backend: Backend, reach: ServiceRef) -> Reach:
         target = {"group": "", "kind": "Service", "name": reach.name}
         hostname = backend.tls.server_name or reach.host
         documents.append(tls_policy(plan, backend, child_name(plan.name, backend.name), target, hostname))
-    ref = {"name": reach.name, "namespace": reach.namespace, "port": reach.port}
-    return Reach((ref,), tuple(documents))
+    return Reach((to_service(reach.name, reach.port, reach.namespace),), tuple(documents))
 
 
 def pool(plan: Plan, backend: Backend, reach: PoolRef) -> Reach:
     """An InferencePool, which the gateway must know."""
     assert backend.tls is None, "the compiler refuses TLS to a pool"
-    ref = {"group": POOL_GROUP, "kind": "InferencePool", "name": reach.name, "namespace": reach.namespace}
+    ref = {"group": POOL_GROUP, "kind": "InferencePool", "name": reach.name, "namespace": reach.namespace, "weight": 1}
     grants = _grants(plan, backend, POOL_GROUP, "InferencePool", reach.name, reach.namespace)
     return Reach((ref,), tuple(grants))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from routegen.emit.kubernetes.objects import Document, child_name, document, labels
+from routegen.emit.kubernetes.objects import Document, child_name, document, labels, to_service
 from routegen.emit.kubernetes.router_deployment import grpc_ports, router_name
 from routegen.plan import Plan
 
@@ -38,7 +38,7 @@ def documents(plan: Plan) -> list[Document]:
 
 def refs(plan: Plan) -> list[dict[str, Any]]:
     """``backendRefs`` of a rule that leads nowhere."""
-    return [{"name": service_name(plan), "port": PORT}]
+    return [to_service(service_name(plan), PORT)]
 
 
 def service_name(plan: Plan) -> str:

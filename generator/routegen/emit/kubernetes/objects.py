@@ -63,6 +63,16 @@ def document(
     }
 
 
+def to_service(name: str, port: int, namespace: str = "") -> dict[str, Any]:
+    """A reference to a Service's port, for a route or a policy.
+
+    It holds what the API server would fill in: kubectl compares lists as a whole, so without that each further
+    ``kubectl apply`` would change the object and say so.
+    """
+    place = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"group": "", "kind": "Service", **place, "port": port, "weight": 1}
+
+
 def quantity(size: int) -> str:
     """Bytes as a Kubernetes quantity, exactly: ``32Mi``, or plain digits where no binary unit divides it."""
     for unit, factor in (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
