@@ -8,7 +8,7 @@ from pathlib import Path
 
 import envoys
 from bodies import ENGINES
-from processes import Watched, free_port, start, wait_for
+from processes import Watched, free_port, free_ports, start, wait_for
 from setups import Arm, Place, Setup
 
 from routegen.emit.envoy.bootstrap import static
@@ -25,7 +25,7 @@ spec:
   gateway:
     target: envoy
     listeners: [{{name: http, port: {port}, address: 127.0.0.1}}]
-  router: {{addresses: [{addresses}], maxInflightBytes: 512Mi}}
+  router: {{addresses: [{addresses}], workers: {workers}, maxInflightBytes: 512Mi}}
   backends:
     alpha: {{endpoints: ["127.0.0.1:{alpha}"], ownedBy: vllm, models: [alpha, beta]}}
     beta: {{endpoints: ["127.0.0.1:{beta}"], ownedBy: sglang, models: [alpha, beta]}}
@@ -46,6 +46,7 @@ def router(
     place: Place,
     *,
     processes: int = 1,
+    workers: int = 1,
     unix: bool = False,
     name: str = "routegen",
     program: tuple[str, ...] = ("-m", "routegen_router"),
@@ -53,6 +54,8 @@ def router(
 ) -> Arm:
     """Start the router with its defaults, a log line for each decision included.
 
+    :param processes: routers, each of which polls and has a first process of its own.
+    :param workers: processes of each router that decide.
     :param program: what Python runs.
     :param change: to Envoy's configuration as routegen renders it.
     """
@@ -61,6 +64,7 @@ def router(
         name,
         processes,
         lambda address, settings: [*program, "--config", str(settings), "--listen", address, "--metrics", ""],
+        workers=workers,
         unix=unix,
         change=change,
     )
@@ -72,17 +76,23 @@ def _behind_envoy(
     processes: int,
     command: Callable[[str, Path], list[str]],
     *,
+    workers: int = 1,
     unix: bool = False,
     change: Callable[[envoys.Document], envoys.Document] = lambda document: document,
 ) -> Arm:
     port = free_port()
     addresses = [
-        f"unix:{place.folder / f'{name}-{number}.sock'}" if unix else f"127.0.0.1:{free_port()}"
+        f"unix:{place.folder / f'{name}-{number}.sock'}" if unix else f"127.0.0.1:{free_ports(workers)}"
         for number in range(processes)
     ]
     routes = place.folder / f"{name}.yaml"
     routes.write_text(
-        ROUTES.format(port=port, addresses=", ".join(f'"{address}"' for address in addresses), **place.engines)
+        ROUTES.format(
+            port=port,
+            addresses=", ".join(f'"{address}"' for address in addresses),
+            workers=workers,
+            **place.engines,
+        )
     )
     plan = read_plan(routes)
     settings = place.folder / f"{name}.json"

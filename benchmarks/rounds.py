@@ -50,6 +50,8 @@ class Sample:
     """Pages a request that the kernel had to provide to those."""
     p50_ms: float
     p99_ms: float
+    seconds: float
+    """That the round took."""
     failed: int
     """Requests that weren't answered with 200 by the right engine."""
     answers: Mapping[str, int]
@@ -100,6 +102,7 @@ class Sender:
             faults / cell.requests,
             told["p50_ms"],
             told["p99_ms"],
+            told["seconds"],
             cell.requests - good,
             told["answers"],
         )

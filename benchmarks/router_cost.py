@@ -101,7 +101,7 @@ def run(
     before = machine.load()
     with tempfile.TemporaryDirectory(prefix="routegen-benchmark-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
-        place = Place(_engines(program, folder, stack), folder, stack)
+        place = Place(engines(program, folder, stack), folder, stack)
         sender = rounds.Sender(program, folder)
         arms, missing = _start(wanted, place, sender)
         kept = [(cell, rounds.measure(sender, arms, cell, count, _tell)) for cell in cells]
@@ -145,7 +145,8 @@ def _start(wanted: tuple[Setup, ...], place: Place, sender: rounds.Sender) -> tu
     return arms, missing
 
 
-def _engines(program: Path, folder: Path, stack: ExitStack) -> dict[str, int]:
+def engines(program: Path, folder: Path, stack: ExitStack) -> dict[str, int]:
+    """Start both engines; their ports."""
     ports = {engine: processes.free_port() for engine in ENGINES}
     log = folder / "engines.log"
     processes.start(stack, [str(program), "engines", *(f"{engine}={port}" for engine, port in ports.items())], log)

@@ -12,7 +12,7 @@ from typing import Final
 
 import machine
 
-from . import deaths, hanging, memory, routers, uploads, worst_clients
+from . import deaths, hanging, memory, routers, uploads, workers, worst_clients
 from .claims import Claim
 
 SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
@@ -20,6 +20,7 @@ SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
     "memory": memory.run,
     "hanging": hanging.run,
     "routers": routers.run,
+    "workers": workers.run,
     "deaths": deaths.run,
     "worst_clients": worst_clients.run,
 }

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from processes import free_port
+from processes import free_port, free_ports
 
 from routegen.common.text import to_yaml
 from routegen.compile import compile_text
@@ -56,6 +56,12 @@ class Process:
         with self._log.open("ab") as log:
             self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
 
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        assert self._running is not None
+        return self._running.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it alone."""
         assert self._running is not None
@@ -89,7 +95,7 @@ class Rig:
     async def ready(self, router: int) -> None:
         """Wait until a router says so and Envoy has noticed."""
         await until(lambda: _status(f"http://{self.router_status[router]}/readyz") == HTTP_OK)
-        await until(lambda: self._healthy("router") == len(self.routers))
+        await until(lambda: self._healthy("router") == len(self.plan.router.addresses))
 
     async def back(self, engine: str) -> None:
         """Wait until every router sends requests to an engine again."""
@@ -111,6 +117,10 @@ class Rig:
             for status in self.router_status
         )
 
+    def begun_anew(self) -> int:
+        """How many workers the first router has begun in place of others."""
+        return _metric(f"http://{self.router_status[0]}/metrics", "routegen_worker_restarts_total")
+
     def _healthy(self, cluster: str) -> int:
         return _metric(
             f"http://{self.admin}/stats?filter={cluster}.membership_healthy", f"cluster.{cluster}.membership_healthy:"
@@ -131,12 +141,16 @@ def compiled(first: int, second: int) -> Plan:
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
-    """Start everything, and end it."""
+async def rig(routers_wanted: int = 2, workers: int = 1) -> AsyncIterator[Rig]:
+    """Start everything, and end it.
+
+    :param workers: of each router.
+    """
     python, here = sys.executable, Path(__file__).parent
     with tempfile.TemporaryDirectory(prefix="reliability-") as temporary:
         folder = Path(temporary)
-        ports = {name: free_port() for name in (*ENGINES, "client", "admin", "r0", "r1", "s0", "s1")}
+        ports = {name: free_port() for name in (*ENGINES, "client", "admin", "s0", "s1")}
+        first = [free_ports(workers) for _ in range(routers_wanted)]
         plan = compiled(50, 50)
         placed = tuple(
             dataclasses.replace(
@@ -150,9 +164,13 @@ async def rig() -> AsyncIterator[Rig]:
             plan,
             backends=placed,
             gateway=dataclasses.replace(plan.gateway, listeners=(Listener("http", ports["client"], "127.0.0.1"),)),
-            router=dataclasses.replace(plan.router, addresses=tuple(f"127.0.0.1:{ports[r]}" for r in ("r0", "r1"))),
+            router=dataclasses.replace(
+                plan.router,
+                addresses=tuple(f"127.0.0.1:{port + number}" for port in first for number in range(workers)),
+                workers=workers,
+            ),
         )
-        configs = [folder / f"router-{number}.json" for number in range(2)]
+        configs = [folder / f"router-{number}.json" for number in range(routers_wanted)]
         for config in configs:
             config.write_bytes(dump(router_config(plan)))
         envoy_file = folder / "envoy.yaml"
@@ -165,11 +183,11 @@ async def rig() -> AsyncIterator[Rig]:
             Process(
                 [
                     *(python, "-m", "routegen_router", "--config", str(configs[number]), "--log-level", "warning"),
-                    *("--listen", f"127.0.0.1:{ports[f'r{number}']}", "--metrics", f"127.0.0.1:{ports[f's{number}']}"),
+                    *("--listen", f"127.0.0.1:{first[number]}", "--metrics", f"127.0.0.1:{ports[f's{number}']}"),
                 ],
                 folder / f"router-{number}.log",
             )
-            for number in range(2)
+            for number in range(routers_wanted)
         ]
         command = [str(require()), "-c", str(envoy_file), "--concurrency", "1", "--disable-hot-restart"]
         envoy = Process(
@@ -184,11 +202,11 @@ async def rig() -> AsyncIterator[Rig]:
                 f"127.0.0.1:{ports['admin']}",
                 engines,
                 routers,
-                [f"127.0.0.1:{ports[status]}" for status in ("s0", "s1")],
+                [f"127.0.0.1:{ports[status]}" for status in ("s0", "s1")[:routers_wanted]],
                 configs,
                 plan,
             )
-            for number in range(2):
+            for number in range(routers_wanted):
                 await made.ready(number)
             for name in ENGINES:
                 await made.back(name)

@@ -42,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
         help="host:port, [::]:port or unix:/path; repeat it to listen on several; port 0 is any free one",
     )
     made.add_argument(
+        "--socket-mode",
+        type=_mode,
+        default=Options.socket_mode,
+        metavar="MODE",
+        help="who may connect to a Unix socket, in octal: 660 for a gateway of another user and the same group"
+        " (default: 600)",
+    )
+    made.add_argument(
         "--workers",
         type=_count,
         metavar="N",
@@ -67,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--log-level", choices=LEVELS, default=Options.log_level, help="(default: %(default)s)")
     made.add_argument("--log-format", choices=("json", "text"), default=Options.log_format)
     return made
+
+
+def _mode(text: str) -> int:
+    """A file's mode in octal."""
+    if not 0 <= (mode := int(text, 8)) <= 0o777:  # noqa: PLR2004 - what chmod takes
+        raise ValueError(text)
+    return mode
 
 
 def _count(text: str) -> int:

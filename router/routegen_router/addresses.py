@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-from pathlib import Path
 from typing import Final
 
-MAX_SOCKET_PATH: Final = 103
-"""Bytes of a Unix socket's path: the kernel's limit on macOS; Linux takes 107."""
+from . import sockets
+from .sockets import StartError
+
+__all__ = ["HIGHEST", "UNIX", "StartError", "bound", "check", "of_worker", "split"]
+
 UNIX: Final = "unix:"
 HIGHEST: Final = 65535
 """TCP's last port."""
-
-
-class StartError(Exception):
-    """The router can't start; says what stands in the way and what to do."""
 
 
 def check(address: str) -> None:
@@ -25,7 +22,7 @@ def check(address: str) -> None:
     :raises StartError: it can't.
     """
     if address.startswith(UNIX):
-        _check_socket_path(address.removeprefix(UNIX))
+        sockets.check(address.removeprefix(UNIX))
     else:
         _check_port(address)
 
@@ -82,17 +79,3 @@ def _check_port(address: str) -> None:
         raise StartError(
             f"can't listen on {address}: {error.strerror}; choose another address with --listen"
         ) from error
-
-
-def _check_socket_path(path: str) -> None:
-    """Say what grpc doesn't: why a Unix socket can't be made, and that somebody else listens there already.
-
-    :raises StartError: one or the other.
-    """
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise StartError(f"can't listen on unix:{path}: the path is longer than {MAX_SOCKET_PATH} bytes")
-    if not os.access(Path(path).parent, os.W_OK):
-        raise StartError(f"can't listen on unix:{path}: its folder doesn't exist, or nothing may be written there")
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(path) == 0:
-            raise StartError(f"can't listen on unix:{path}: another process does; choose another path with --listen")

@@ -18,8 +18,15 @@ class Alone:
     size = 1
     begun_anew = 0
 
-    def __init__(self, listen: tuple[str, ...], metrics: Metrics, lines: logs.LineHandler, max_body_bytes: int) -> None:
-        self._listen = listen
+    def __init__(
+        self,
+        listen: tuple[str, ...],
+        socket_mode: int,
+        metrics: Metrics,
+        lines: logs.LineHandler,
+        max_body_bytes: int,
+    ) -> None:
+        self._listen, self._socket_mode = listen, socket_mode
         self._desk = Desk(metrics, lines, max_body_bytes, share=1)
 
     async def start(self, now: InForce) -> list[str]:
@@ -28,7 +35,7 @@ class Alone:
         :raises StartError: an address can't be had.
         """
         await self.use(now)
-        listening = self._desk.listen(self._listen)
+        listening = self._desk.listen(self._listen, self._socket_mode)
         await self._desk.start()
         gc.collect()
         gc.freeze()  # what is here stays: collections needn't look through it, a tenth of the cost of a request

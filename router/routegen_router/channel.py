@@ -31,6 +31,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     workers: int
     """How many there are."""
     listen: tuple[str, ...]
+    socket_mode: int
     max_body_bytes: int
     log_level: str
     log_format: Format

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from . import admission, logs, wire
+from .addresses import UNIX
 from .admission import Admission
 from .config import Config
 from .grpc_transport import GrpcTransport
@@ -14,6 +15,7 @@ from .journal import Journal
 from .metrics import Metrics
 from .models import Knowing
 from .processor import Active, Processor
+from .sockets import Claim
 from .stream import Policy
 from .transport import Transport
 
@@ -46,12 +48,13 @@ class Desk:
         self._active = Active(policy or Policy(config), knowing, replies)
         self._admission.limit = config.max_inflight_bytes // self._share
 
-    def listen(self, addresses: Iterable[str]) -> list[str]:
+    def listen(self, listen: Iterable[str], socket_mode: int) -> list[str]:
         """Listen there; the addresses with their true ports.
 
+        :param socket_mode: who may connect, where an address is a Unix socket.
         :raises StartError: one can't be had.
         """
-        return [self._transport.bind(address) for address in addresses]
+        return [self._bind(address, socket_mode) for address in listen]
 
     async def start(self) -> None:
         """Take calls from now on."""
@@ -63,6 +66,14 @@ class Desk:
         await self._transport.stop(GRACE)
         self._processor.close()
         self._journal.flush()
+
+    def _bind(self, address: str, socket_mode: int) -> str:
+        if not address.startswith(UNIX):
+            return self._transport.bind(address)
+        claim = Claim(address.removeprefix(UNIX))
+        bound = self._transport.bind(address)
+        claim.permit(socket_mode)
+        return bound
 
     def _current(self) -> Active:
         assert self._active is not None, "nothing is decided before use()"

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from . import addresses, logs, loops, memory, metrics
+from . import addresses, logs, loops, memory, metrics, sockets
 from .addresses import StartError
 from .config import ConfigError
 from .crew import Crew
@@ -40,6 +40,8 @@ class Options:
     listen: tuple[str, ...]
     """``host:port``, ``[::]:port`` or ``unix:/path``; port 0 is any free one. The first worker's, where there are
     several; the others listen on the ports, or paths with a number, behind each."""
+    socket_mode: int = sockets.MODE
+    """Who may connect to a Unix socket, as of a file that is written to."""
     workers: int | None = None
     """How many processes decide; ``None``: what the configuration says, else what the container's CPU limit allows."""
     metrics: str = "127.0.0.1:9464"
@@ -133,10 +135,11 @@ class _Server:
     def _crew_of(self, lines: logs.LineHandler) -> Crew:
         options, longest = self._options, self._live.max_body_bytes
         if self._live.workers > 1:
-            return Workers(options.listen, self._live.workers, longest, options.log_level, options.log_format)
+            count, mode = self._live.workers, options.socket_mode
+            return Workers(options.listen, mode, count, longest, options.log_level, options.log_format)
         from .alone import Alone  # noqa: PLC0415 - with it comes grpc, which a process that only watches others needs not
 
-        return Alone(options.listen, self._metrics, lines, longest)
+        return Alone(options.listen, options.socket_mode, self._metrics, lines, longest)
 
     async def _use(self, now: InForce) -> None:
         await self._crew.use(now)

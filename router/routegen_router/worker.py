@@ -66,7 +66,7 @@ class Worker:
             while (message := await channel.read_to(reader)) is not None and not isinstance(message, End):
                 self._do(message)
                 if telling is None:  # the first says what to decide by
-                    addresses = self._desk.listen(self._begin.listen)
+                    addresses = self._desk.listen(self._begin.listen, self._begin.socket_mode)
                     await self._desk.start()
                     gc.collect()
                     gc.freeze()  # as where there is one process

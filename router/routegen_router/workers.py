@@ -46,7 +46,13 @@ class Workers:
     """A :class:`~routegen_router.crew.Crew` of several."""
 
     def __init__(
-        self, listen: tuple[str, ...], count: int, max_body_bytes: int, log_level: str, log_format: logs.Format
+        self,
+        listen: tuple[str, ...],
+        socket_mode: int,
+        count: int,
+        max_body_bytes: int,
+        log_level: str,
+        log_format: logs.Format,
     ) -> None:
         """Prepare.
 
@@ -56,7 +62,8 @@ class Workers:
         own = [tuple(addresses.of_worker(address, index) for address in listen) for index in range(count)]
         _check_twins([address for each in own for address in each])
         self._begin = [
-            Begin(index + 1, count, each, max_body_bytes, log_level, log_format) for index, each in enumerate(own)
+            Begin(index + 1, count, each, socket_mode, max_body_bytes, log_level, log_format)
+            for index, each in enumerate(own)
         ]
         self._now: InForce | None = None
         self._turn = 0

@@ -43,4 +43,4 @@ def test_the_piece_of_routes_yaml_compiles() -> None:
     head = {"apiVersion": "routegen/v1alpha1", "kind": "InferenceRoutes", "metadata": {"name": "page"}}
     spec = yaml.safe_load(piece)["spec"] | {"backends": {"a": {"endpoints": ["127.0.0.1:8001"]}}}
     plan = compile_text(yaml.safe_dump(head | {"spec": spec}), "page")
-    assert plan.router.addresses == ("unix:/run/routegen/0.sock", "unix:/run/routegen/1.sock")
+    assert plan.router.addresses == ("unix:/run/routegen/router.sock", "unix:/run/routegen/router.sock.1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -334,6 +335,57 @@ def test_a_unix_socket_in_use_is_not_taken_over_but_a_left_one_is(tmp_path: Path
         router.process.wait(PATIENCE)
     with running(tmp_path, router_config(), listen=[address]) as router:
         assert asyncio.run(chosen(router)) == "all-vllm"
+
+
+def test_a_unix_socket_is_for_whom_it_was_said(tmp_path: Path) -> None:
+    path = tmp_path / "router.sock"
+    for options, mode in (((), 0o600), (("--socket-mode", "660"), 0o660)):
+        with running(tmp_path, router_config(), *options, listen=[f"unix:{path}"]) as router:
+            assert path.stat().st_mode & 0o777 == mode
+            assert asyncio.run(chosen(router)) == "all-vllm"
+            assert router.stop() == 0
+        assert not path.exists()
+
+
+def test_of_two_routers_that_start_at_once_one_gets_the_socket_and_the_other_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "router.json"
+    file.write_bytes(config.dump(router_config()))
+    command = [sys.executable, "-m", "routegen_router", "--config", str(file), "--metrics", "", "--drain-seconds", "0"]
+    command += ["--listen", f"unix:{tmp_path}/router.sock"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        wait_for(lambda: any(one.poll() is not None for one in both), "one to give up")
+        [loser] = [one for one in both if one.poll() is not None]
+        [winner] = [one for one in both if one is not loser]
+        assert loser.wait() == 1
+        assert "another process does; choose another path" in loser.communicate()[1]
+        wait_for((tmp_path / "router.sock").is_socket, "the other to listen")
+        winner.terminate()
+        assert '"listening"' in winner.communicate(timeout=PATIENCE)[1]
+        assert winner.returncode == 0
+    finally:
+        for one in both:
+            one.kill()
+            one.wait(PATIENCE)
+            assert one.stderr is not None
+            one.stderr.close()
+
+
+def test_a_router_that_hangs_still_has_its_socket_and_a_file_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "router.sock"
+    with socket.socket(socket.AF_UNIX) as hangs, contextlib.ExitStack() as waiting:
+        hangs.bind(str(path))
+        hangs.listen(0)
+        for _ in range(4):  # as many as the kernel lets wait, and more
+            client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect_ex(str(path))
+        file = tmp_path / "router.json"
+        file.write_bytes(config.dump(router_config()))
+        some = ("--config", str(file), "--metrics", "", "--listen")
+        assert "another process does" in refused(*some, f"unix:{path}")
+        assert "something else than a socket is there" in refused(*some, f"unix:{file}")
+        assert file.exists()
 
 
 def test_routegen_router_is_the_same_program(tmp_path: Path) -> None:

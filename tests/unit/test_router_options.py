@@ -16,6 +16,7 @@ NEEDED = ["--config", "router.json", "--listen", "127.0.0.1:0"]
     "more",
     [
         [],
+        ["--listen", "unix:/run/r", "--socket-mode", "660", "--workers", "2"],
         ["--listen", "unix:/run/r", "--metrics", "", "--ready-file", "ready", "--drain-seconds", "1.5"],
         *(["--log-level", level] for level in ("debug", "info", "warning", "error")),
         *(["--log-format", style] for style in ("json", "text")),

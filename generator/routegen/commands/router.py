@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from routegen.common.problems import UserError
+
+
+def _octal(_context: click.Context, _option: click.Parameter, value: str) -> int:
+    if re.fullmatch("[0-7]{3}", value) is None:
+        raise click.BadParameter(f"{value!r} is no mode such as 660")
+    return int(value, 8)
 
 
 @click.command("router")
@@ -23,6 +30,14 @@ from routegen.common.problems import UserError
     required=True,
     metavar="ADDR",
     help="host:port, [::]:port or unix:/path; repeat it to listen on several. Port 0 is any free one.",
+)
+@click.option(
+    "--socket-mode",
+    callback=_octal,
+    default="600",
+    show_default=True,
+    metavar="MODE",
+    help="Who may connect to a Unix socket, in octal: 660 for a gateway of another user and the same group.",
 )
 @click.option(
     "--workers",
@@ -59,6 +74,7 @@ from routegen.common.problems import UserError
 def command(
     config: Path,
     listen: tuple[str, ...],
+    socket_mode: int,
     workers: int | None,
     metrics: str,
     ready_file: Path | None,
@@ -84,6 +100,7 @@ def command(
     options = Options(
         config=config,
         listen=listen,
+        socket_mode=socket_mode,
         workers=workers,
         metrics=metrics,
         ready_file=ready_file,
