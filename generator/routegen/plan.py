@@ -145,6 +145,8 @@ class Backend:
     api_key: ApiKey | None = None
     poll_urls: tuple[str, ...] = ()
     """Where the registry asks for its models, the next where one doesn't answer; empty: it isn't asked."""
+    first_byte: float | None = None
+    """Seconds until its answer must begin; ``None``: as long as it takes."""
     seconds: tuple[str, ...] = ()
     """The backends that a request may go to instead, where this one refuses the connection; the best first."""
 

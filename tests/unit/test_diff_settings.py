@@ -19,7 +19,11 @@ from routegen_router.request import Opened
 from support.plans import TWO_ENGINES, VLLM, with_gateway, with_router
 
 ENGINE = replace(
-    VLLM, tls=ir.UpstreamTLS("name", "file", "map"), api_key=ir.ApiKey("secret", env="KEY", file="file"), seconds=("b",)
+    VLLM,
+    tls=ir.UpstreamTLS("name", "file", "map"),
+    api_key=ir.ApiKey("secret", env="KEY", file="file"),
+    seconds=("b",),
+    first_byte=60.0,
 )
 FULL = replace(
     TWO_ENGINES,

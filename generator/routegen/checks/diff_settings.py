@@ -45,6 +45,7 @@ _KEYS: Final[Mapping[tuple[type, str], str]] = {
     (Backend, "reach"): "where it is reached",
     (Backend, "poll_urls"): "where it is asked",
     (Backend, "seconds"): "second choices",
+    (Backend, "first_byte"): "timeouts.firstByte",
     (Split, "weights"): "shares",
 }
 """What a field is called, where it isn't by its own name in camelCase."""
@@ -65,6 +66,7 @@ _SHOWN: Final[Mapping[tuple[type, str], Callable[[Any], str]]] = {
     (Gateway, "memory"): quantity,
     (Router, "max_inflight_bytes"): quantity,
     (Router, "failure_backend"): lambda name: name or "closed",
+    (Backend, "first_byte"): lambda seconds: f"{seconds:.15g}s" if seconds is not None else "none",
     (Models, "interval"): lambda seconds: f"{seconds:.15g}s",
     (Models, "timeout"): lambda seconds: f"{seconds:.15g}s",
 }

@@ -6,6 +6,7 @@ from routegen.common.addresses import authority, host_port
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.pools import check_pool, compile_pool
+from routegen.compile.timeouts import first_byte
 from routegen.compile.units import child_name
 from routegen.compile.upstream_tls import check_certificates, check_tls_sources, compile_tls
 from routegen.plan import Addresses, ApiKey, Backend, PoolRef, Reach, ServiceRef
@@ -26,10 +27,7 @@ def compile_backends(
     :param deployed: ``False``: pools, keys and certificates may be what the target can't use, as this machine does.
     """
     polling = routes.spec.models.poll.enabled
-    backends = tuple(
-        _backend(name, entry, routes.metadata.namespace, polling=polling)
-        for name, entry in routes.spec.backends.items()
-    )
+    backends = tuple(_backend(name, entry, routes, polling=polling) for name, entry in routes.spec.backends.items())
     for backend in backends:
         if routes.spec.models.unknown == "reject":
             _check_models_are_known(backend, findings)
@@ -40,8 +38,8 @@ def compile_backends(
     return backends
 
 
-def _backend(name: str, entry: BackendSpec, namespace: str, *, polling: bool) -> Backend:
-    reach = _reach(entry, namespace)
+def _backend(name: str, entry: BackendSpec, routes: Routes, *, polling: bool) -> Backend:
+    reach = _reach(entry, routes.metadata.namespace)
     polled = polling and entry.poll.enabled
     return Backend(
         name=name,
@@ -51,6 +49,7 @@ def _backend(name: str, entry: BackendSpec, namespace: str, *, polling: bool) ->
         tls=compile_tls(entry.tls),
         api_key=_api_key(entry),
         poll_urls=_poll_urls(entry, reach) if polled else (),
+        first_byte=first_byte(entry, routes.spec),
     )
 
 

@@ -21,6 +21,7 @@ from routegen.compile.paths import (
 from routegen.compile.router import compile_models, compile_router
 from routegen.compile.rules import compile_rules
 from routegen.compile.seconds import compile_failover, with_seconds
+from routegen.compile.timeouts import check_timeouts
 from routegen.compile.unused import note_unused
 from routegen.plan import Plan
 from routegen.spec import read
@@ -71,6 +72,7 @@ def compile_text(
     )
     if plan.failover.enabled and chosen.capabilities.second_choices:
         plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))
+    check_timeouts(routes.spec, chosen, findings, deployed=deployed)
     for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ()), *examine(plan)):
         findings.remark(remark)
     note_unused(chosen, findings)

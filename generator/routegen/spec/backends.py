@@ -24,6 +24,7 @@ from routegen.spec.scalars import (
     Text,
     wrong,
 )
+from routegen.spec.timeouts import TimeoutsSpec
 from routegen.spec.upstream_tls import UpstreamTLSSpec
 
 
@@ -106,6 +107,7 @@ class BackendSpec(OneOf):
     models: list[Text] = Field([], description="Models it is known to serve: ids or globs (`llama-8b-*`).")
     tls: UpstreamTLSSpec | None = Field(None, description="Speak TLS to it; `true`: with the system's authorities.")
     poll: PollSpec = Field(PollSpec(), description="How it is asked which models it serves.")
+    timeouts: TimeoutsSpec = Field(TimeoutsSpec(), description="How long it may take, where not as `spec.timeouts`.")
     api_key: ApiKeySpec | None = Field(
         None,
         description="The API key that it wants when it is asked for its models, and on requests where `send` says.",

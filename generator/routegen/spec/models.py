@@ -34,6 +34,7 @@ from routegen.spec.scalars import (
     Text,
     wrong,
 )
+from routegen.spec.timeouts import TimeoutsSpec
 
 API_VERSION: Final = "routegen/v1alpha1"
 KIND: Final = "InferenceRoutes"
@@ -235,6 +236,7 @@ class Spec(Model):
         "`passthrough` names is left out.",
     )
     failover: FailoverSpec = Field(FailoverSpec(), description="Second choices where an engine refuses the connection.")
+    timeouts: TimeoutsSpec = Field(TimeoutsSpec(), description="How long engines may take.")
     passthrough: list[PassthroughSpec] = Field([], description="What reaches an engine unread.")
     by_headers: list[ByHeadersSpec] | None = Field(
         None,

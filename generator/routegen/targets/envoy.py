@@ -23,6 +23,7 @@ class Envoy(Target):
         asks_pickers=True,
         pool_tls=True,
         second_choices=True,
+        first_byte="backends",
         verifies_addresses=True,
     )
 

@@ -38,6 +38,7 @@ class EnvoyGateway(Target):
         " spreads requests over its pods without the picker",
         pool_tls=False,
         second_choices=False,
+        first_byte="file",
         bounds_memory=False,
         verifies_addresses=False,
     )

@@ -36,6 +36,9 @@ class Capabilities:
     """It speaks TLS to a pool's pods."""
     second_choices: bool
     """It sends a request elsewhere, as the router says, where an engine refuses the connection (``failover``)."""
+    first_byte: Literal["backends", "file", "none"] = "none"
+    """It ends a request whose answer doesn't begin in time (``timeouts.firstByte``), by a time for each backend, or by
+    one for all."""
     verifies_addresses: bool
     """It verifies a certificate for an IP address; without, such an engine needs ``tls.serverName``."""
 

@@ -9,6 +9,7 @@ lose ``request_body_buffer_limit``.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from functools import cache
 
@@ -136,18 +137,19 @@ def _pair_route(plan: Plan, backend: Backend, second: Backend) -> route.Route:
     assert made.route is not None
     made.route.cluster = made.name
     made.route.auto_host_rewrite = _host_rewrite(backend, second)
-    made.route.retry_policy = _second_attempt(plan.failover)
+    made.route.retry_policy = _second_attempt(plan.failover, backend.first_byte)
     return made
 
 
 @cache
-def _second_attempt(failover: Failover) -> route.RetryPolicy:
+def _second_attempt(failover: Failover, first_byte: float | None) -> route.RetryPolicy:
     """One more attempt, at once, which the cluster sends to the second engine."""
     causes = ["connect-failure", "refused-stream", *(["reset"] if failover.reset else [])]
     return route.RetryPolicy(
         retry_on=",".join([*causes, *(["retriable-status-codes"] if failover.statuses else [])]),
         retriable_status_codes=list(failover.statuses),
         num_retries=1,
+        per_try_timeout=_until_first_byte(first_byte),
         retry_back_off=route.RetryPolicyRetryBackOff(base_interval=seconds(0.001), max_interval=seconds(0.01)),
     )
 
@@ -246,7 +248,7 @@ def _to_engine(backend: Backend) -> route.RouteAction:
         timeout=seconds(0),
         idle_timeout=seconds(limits.SILENCE),
         auto_host_rewrite=_host_rewrite(backend),
-        retry_policy=_another_host(),
+        retry_policy=_another_host(backend.first_byte),
     )
 
 
@@ -256,7 +258,7 @@ def _host_rewrite(*backends: Backend) -> bool | None:
 
 
 @cache  # the same for every engine, and making it takes a while
-def _another_host() -> route.RetryPolicy:
+def _another_host(first_byte: float | None) -> route.RetryPolicy:
     elsewhere = route.RetryPolicyRetryHostPredicate(
         name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(previous_hosts.PreviousHostsPredicate())
     )
@@ -265,7 +267,16 @@ def _another_host() -> route.RetryPolicy:
         num_retries=2,
         host_selection_retry_max_attempts=3,
         retry_host_predicate=[elsewhere],
+        per_try_timeout=_until_first_byte(first_byte),
     )
+
+
+def _until_first_byte(first_byte: float | None) -> dt.timedelta | None:
+    """A bound on each attempt; once the answer has begun, Envoy passes it over (``onPerTryTimeout``).
+
+    It tries again for it only where ``retry_on`` names resets, which the compiler refuses beside it.
+    """
+    return None if first_byte is None else seconds(first_byte)
 
 
 def _method(*methods: str) -> route.HeaderMatcher:

@@ -139,7 +139,7 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
     made = [
         # An override here holds only where an engine route is the first match: a client's header got that far.
         _backend_traffic_policy(
-            plan, "engines", INFERENCE_ROUTE, _engine_traffic() | {"responseOverride": [overrides.router_failed()]}
+            plan, "engines", INFERENCE_ROUTE, _engine_traffic(plan) | {"responseOverride": [overrides.router_failed()]}
         ),
         _backend_traffic_policy(plan, "waiting", WAITING_ROUTE, _waiting_traffic(plan)),
         _backend_traffic_policy(plan, "models", MODELS_ROUTE, _nowhere_traffic(overrides.while_asking())),
@@ -147,7 +147,7 @@ def backend_traffic_policies(plan: Plan) -> list[Document]:
     if plan.by_headers:
         made.append(_backend_traffic_policy(plan, "unread", UNREAD_ROUTE, _undecided_traffic(plan)))
     if plan.passthrough:
-        made.append(_backend_traffic_policy(plan, "passthrough", PASSTHROUGH_ROUTE, _engine_traffic()))
+        made.append(_backend_traffic_policy(plan, "passthrough", PASSTHROUGH_ROUTE, _engine_traffic(plan)))
     return made
 
 
@@ -165,14 +165,14 @@ def _waiting_traffic(plan: Plan) -> dict[str, Any]:
     """
     whole = {"requestBuffer": {"limit": quantity(plan.max_body_bytes)}}
     if plan.router.failure_backend is not None:
-        return _engine_traffic() | whole | {"responseOverride": overrides.while_reading(plan)}
+        return _engine_traffic(plan) | whole | {"responseOverride": overrides.while_reading(plan)}
     return _nowhere_traffic([*overrides.while_reading(plan), *overrides.while_asking()]) | whole
 
 
 def _undecided_traffic(plan: Plan) -> dict[str, Any]:
     """For what is decided by its headers: no body is waited for, so that it may become a WebSocket."""
     answers = overrides.while_asking()
-    return _engine_traffic() if plan.router.failure_backend is not None else _nowhere_traffic(answers)
+    return _engine_traffic(plan) if plan.router.failure_backend is not None else _nowhere_traffic(answers)
 
 
 def _nowhere_traffic(answers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _nowhere_traffic(answers: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _engine_traffic() -> dict[str, Any]:
+def _engine_traffic(plan: Plan) -> dict[str, Any]:
     """Patiently, and never asked twice for what they may have begun."""
     return {
         "circuitBreaker": _circuit_breaker(),
@@ -201,7 +201,7 @@ def _engine_traffic() -> dict[str, Any]:
                 "maxEjectionPercent": 50,
             }
         },
-        "retry": {"numRetries": 2, "retryOn": {"triggers": ["connect-failure", "refused-stream"]}},
+        "retry": {"numRetries": 2, "retryOn": {"triggers": ["connect-failure", "refused-stream"]}, **_per_try(plan)},
         "tcpKeepalive": {"idleTime": "60s", "interval": "10s", "probes": 3},
         "timeout": {
             "tcp": {"connectTimeout": "5s"},
@@ -212,6 +212,12 @@ def _engine_traffic() -> dict[str, Any]:
             },
         },
     }
+
+
+def _per_try(plan: Plan) -> dict[str, Any]:
+    """The time until an answer must begin: the compiler sees to it that it is one for all backends."""
+    bound = plan.backends[0].first_byte
+    return {} if bound is None else {"perRetry": {"timeout": f"{bound * 1000:.0f}ms"}}
 
 
 def _routes(plan: Plan, component: str) -> dict[str, Any]:
