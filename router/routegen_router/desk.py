@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -22,6 +23,10 @@ from .transport import Transport
 GRACE: Final = 5.0
 """Seconds that streams under way get at the end; they take milliseconds."""
 
+STARTING: Final = 2.0
+"""Seconds in which a router that isn't ready leaves requests to others. A gateway may take it for ready for as long: it
+was, a moment ago, and has been restarted."""
+
 
 class Desk:
     """Lives on one event loop. What it decides by is given to it, at first by :meth:`use`."""
@@ -37,7 +42,7 @@ class Desk:
         self._admission = Admission(max_body_bytes, max(admission.MOST_REQUESTS // share, 1))
         self._active: Active | None = None
         self._journal = Journal(metrics, lines.write_all)
-        self._processor = Processor(self._current, self._admission, self._journal, metrics)
+        self._processor = Processor(self._current, self._admission, self._journal, metrics, self._starting)
         self._transport: Transport = GrpcTransport(self._processor, self.health, max_body_bytes)
         metrics.count_in_flight(lambda: self._admission.in_flight)
 
@@ -58,6 +63,7 @@ class Desk:
 
     async def start(self) -> None:
         """Take calls from now on."""
+        self._began = time.monotonic()
         await self._transport.start()
 
     async def stop(self) -> None:
@@ -74,6 +80,9 @@ class Desk:
         bound = self._transport.bind(address)
         claim.permit(socket_mode)
         return bound
+
+    def _starting(self) -> bool:
+        return not self.health.served and time.monotonic() - self._began < STARTING
 
     def _current(self) -> Active:
         assert self._active is not None, "nothing is decided before use()"

@@ -17,6 +17,7 @@ _CODES: Final = {
     Status.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
     Status.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     Status.INTERNAL: grpc.StatusCode.INTERNAL,
+    Status.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
 }
 _Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 

@@ -22,6 +22,8 @@ class Health:
     def __init__(self) -> None:
         self.serving = False
         """What Check answers now; may be read from any thread."""
+        self.served = False
+        """Whether it ever was serving: who drains is not, and knows all that it knew."""
         self._closed = False
         self._changed = asyncio.Event()
 
@@ -29,6 +31,7 @@ class Health:
         """Change the status and tell everybody who watches it."""
         if serving != self.serving:
             self.serving = serving
+            self.served |= serving
             self._wake()
 
     def close(self) -> None:

@@ -37,6 +37,10 @@ REQUEST_ID: Final = "x-request-id"
 MAX_REQUEST_ID: Final = 128
 """A request id is cut to this length in logs: a client may send its own."""
 
+WHOLE: Final = 4.0
+"""Seconds from asking for a body to its decision: less than the gateway's deadline (5 s), which begins to run later. A
+router that is too busy for it says so, where the gateway could only say that it waited in vain."""
+
 _log = logging.getLogger("routegen.processor")
 
 
@@ -49,11 +53,35 @@ class Active:
     replies: wire.Replies
 
 
+@dataclass(slots=True)
+class _Call:
+    """One stream on its way to a decision."""
+
+    stream: Stream
+    active: Active
+    exchange: Exchange
+    reservation: Reservation | None = None
+    """Given back at its end."""
+    request_id: str = ""
+
+
 class Processor:
     """Decides requests. Lives on one event loop."""
 
-    def __init__(self, current: Callable[[], Active], admission: Admission, journal: Journal, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        current: Callable[[], Active],
+        admission: Admission,
+        journal: Journal,
+        metrics: Metrics,
+        starting: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare.
+
+        :param starting: whether this router has only just begun to ask the engines, so that another one knows more.
+        """
         self._current, self._admission, self._journal, self._metrics = current, admission, journal, metrics
+        self._starting = starting
         self._readers = Readers()
 
     def close(self) -> None:
@@ -65,8 +93,11 @@ class Processor:
 
         It ends right after the decision: a stream that stays open is held until the engine's answer ends.
 
-        :raises StatusError: there is no decision. Envoy reads a good end without one as "let the request pass".
+        :raises StatusError: there is no decision. Envoy reads a good end without one as "let the request pass", and
+            asks another router where this one is unavailable; only now, before the first reply, does it do so.
         """
+        if self._starting():
+            raise StatusError(Status.UNAVAILABLE, "this router has only just started")
         active = self._current()
         stream = Stream(active.policy, active.registry.view, random.random)
         try:
@@ -90,41 +121,59 @@ class Processor:
 
     async def _decide(self, stream: Stream, active: Active, exchange: Exchange) -> bytes | None:
         """Answer messages until there is a decision; ``None`` if the gateway ended the stream before."""
-        request_id, reservation = "", None
+        call = _Call(stream, active, exchange)
+        deadline = asyncio.timeout(None)
         try:
-            while isinstance(message := await exchange.read(), bytes):
-                began = time.perf_counter()
-                event, protocol = wire.read(message)
-                del message
-                if isinstance(event, Body):
-                    grow = reservation.grow if reservation is not None else uncounted
-                    reply: Reply = await self._on_body(stream, active.policy, event, grow)
-                else:
-                    reply = _step(stream, event, protocol)
-                if isinstance(event, Headers):
-                    request_id = _request_id(event)
-                del event  # don't hold a large body while the reply is on its way
-                answer = active.replies.encode(reply)
-                took = time.perf_counter() - began
-                if isinstance(reply, Routed) and reply.change is not None and reservation is not None:
-                    _hold_until_sent(reservation, len(answer), exchange)
-                    reservation, reply = None, msgspec.structs.replace(reply, change=None)  # the journal needs no body
-                if isinstance(reply, Continue):  # at most once: headers that come twice are a fault
-                    reservation = await self._admission.reserve(reply.body_bytes)
-                    if reservation is not None:
-                        await exchange.write(answer)
-                        continue
-                    reply = stream.refuse(refusals.overloaded())
-                    answer = active.replies.encode(reply)
-                self._journal.add(reply, took, stream.body_bytes, request_id)
-                if isinstance(reply, Answer) and reply.fault is not None:
-                    what = "a rule failed" if reply.code == "rule_failed" else "the gateway is set up wrongly"
-                    _log.error(what, extra={"fields": {"fault": reply.fault}})
-                return answer
-            return None
+            async with deadline:
+                return await self._converse(call, deadline)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            reply = stream.refuse(refusals.overloaded())
+            return self._conclude(call, reply, active.replies.encode(reply), WHOLE)
         finally:
-            if reservation is not None:
-                reservation.release()
+            if call.reservation is not None:
+                call.reservation.release()
+
+    async def _converse(self, call: _Call, deadline: asyncio.Timeout) -> bytes | None:
+        """As :meth:`_decide`; ``deadline`` begins once the body is asked for."""
+        encode = call.active.replies.encode
+        while isinstance(message := await call.exchange.read(), bytes):
+            began = time.perf_counter()
+            event, protocol = wire.read(message)
+            del message
+            if isinstance(event, Body):
+                grow = call.reservation.grow if call.reservation is not None else uncounted
+                reply: Reply = await self._on_body(call.stream, call.active.policy, event, grow)
+            else:
+                reply = _step(call.stream, event, protocol)
+            if isinstance(event, Headers):
+                call.request_id = _request_id(event)
+            del event  # don't hold a large body while the reply is on its way
+            answer = encode(reply)
+            took = time.perf_counter() - began
+            if isinstance(reply, Routed) and reply.change is not None and call.reservation is not None:
+                _hold_until_sent(call.reservation, len(answer), call.exchange)
+                # The journal needs no body.
+                call.reservation, reply = None, msgspec.structs.replace(reply, change=None)
+            if isinstance(reply, Continue):  # at most once: headers that come twice are a fault
+                call.reservation = await self._admission.reserve(reply.body_bytes)
+                if call.reservation is not None:
+                    await call.exchange.write(answer)
+                    deadline.reschedule(asyncio.get_running_loop().time() + WHOLE)
+                    continue
+                reply = call.stream.refuse(refusals.overloaded())
+                answer = encode(reply)
+            return self._conclude(call, reply, answer, took)
+        return None
+
+    def _conclude(self, call: _Call, reply: Routed | Answer, answer: bytes, took: float) -> bytes:
+        """Count and log the last reply; its bytes."""
+        self._journal.add(reply, took, call.stream.body_bytes, call.request_id)
+        if isinstance(reply, Answer) and reply.fault is not None:
+            what = "a rule failed" if reply.code == "rule_failed" else "the gateway is set up wrongly"
+            _log.error(what, extra={"fields": {"fault": reply.fault}})
+        return answer
 
     async def _on_body(
         self, stream: Stream, policy: Policy, body: Body, grow: Callable[[int], None]

@@ -18,6 +18,7 @@ class Status(IntEnum):
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
     INTERNAL = 13
+    UNAVAILABLE = 14
 
 
 class StatusError(Exception):

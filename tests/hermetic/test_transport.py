@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from routegen_router import processor as processing
 from routegen_router import wire
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router._pb import health_pb2
@@ -121,3 +122,43 @@ async def test_health_is_told_in_bytes_now_and_at_every_change() -> None:
     health.close()
     await watching
     assert seen == [wire.NOT_SERVING, wire.SERVING]
+
+
+async def test_a_router_that_has_just_started_leaves_requests_to_others(metrics: Metrics) -> None:
+    settings = router_config()
+    active = Active(Policy(settings), Registry(settings, None, lambda: None), wire.Replies("x-inference-server"))
+    journal, starting = Journal(metrics, lambda *_: None), [True]
+    admission = Admission(settings.max_inflight_bytes)
+    made = Processor(lambda: active, admission, journal, metrics, starting=lambda: starting[0])
+    stream = Told(HEADERS, body({}).SerializeToString())
+    with pytest.raises(StatusError) as caught:
+        await made.process(stream)
+    assert caught.value.status is Status.UNAVAILABLE
+    assert stream.sent == []
+    assert "routegen_stream_failures_total 0.0" in metrics.render().decode()
+    starting[0] = False
+    assert await made.process(stream)
+    made.close()
+
+
+@pytest.mark.parametrize("late", ["body", "reader"])
+async def test_a_router_that_is_too_busy_says_so_before_the_gateway_gives_up(
+    late: str, processor: Processor, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processing, "WHOLE", 0.05)
+    stream = Told(HEADERS, body({}).SerializeToString())
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    if late == "body":
+        monkeypatch.setattr(stream, "_messages", [HEADERS])
+        heard = stream.read
+        monkeypatch.setattr(stream, "read", lambda: heard() if stream._messages else never())
+    else:
+        monkeypatch.setattr(processor._readers, "read", never)
+    answer = pb.ProcessingResponse.FromString(await processor.process(stream))
+    assert answer.immediate_response.status.code == 503
+    assert answer.immediate_response.details == "routegen_router_overloaded"
+    assert processor._admission.in_flight == 0
+    assert "routegen_stream_failures_total 0.0" in metrics.render().decode()

@@ -16,6 +16,8 @@ for a body; ``silent``: never answers."""
 
 _BODY_REPLY = b"\x1a\x00"
 """A ProcessingResponse with an empty ``request_body`` (field 3)."""
+_SERVING = b"\x08\x01"
+"""A HealthCheckResponse that says so."""
 
 
 @contextmanager
@@ -38,6 +40,20 @@ def fake_router(fault: Fault) -> Iterator[str]:
 
 
 @contextmanager
+def unavailable_router() -> Iterator[tuple[str, list[None]]]:
+    """Healthy to who checks it, and unavailable to who asks; gives the address, and an entry for each question."""
+    asked: list[None] = []
+
+    def process(_requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        asked.append(None)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
+        yield b""
+
+    with _serving(process, healthy=True) as address:
+        yield address, asked
+
+
+@contextmanager
 def scripted_router(replies: Sequence[bytes], heard: list[bytes] | None = None) -> Iterator[str]:
     """Answer the first message of each stream with the first reply, and so on; gives the address.
 
@@ -56,12 +72,14 @@ def scripted_router(replies: Sequence[bytes], heard: list[bytes] | None = None) 
 
 
 @contextmanager
-def _serving(process: Callable[[Iterator[bytes], Any], Iterator[bytes]]) -> Iterator[str]:
+def _serving(process: Callable[[Iterator[bytes], Any], Iterator[bytes]], *, healthy: bool = False) -> Iterator[str]:
     handler = grpc.method_handlers_generic_handler(
         "envoy.service.ext_proc.v3.ExternalProcessor", {"Process": grpc.stream_stream_rpc_method_handler(process)}
     )
+    check = grpc.unary_unary_rpc_method_handler(lambda _request, _context: _SERVING)
+    health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check})
     with tempfile.TemporaryDirectory(prefix="router-") as folder:
-        server = grpc.server(ThreadPoolExecutor(32), handlers=(handler,))
+        server = grpc.server(ThreadPoolExecutor(32), handlers=(handler, health) if healthy else (handler,))
         address = f"unix:{folder}/s"
         server.add_insecure_port(address)
         server.start()
