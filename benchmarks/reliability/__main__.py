@@ -12,12 +12,13 @@ from typing import Final
 
 import machine
 
-from . import deaths, hanging, memory, routers, uploads, workers, worst_clients
+from . import deaths, hanging, memory, routers, sizes, uploads, workers, worst_clients
 from .claims import Claim
 
 SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
     "uploads": uploads.run,
     "memory": memory.run,
+    "sizes": sizes.run,
     "hanging": hanging.run,
     "routers": routers.run,
     "workers": workers.run,

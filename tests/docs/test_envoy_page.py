@@ -9,7 +9,7 @@ import yaml
 
 from routegen.compile import compile_text
 from routegen.emit import limits
-from routegen.emit.envoy import access_log, bootstrap, tls
+from routegen.emit.envoy import access_log, bootstrap, memory, tls
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/targets/envoy.md").read_text(encoding="utf-8")
@@ -30,8 +30,9 @@ def test_the_figures_are_the_rendered_ones() -> None:
         f"closed after {limits.KEEP_ALIVE:g} s",
         f"listens on `{bootstrap.ADMIN}`",
         f"(`{tls.SYSTEM_AUTHORITIES}`",
-        f"at most {bootstrap.MAX_CONNECTIONS:,} connections",
-        f"From {bootstrap.SHED_FROM:.0%}".replace("%", " %"),
+        f"at most {memory.MAX_CONNECTIONS:,} connections",
+        f"from {memory.SHED_FROM:.0%} of".replace("%", " %"),
+        f"from {memory.FULL_FROM:.0%} on".replace("%", " %"),
         f"At most {limits.PARALLEL:,} requests",
     ]
     assert [sentence for sentence in said if sentence not in PAGE] == []

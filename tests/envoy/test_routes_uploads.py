@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +17,12 @@ import pytest
 from routegen.emit import limits
 from routegen.emit.envoy import bootstrap
 from routegen.mock_engine import Behaviour
-from routegen.plan import Plan
+from routegen.plan import Addresses, Plan
+from support.engines import never_reading
 from support.envoy import VERSIONS
-from support.gateway import Gateway, Reply, gateway
+from support.gateway import Gateway, Reply, first_backend, gateway
 from support.router import wait_for
+from support.uploading import upload
 
 MIB = 1 << 20
 ROUTES = """\
@@ -117,22 +121,49 @@ def test_a_silent_upload_ends_in_time_and_a_silent_engine_does_not(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_who_is_shed_for_lack_of_memory_is_told_so(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("left", ["http1_server_abort_dispatch", "http_downstream_filter_check"])
+def test_who_is_shed_for_lack_of_memory_is_told_so(version: str, left: str, monkeypatch: pytest.MonkeyPatch) -> None:
     full = ROUTES.replace("gateway: {target: envoy}", "gateway: {target: envoy, memory: 1Mi}")
     rendered = bootstrap.static
 
-    def http1_alone(plan: Plan, *, admin: str) -> dict[str, Any]:
+    def one_point(plan: Plan, *, admin: str) -> dict[str, Any]:
         document = rendered(plan, admin=admin)
-        document["overload_manager"]["loadshed_points"].pop()  # it closes the connection without a word
+        points = document["overload_manager"]["loadshed_points"]
+        points[:] = [point for point in points if point["name"].endswith(left)]
+        assert len(points) == 1
         return document
 
-    monkeypatch.setattr(bootstrap, "static", http1_alone)
+    monkeypatch.setattr(bootstrap, "static", one_point)
     with gateway(full, MODELS, version=version) as gate:
         pressure = "overload.envoy.resource_monitors.fixed_heap.pressure"
         wait_for(lambda: gate.envoy.stat(pressure) >= 100, "Envoy to look at its heap")
         reply = gate.post(SMALL)
-        assert (reply.status, reply.code) == (503, "gateway_overloaded")
+        assert (reply.status, reply.code, reply.header("retry-after")) == (503, "gateway_overloaded", "1")
         assert gate.reached() == {"vllm": 0, "sglang": 0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_large_uploads_beyond_the_memory_are_refused_and_small_requests_pass(version: str) -> None:
+    """The engine takes connections and never reads; all uploads together are twice the memory."""
+    scarce = ROUTES.replace("gateway: {target: envoy}", "gateway: {target: envoy, memory: 256Mi}")
+    scarce = scarce.replace("models: [m]}", "models: [m], poll: {enabled: false}}", 1)
+    size, count = 8 * MIB, 64
+    body = json.dumps({"model": "m", "inference_server": "vllm", "user": "x" * size}).encode()
+    with (
+        never_reading() as address,
+        gateway(scarce, MODELS, version=version, adjust=first_backend(reach=Addresses((address,)))) as gate,
+        ThreadPoolExecutor(32) as pool,
+    ):
+        uploads = [pool.submit(upload, gate.port, body, 3.0) for _ in range(count)]
+        small = [gate.post({"model": "m", "inference_server": "sglang"}) for _ in range(40)]
+        answers = Counter(one.result() for one in uploads)
+        assert set(answers) <= {"held", "503 gateway_overloaded", "503 router_overloaded"}
+        assert answers["503 gateway_overloaded"] > 0
+        assert {reply.status for reply in small} <= {200, 503}
+        assert sum(reply.status == 200 for reply in small) >= 30
+        status = Path(f"/proc/{gate.envoy.pid}/status").read_text()
+        [peak] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
+        assert peak * 1024 <= 384 * MIB  # the neighbours of a busy machine delay Envoy's look at its heap
 
 
 @pytest.mark.parametrize("version", VERSIONS)

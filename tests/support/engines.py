@@ -117,6 +117,15 @@ def refusing() -> Iterator[tuple[str, int]]:
         yield "127.0.0.1", nobody.getsockname()[1]
 
 
+@contextlib.contextmanager
+def never_reading() -> Iterator[tuple[str, int]]:
+    """An address where connections are taken, by the kernel, and nobody ever reads."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        nobody.listen(4096)
+        yield "127.0.0.1", nobody.getsockname()[1]
+
+
 def serving(*models: str, owner: str | None = "vllm") -> Respond:
     """Answer with OpenAI's list of these models."""
     entries = [{"id": model, "object": "model", "created": 1700000000, "owned_by": owner} for model in models]

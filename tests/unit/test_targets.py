@@ -93,3 +93,22 @@ def test_every_target_is_called_as_in_the_table_and_has_a_page(name: str) -> Non
     assert find(name).name == name
     assert f"# Target `{name}`" in (DOCS / "targets" / f"{name}.md").read_text(encoding="utf-8")
     assert f"docs/targets/{name}.md" in (DOCS.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("memory", "inflight", "said"),
+    [
+        ("2Gi", "256Mi", None),
+        ("512Mi", "64Mi", None),
+        ("512Mi", "256Mi", "Set maxInflightBytes to at most 64Mi, or memory to 2048Mi"),
+        ("200Mi", "32Mi", "Set maxInflightBytes to at most 25Mi, or memory to 256Mi"),
+    ],
+)
+def test_envoy_wants_memory_for_what_is_decided_at_the_same_time(memory: str, inflight: str, said: str | None) -> None:
+    routes = ROUTES.replace("  gateway:\n", f"  gateway:\n    memory: {memory}\n")
+    routes = routes.replace("  router:\n", f"  router:\n    maxInflightBytes: {inflight}\n")
+    notes: list[Problem] = []
+    target = find("envoy")
+    compile_text(routes, "routes.yaml", target="envoy", notices=notes, examine=target.examine)
+    found = [(note.line, note.message.partition(". ")[2]) for note in notes if "little beside" in note.message]
+    assert found == ([] if said is None else [(6, said)])

@@ -29,3 +29,7 @@ PARALLEL: Final = 10_000
 """Requests at one engine, or at the router, at a time, in place of Envoy's 1024: a generation holds its request for
 minutes, and queueing is the engines' business. More is 503, so that an engine that has stopped answering can't collect
 requests without end."""
+
+SENT_AGAIN: Final = 1 << 20
+"""Bytes of the longest body that Envoy keeps until its answer has ended, in case it must be sent again, where there is
+nobody else to send it to: two copies while the engine takes its time, and one for as long as it answers."""

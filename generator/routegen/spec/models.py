@@ -95,7 +95,7 @@ class GatewaySpec(Model):
     )
     memory: Size = Field(
         "2Gi",
-        description="Envoy's heap (target `envoy`); from four fifths of it on, load is shed, large uploads first.",
+        description="What Envoy may take (target `envoy`); before it is reached load is shed, large uploads first.",
     )
     hostnames: list[Hostname] = Field(
         [], max_length=16, description="Host names to serve (HTTPRoute's limit is 16); empty: all."

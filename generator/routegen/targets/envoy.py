@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Final
 
+from routegen.common.problems import Remark
 from routegen.plan import Plan
 from routegen.targets.target import Capabilities, Output, Rendered, Target
+
+_MIB: Final = 1 << 20
+
+ROOM: Final = 8
+"""Times ``router.maxInflightBytes`` that Envoy's memory should be at least: what is decided stands in it three times,
+and has to fit beside what is still coming in, below the mark from which on load is shed."""
 
 
 class Envoy(Target):
@@ -26,6 +34,17 @@ class Envoy(Target):
         first_byte="backends",
         verifies_addresses=True,
     )
+
+    def examine(self, plan: Plan) -> Iterator[Remark]:
+        """What this Envoy may have too little of."""
+        memory, inflight = plan.gateway.memory, plan.router.max_inflight_bytes
+        if memory < ROOM * inflight:
+            yield Remark(
+                ("spec", "gateway", "memory"),
+                f"is {-(-memory // _MIB)}Mi, little beside router.maxInflightBytes ({-(-inflight // _MIB)}Mi): a body"
+                f" stands in Envoy three times while it is decided. Set maxInflightBytes to at most"
+                f" {max(memory // ROOM // _MIB, 1)}Mi, or memory to {ROOM * -(-inflight // _MIB)}Mi",
+            )
 
     def render(self, plan: Plan) -> Output:
         """Make both files."""

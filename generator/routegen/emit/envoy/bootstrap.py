@@ -9,16 +9,14 @@ import betterproto2
 from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
-from envoy_data_plane.envoy.config.overload import v3 as overload
-from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import v3 as connections
-from envoy_data_plane.envoy.extensions.resource_monitors.fixed_heap import v3 as fixed_heap
 from envoy_data_plane.google.protobuf import Struct
 
 from routegen.plan import Plan
 
+from . import memory
 from .clusters import engine_clusters, fixed_clusters
 from .listeners import listeners
-from .messages import packed, parse_address, plain, seconds
+from .messages import packed, parse_address, plain
 from .picker_clusters import picker_clusters
 from .routes import route_configuration
 
@@ -31,14 +29,6 @@ LIVE: Final = "live"
 LONGEST_PATTERN: Final = 1000
 """Instructions in one regular expression (RE2), about one a character. Envoy's own bound of 100 is less than a long
 routing header needs in the one pattern that holds text of routes.yaml, the router's mutation rules."""
-
-SHED_FROM: Final = 0.8
-"""The part of ``gateway.memory`` from which on load is shed."""
-
-_HEAP: Final = "envoy.resource_monitors.fixed_heap"
-
-MAX_CONNECTIONS: Final = 50_000
-"""Clients' connections, all listeners together; more are closed at once."""
 
 
 def static(plan: Plan, *, admin: str = ADMIN) -> dict[str, Any]:
@@ -88,7 +78,8 @@ def _bootstrap(
         static_resources=bootstrap.BootstrapStaticResources(listeners=listening, clusters=clusters),
         dynamic_resources=dynamic,
         layered_runtime=_runtime(),
-        overload_manager=_overload_manager(plan),
+        overload_manager=memory.overload_manager(plan),
+        memory_allocator_manager=memory.allocator(plan),
     )
 
 
@@ -100,49 +91,6 @@ def _runtime() -> bootstrap.LayeredRuntime:
             bootstrap.RuntimeLayer(name="routegen", static_layer=fixed),
             bootstrap.RuntimeLayer(name="admin", admin_layer=bootstrap.RuntimeLayerAdminLayer()),
         ]
-    )
-
-
-def _overload_manager(plan: Plan) -> overload.OverloadManager:
-    """Keep memory bounded, at the cost of those who fill it.
-
-    From :data:`SHED_FROM` of the heap on, whenever bytes arrive their connection is closed with a probability that
-    grows to 1 at the bound. A large upload takes that chance hundreds of times, a small request once. The action
-    ``stop_accepting_requests`` is left out: it answers 503 to everybody for as long as the memory is held. The bound is
-    a figure and not the container's (``cgroup_memory``): with that, Envoy doesn't start outside a container.
-    """
-    connected = connections.DownstreamConnectionsConfig(max_active_downstream_connections=MAX_CONNECTIONS)
-    return overload.OverloadManager(
-        refresh_interval=seconds(0.1),  # a burst of uploads brings hundreds of megabytes in a quarter of a second
-        resource_monitors=[
-            overload.ResourceMonitor(
-                name="envoy.resource_monitors.global_downstream_max_connections", typed_config=packed(connected)
-            ),
-            overload.ResourceMonitor(
-                name=_HEAP, typed_config=packed(fixed_heap.FixedHeapConfig(max_heap_size_bytes=plan.gateway.memory))
-            ),
-        ],
-        actions=[
-            overload.OverloadAction(
-                name="envoy.overload_actions.shrink_heap",
-                triggers=[overload.Trigger(name=_HEAP, threshold=overload.ThresholdTrigger(value=SHED_FROM))],
-            )
-        ],
-        loadshed_points=[
-            overload.LoadShedPoint(
-                name=f"envoy.load_shed_points.{point}",
-                triggers=[
-                    overload.Trigger(
-                        name=_HEAP, scaled=overload.ScaledTrigger(scaling_threshold=begins, saturation_threshold=1.0)
-                    )
-                ],
-            )
-            # The second one closes connections of HTTP/1.1 as well, without a word, so the first is given some room.
-            for point, begins in (
-                ("http1_server_abort_dispatch", SHED_FROM),
-                ("http2_server_go_away_and_close_on_dispatch", (1 + SHED_FROM) / 2),
-            )
-        ],
     )
 
 

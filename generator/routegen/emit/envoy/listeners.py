@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from routegen.emit import limits
 from routegen.plan import Listener, Plan
 
-from . import names
+from . import memory, names
 from .access_log import access_logs
 from .buffer_filter import buffer_filter
 from .messages import packed, seconds, socket_address
@@ -47,7 +47,12 @@ def _listener(plan: Plan, entry: Listener, routes: core.ConfigSource | None) -> 
         filters=[listener.Filter(name="envoy.filters.network.http_connection_manager", typed_config=packed(manager))],
         transport_socket=None if entry.tls is None else downstream_tls(entry.tls),
     )
-    return listener.Listener(name=entry.name, address=socket_address(entry.address, entry.port), filter_chains=[chain])
+    return listener.Listener(
+        name=entry.name,
+        address=socket_address(entry.address, entry.port),
+        filter_chains=[chain],
+        per_connection_buffer_limit_bytes=memory.PIECE,
+    )
 
 
 def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:

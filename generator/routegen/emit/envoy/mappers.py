@@ -62,6 +62,10 @@ def _made(
         body_format_override=core.SubstitutionFormatString(
             json_format=Struct.from_dict(dict(document)), content_type="application/json"
         ),
+        headers_to_add=[
+            core.HeaderValueOption(header=core.HeaderValue(key=name, value=value))
+            for name, value in reject.headers.items()
+        ],
     )
 
 

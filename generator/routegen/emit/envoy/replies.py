@@ -51,9 +51,13 @@ def _replies(plan: Plan, mapper: Mapper) -> list[hcm.ResponseMapper]:
     full = "As many requests as this gateway holds for one engine are waiting for the chosen one; try again later."
     gone = "The chosen engine can't be reached, or closed the connection before it answered."
     broken = "The chosen engine's answer can't be used: it is not valid HTTP, or its headers are too large or cut off."
-    pressed = "The gateway has no memory left for this request; try again later."
+    no_memory = "The gateway has no memory left for this request; try again shortly."
+    pressed = Reject(503, "gateway_overloaded", no_memory, headers={"retry-after": "1"})
     failing = Reject(500, "internal_error", "The gateway failed to handle the request.")
+    shed = has_details("overload")
     return [
+        mapper(pressed, shed),
+        _shed(pressed, shed, mapper),
         mapper(too_large(plan.max_body_bytes)),
         mapper(UPLOAD_STALLED),
         mapper(NOT_FOUND),
@@ -64,15 +68,14 @@ def _replies(plan: Plan, mapper: Mapper) -> list[hcm.ResponseMapper]:
         *picker_fails(plan, mapper),
         mapper(ROUTER_UNAVAILABLE),
         mapper(Reject(502, "engine_failed", broken)),
-        _shed(Reject(503, "gateway_overloaded", pressed), mapper),
         mapper(failing, op=AT_LEAST),
         mapper(BAD_REQUEST, op=AT_LEAST),
     ]
 
 
-def _shed(reject: Reject, mapper: Mapper) -> hcm.ResponseMapper:
-    """What is shed for lack of memory is 500 to Envoy, and told from other failures by its details alone."""
-    made = mapper(dataclasses.replace(reject, status=500), has_details("overload"))
+def _shed(reject: Reject, shed: accesslog.AccessLogFilter, mapper: Mapper) -> hcm.ResponseMapper:
+    """What is shed while it comes in is 500 to Envoy; like a complete request's 503 its details alone tell it apart."""
+    made = mapper(dataclasses.replace(reject, status=500), shed)
     made.status_code = reject.status
     return made
 

@@ -22,7 +22,7 @@ from envoy_data_plane.xds.type.matcher.v3 import Matcher, MatcherOnMatch
 
 from routegen.common.addresses import is_ip
 from routegen.emit import limits
-from routegen.plan import MODELS_PATH, READING, Backend, Failover, Passthrough, Plan
+from routegen.plan import MODELS_PATH, READING, Backend, Failover, Passthrough, Plan, PoolRef
 
 from . import matching, names, router_filter
 from .buffer_filter import whole_body
@@ -135,6 +135,7 @@ def _pair_route(plan: Plan, backend: Backend, second: Backend) -> route.Route:
     made.name = names.pair(backend.name, second.name)
     made.match = route.RouteMatch(prefix="/", dynamic_metadata=[told])
     assert made.route is not None
+    made.request_body_buffer_limit = plan.max_body_bytes
     made.route.cluster = made.name
     made.route.auto_host_rewrite = _host_rewrite(backend, second)
     made.route.retry_policy = _second_attempt(plan.failover, backend.first_byte)
@@ -155,12 +156,17 @@ def _second_attempt(failover: Failover, first_byte: float | None) -> route.Retry
 
 
 def _engine_route(plan: Plan, backend: Backend) -> route.Route:
-    """Where a decided request goes. The router's filter is on here too: a header that slipped in is overwritten."""
+    """Where a decided request goes. The router's filter is on here too: a header that slipped in is overwritten.
+
+    The limit is no bound on bodies, which are complete by now: what is longer is sent once, and not kept.
+    """
+    others = len(hosts(backend)) > 1 or isinstance(backend.reach, PoolRef)  # a picker reads the body here, too
+    kept = plan.max_body_bytes if others else min(limits.SENT_AGAIN, plan.max_body_bytes)
     return route.Route(
         name=names.engine(backend.name),
         route=_to_engine(backend),
         typed_per_filter_config=router_filter.asked() | asks_picker(backend),
-        request_body_buffer_limit=plan.max_body_bytes,
+        request_body_buffer_limit=kept,
     )
 
 
