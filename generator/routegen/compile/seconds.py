@@ -6,9 +6,10 @@ an unnamed choice could have taken instead. Which of them a request goes to, if 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import chain, islice
 from typing import Final
 
 from routegen.plan import Backend, Failover, PoolRef
@@ -39,12 +40,21 @@ def with_seconds(backends: Sequence[Backend], rules: Sequence[Rule]) -> tuple[Ba
 def _stand_ins(index: int, backends: Sequence[Backend], shared: Sequence[frozenset[str]], most: int) -> tuple[str, ...]:
     """Those that share a split with it come first, then the rest; the next in the file's order, around its end."""
     one = backends[index]
-    ring = [*backends[index + 1 :], *backends[:index]]
-    able = [
-        other for other in ring if not _has_picker(other) and _same_key(one, other) and _may_serve_alike(one, other)
-    ]
-    able.sort(key=lambda other: not any({one.name, other.name} <= names for names in shared))
-    return tuple(other.name for other in able[:most])
+    partners = frozenset[str]().union(*(names for names in shared if one.name in names))
+    nearest = chain(
+        (other for other in _around(backends, index) if other.name in partners),
+        (other for other in _around(backends, index) if other.name not in partners),
+    )
+    able = (other.name for other in nearest if _may_stand_in(one, other))
+    return tuple(islice(able, most))
+
+
+def _around(backends: Sequence[Backend], index: int) -> Iterator[Backend]:
+    return chain(islice(backends, index + 1, None), islice(backends, index))
+
+
+def _may_stand_in(one: Backend, other: Backend) -> bool:
+    return not _has_picker(other) and _same_key(one, other) and _may_serve_alike(one, other)
 
 
 def _bearing(rule: Split, backends: Sequence[Backend]) -> frozenset[str]:
