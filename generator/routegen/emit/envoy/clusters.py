@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoint
@@ -44,13 +46,7 @@ def hosts(backend: Backend) -> tuple[tuple[str, int], ...]:
 def _engine_cluster(backend: Backend) -> cluster.Cluster:
     """One engine: HTTP/1.1, slow answers are fine, and it is never cut off altogether."""
     addresses = [socket_address(host, port) for host, port in hosts(backend)]
-    protocol = upstreams.HttpProtocolOptions(
-        common_http_protocol_options=core.HttpProtocolOptions(idle_timeout=seconds(limits.KEEP_ALIVE)),
-        explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
-            http_protocol_options=core.Http1ProtocolOptions()
-        ),
-    )
-    made = spread_over(names.engine(backend.name), addresses, connect_timeout=limits.CONNECT, protocol=protocol)
+    made = spread_over(names.engine(backend.name), addresses, connect_timeout=limits.CONNECT, protocol=_http1())
     assert made.load_assignment is not None
     for lb_endpoint in made.load_assignment.endpoints[0].lb_endpoints:
         lb_endpoint.metadata = core.Metadata(
@@ -63,6 +59,19 @@ def _engine_cluster(backend: Backend) -> cluster.Cluster:
     if backend.tls is not None:
         made.transport_socket = upstream_tls(backend.tls, tuple(host for host, _ in hosts(backend)))
     return made
+
+
+@cache
+def _http1() -> Any:
+    """Packed once for all engines: what is the same for a thousand of them is made once."""
+    return packed(
+        upstreams.HttpProtocolOptions(
+            common_http_protocol_options=core.HttpProtocolOptions(idle_timeout=seconds(limits.KEEP_ALIVE)),
+            explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
+                http_protocol_options=core.Http1ProtocolOptions()
+            ),
+        )
+    )
 
 
 def _pair_cluster(first: str, second: str) -> cluster.Cluster:
@@ -83,6 +92,7 @@ def _pair_cluster(first: str, second: str) -> cluster.Cluster:
     )
 
 
+@cache
 def circuit_breakers() -> cluster.CircuitBreakers:
     """Bounds for what is busy for minutes."""
     most = limits.PARALLEL
@@ -93,6 +103,7 @@ def circuit_breakers() -> cluster.CircuitBreakers:
     return cluster.CircuitBreakers(thresholds=[thresholds])
 
 
+@cache
 def _engine_health_check() -> core.HealthCheck:
     """A connection, with its TLS handshake where the engine speaks TLS, and nothing else.
 
@@ -110,6 +121,7 @@ def _engine_health_check() -> core.HealthCheck:
     )
 
 
+@cache
 def _engine_outlier_detection() -> cluster.OutlierDetection:
     """Leave out, for a while, an endpoint that can't be connected to; at most half of them, so never an only one.
 
@@ -147,7 +159,7 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
             )
         )
     )
-    made = spread_over(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=protocol)
+    made = spread_over(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=packed(protocol))
     made.health_checks = [
         core.HealthCheck(
             timeout=seconds(1),
@@ -170,9 +182,7 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
     return made
 
 
-def spread_over(
-    name: str, addresses: list[core.Address], *, connect_timeout: float, protocol: upstreams.HttpProtocolOptions
-) -> cluster.Cluster:
+def spread_over(name: str, addresses: list[core.Address], *, connect_timeout: float, protocol: Any) -> cluster.Cluster:
     """What engines, router and pickers have in common.
 
     The panic threshold of 1 % means: any healthy endpoint is used alone, and all of them where none is. Without the
@@ -184,21 +194,31 @@ def spread_over(
         raise UserError("spec.router.addresses: unix: addresses can't stand beside DNS names; use IP addresses")
     kinds, families = cluster.ClusterDiscoveryType, cluster.ClusterDnsLookupFamily
     endpoints = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address)) for address in addresses]
-    options: dict[str, Any] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(protocol)}
-    keepalive = core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
+    options: dict[str, Any] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol}
     return cluster.Cluster(
         name=name,
         type=kinds.STRICT_DNS if resolve else kinds.STATIC,
         dns_lookup_family=families.V4_PREFERRED if resolve else families.AUTO,
         connect_timeout=seconds(connect_timeout),
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
-        common_lb_config=cluster.ClusterCommonLbConfig(
-            healthy_panic_threshold=envoy_type.Percent(value=1), update_merge_window=seconds(0)
-        ),
+        common_lb_config=_healthy_alone(),
         typed_extension_protocol_options=options,
         circuit_breakers=circuit_breakers(),
-        upstream_connection_options=None if pipes else cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive),
+        upstream_connection_options=None if pipes else _keepalive(),
         load_assignment=endpoint.ClusterLoadAssignment(
             cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=endpoints)]
         ),
+    )
+
+
+@cache
+def _keepalive() -> cluster.UpstreamConnectionOptions:
+    keepalive = core.TcpKeepalive(keepalive_probes=3, keepalive_time=60, keepalive_interval=10)
+    return cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive)
+
+
+@cache
+def _healthy_alone() -> cluster.ClusterCommonLbConfig:
+    return cluster.ClusterCommonLbConfig(
+        healthy_panic_threshold=envoy_type.Percent(value=1), update_merge_window=seconds(0)
     )

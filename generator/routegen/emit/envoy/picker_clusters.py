@@ -47,7 +47,7 @@ def _picker_cluster(name: str, picker: Picker) -> cluster.Cluster:
         ),
     )
     addresses = [socket_address(host, port) for host, port in picker.endpoints]
-    made = spread_over(name, addresses, connect_timeout=1, protocol=protocol)
+    made = spread_over(name, addresses, connect_timeout=1, protocol=packed(protocol))
     assert made.common_lb_config is not None
     made.common_lb_config.healthy_panic_threshold = envoy_type.Percent(value=0)
     made.outlier_detection = _outlier_detection()

@@ -78,12 +78,17 @@ def asked(*, fail_open: bool = False, unread: bool = False) -> dict[str, Any]:
     :param fail_open: where the router fails, the request goes on to the route's own cluster.
     :param unread: it is asked about the headers alone.
     """
+    return {names.EXT_PROC: _asked(fail_open, unread)}
+
+
+@cache
+def _asked(fail_open: bool, unread: bool) -> Any:
     overrides = ext_proc.ExtProcOverrides(
         failure_mode_allow=True if fail_open else None,
         processing_mode=_mode(ext_proc.ProcessingModeBodySendMode.NONE) if unread else None,
     )
     settings = ext_proc.ExtProcPerRoute(overrides=overrides)
-    return {names.EXT_PROC: packed(route.FilterConfig(config=packed(settings)))}
+    return packed(route.FilterConfig(config=packed(settings)))
 
 
 def _mode(request_body: ext_proc.ProcessingModeBodySendMode) -> ext_proc.ProcessingMode:
