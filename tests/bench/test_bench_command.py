@@ -256,6 +256,22 @@ def test_a_cluster_that_can_not_be_reached_leaves_no_run_folder(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("watched", "sentence"),
+    [
+        ("", '"" names no namespace'),
+        ("Inference", '"Inference" names no namespace'),
+        ("inference/", '"" are no labels'),
+        ("inference/app", '"app" are no labels; they are key=value, such as inference/app=vllm'),
+        ("inference/app=vllm,", '"app=vllm," are no labels'),
+    ],
+)
+def test_what_is_watched_is_a_namespace_and_perhaps_labels(watched: str, sentence: str) -> None:
+    found = bench("--url", "a=http://127.0.0.1:1", "--url", "b=http://127.0.0.1:2", "--pods", watched)
+    assert found.exit_code == 2
+    assert sentence in found.stderr
+
+
 def test_a_report_is_made_again_from_the_folder_alone(tmp_path: Path) -> None:
     write(tmp_path, measure(make_run("a", "b", control=True), slower={"b": 1.2}))
     found = bench("report", str(tmp_path))

@@ -188,6 +188,18 @@ def test_pods_are_summed_over_their_containers_and_nodes_stand_beside_them(conne
     assert again == [], "the same measurement is not told twice"
 
 
+def test_labels_choose_among_a_namespaces_pods(connect: Callable[[str], Cluster]) -> None:
+    figures = {"cpu": "1", "memory": "1Ki"}
+    objects = [metrics_of("PodMetrics", f"{app}-0", figures) for app in ("vllm", "sglang", "router")]
+    for one in objects:
+        one["metadata"]["labels"] = {"app": one["metadata"]["name"].removesuffix("-0"), "tier": "engine"}
+    with api_server(objects) as url:
+        found = list(Pods(connect(url), ["inference/app=vllm,tier=engine", "inference/app=sglang"]).read())
+        (absent,) = Pods(connect(url), ["inference/app=trt"]).read()
+    assert [one.subject for one in found] == ["inference/vllm-0", "inference/sglang-0"]
+    assert (absent.subject, absent.absent) == ("inference/app=trt", "no pod of these labels has figures yet")
+
+
 def test_figures_that_may_not_be_read_are_absent_with_the_reason(connect: Callable[[str], Cluster]) -> None:
     objects = [metrics_of("PodMetrics", "vllm-0", {"cpu": "1", "memory": "1Ki"})]
     with api_server(objects, forbidden=["NodeMetrics"]) as url:

@@ -16,6 +16,7 @@ from typing import Final
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from routegen.bench.resources.pods import namespace_of
 from routegen.common.text import to_yaml
 
 RUNS: Final = "/runs"
@@ -44,7 +45,7 @@ class Job:
     namespace: str
     image: str
     pods: tuple[str, ...] = ()
-    """The namespaces whose pods are sampled; the Job may read their figures then, and the nodes'."""
+    """What is sampled, as ``--pods`` names it; the Job may read those namespaces' figures then, and the nodes'."""
     claim: str | None = None
     """The PersistentVolumeClaim that keeps the run folder; ``None``: the logs are all that stays."""
     key_variable: str | None = None
@@ -76,7 +77,7 @@ def render(job: Job) -> str:
             routes=job.routes,
             routes_folder=ROUTES,
             runs=RUNS,
-            pods=_unique(job.pods),
+            pods=_unique([namespace_of(watched) for watched in job.pods]),
             claim=job.claim,
             key_variable=job.key_variable,
             secret=job.secret,

@@ -12,7 +12,7 @@ import msgspec
 from click.core import ParameterSource
 
 from routegen.commands import bench_job, bench_run, bench_sweep, complete, options
-from routegen.commands.bench_values import Assignments, Share, Steps, VariableName
+from routegen.commands.bench_values import Assignments, Share, Steps, VariableName, Watched
 from routegen.common.problems import UserError
 from routegen.distribution import ROUTEGEN_IMAGE, how_to_install, unpublished
 
@@ -109,7 +109,12 @@ _manifests = click.option(
 @click.option("--output-dir", type=click.Path(path_type=Path), metavar="RUN", help="The run folder. Default: by date.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run (--blocks: to more).")
 @_manifests
-@click.option("--pods", multiple=True, metavar="NAMESPACE", help="Sample its pods, and the nodes; repeat.")
+@click.option(
+    "--pods",
+    type=Watched(),
+    multiple=True,
+    help="Sample its pods, such as inference/app=vllm, and the nodes; repeat.",
+)
 @click.option("--context", metavar="NAME", help="With --pods: the kubeconfig context.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 4 where an engine is worse than the first.")
 @click.option("--render-job", is_flag=True, help="Print a Job that does this inside the cluster; measure nothing.")

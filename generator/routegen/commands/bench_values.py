@@ -36,6 +36,22 @@ class VariableName(click.ParamType[str]):
         return str(value)
 
 
+class Watched(click.ParamType[str]):
+    """``NAMESPACE``, or ``NAMESPACE/LABELS``."""
+
+    name = "NAMESPACE[/LABELS]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what names no namespace, and labels that aren't ``key=value``."""
+        text = str(value)
+        namespace, slash, labels = text.partition("/")
+        if re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", namespace) is None:
+            self.fail(f'"{text}" names no namespace; it takes NAMESPACE or NAMESPACE/LABELS', param, ctx)
+        if slash and not all(re.fullmatch(r"[^=,\s]+=[^=,\s]*", label) for label in labels.split(",")):
+            self.fail(f'"{labels}" are no labels; they are key=value, such as inference/app=vllm', param, ctx)
+        return text
+
+
 class Share(click.ParamType[float]):
     """``3%`` or ``0.03``."""
 

@@ -42,6 +42,7 @@ def start_api_server(sandbox: Sandbox) -> Api:
             *("--cert-dir", str(folder / "apiserver"), "--token-auth-file", str(tokens), "--authorization-mode=RBAC"),
             *("--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file", str(key)),
             *("--service-account-signing-key-file", str(key), "--disable-admission-plugins=ServiceAccount"),
+            "--enable-aggregator-routing=true",  # to an aggregated API's endpoints: no kube-proxy leads to a Service
         ],
     )
     api = Api(folder)

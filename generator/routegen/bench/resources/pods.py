@@ -17,31 +17,45 @@ _SUFFIXES: Final = {
 }  # fmt: skip
 
 
+def namespace_of(watched: str) -> str:
+    """The namespace of ``NAMESPACE`` or ``NAMESPACE/LABELS``."""
+    return watched.partition("/")[0]
+
+
 class Pods:
-    """The pods of some namespaces, and the cluster's nodes.
+    """The pods of some namespaces, all or those with some labels, and the cluster's nodes.
 
     The API measures every 15 seconds or so; a figure that it repeats is left out.
     """
 
-    def __init__(self, cluster: Cluster, namespaces: Sequence[str]) -> None:
-        self._cluster, self._namespaces = cluster, namespaces
+    def __init__(self, cluster: Cluster, watched: Sequence[str]) -> None:
+        """Prepare.
+
+        :param watched: ``NAMESPACE``, or ``NAMESPACE/LABELS`` as ``kubectl top pod -n NAMESPACE -l LABELS`` takes them.
+        """
+        self._cluster, self._watched = cluster, watched
         self._stamps: dict[tuple[str, str], str] = {}
 
     def read(self) -> Iterator[Reading]:
         """A reading a pod and a node whose figures are new."""
-        for namespace in self._namespaces:
-            yield from self._list("pod", "PodMetrics", namespace)
+        for watched in self._watched:
+            namespace, _, labels = watched.partition("/")
+            yield from self._list("pod", "PodMetrics", namespace, labels or None)
         yield from self._list("node", "NodeMetrics", None)
 
-    def _list(self, kind: Literal["pod", "node"], type_: str, namespace: str | None) -> Iterator[Reading]:
+    def _list(
+        self, kind: Literal["pod", "node"], type_: str, namespace: str | None, labels: str | None = None
+    ) -> Iterator[Reading]:
         try:
-            found = self._cluster.list(_VERSION, type_, namespace, timeout=_TIMEOUT)
+            found = self._cluster.list(_VERSION, type_, namespace, selector=labels, timeout=_TIMEOUT)
         except UnknownKindError:
             yield Reading(kind, "", absent="the cluster has no metrics API (metrics.k8s.io); is metrics-server there?")
             return
         except RefusedError as error:
             yield Reading(kind, "", absent=f"{_VERSION} {type_}: {error}")
             return
+        if labels and not found:
+            yield Reading(kind, f"{namespace}/{labels}", absent="no pod of these labels has figures yet")
         for item in found:
             name = item["metadata"]["name"]
             subject = name if namespace is None else f"{namespace}/{name}"

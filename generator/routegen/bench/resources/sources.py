@@ -25,12 +25,12 @@ class Beside(Protocol):
         """Begin, for the measuring process ``pid``; it ends with the context."""
 
 
-def cluster(namespaces: Sequence[str], context: str | None) -> Source:
-    """The pods of ``namespaces``, and the nodes; connects at once, so that it can fail before a run begins.
+def cluster(watched: Sequence[str], context: str | None) -> Source:
+    """The pods that ``--pods`` names, and the nodes; connects at once, so that it can fail before a run begins.
 
-    :raises UserError: a namespace is named and the cluster can't be reached.
+    :raises UserError: some are named and the cluster can't be reached.
     """
-    return Pods(Cluster(context), namespaces) if namespaces else NoPods()
+    return Pods(Cluster(context), watched) if watched else NoPods()
 
 
 def sampling(folder: Path, run: Run, pods: Source) -> Beside:
