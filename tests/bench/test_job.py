@@ -105,7 +105,18 @@ def test_the_pod_may_do_nothing_that_it_does_not_need() -> None:
 
 
 def test_sampling_pods_brings_the_right_to_read_their_figures_and_no_other() -> None:
-    rendered = bench(*URLS, "--pods", "inference/app=a", "--pods", "inference/app=b", "--pods", "gateway", "-n", "lab", "--render-job").stdout
+    rendered = bench(
+        *URLS,
+        "--pods",
+        "inference/app=a",
+        "--pods",
+        "inference/app=b",
+        "--pods",
+        "gateway",
+        "-n",
+        "lab",
+        "--render-job",
+    ).stdout
     found = list(yaml.safe_load_all(rendered))
     rules = [rule for document in found for rule in document.get("rules", ())]
     assert all(rule["apiGroups"] == ["metrics.k8s.io"] and rule["verbs"] == ["get", "list"] for rule in rules)
