@@ -328,6 +328,22 @@ def test_what_is_in_the_way_of_a_start_is_said_once_and_nothing_stays(tmp_path: 
     assert "max_inflight_bytes is 5592405 for each of 3 workers, below max_body_bytes (6291456)" in said
 
 
+def test_a_worker_that_ends_before_it_listens_ends_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "router.json"
+    file.write_bytes(config.dump(only("vllm")))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'routegen_router.worker' in sys.orig_argv: os._exit(3)\n"
+    )
+    command = (sys.executable, "-m", "routegen_router", "--config", str(file), "--metrics", "", *TWO)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert done.returncode == 1
+    said = "routegen router: a worker ended with exit code 3 before it listened; the log may say why\n"
+    assert done.stderr == said
+
+
 def test_bodies_in_flight_are_divided_among_them(tmp_path: Path) -> None:
     """16 MiB for the router are 8 for each: a second body of 5 doesn't fit beside a first."""
 

@@ -73,6 +73,10 @@ class Sandbox:
                 command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
             )
 
+    def pid(self, name: str) -> int:
+        """A running process's id."""
+        return self._processes[name].pid
+
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM, *, patience: float = 10) -> None:
         """End a process, if it runs: by a signal, and after ``patience`` seconds by force."""
         if process := self._processes.pop(name, None):
