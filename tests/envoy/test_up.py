@@ -380,7 +380,7 @@ def test_backends_in_a_cluster_need_a_place_on_this_machine() -> None:
         assert running.process.wait(PATIENCE) == 1
         running.says(
             r"^routegen: not on this machine: backend sglang is the Kubernetes Service inference/\S+:8000\. "
-            "Say where an engine is with --engine sglang=http://127.0.0.1:8001, or use --mock-engines"
+            "Say where an engine is with --engine sglang=http://127.0.0.1:8001, or use --cluster or --mock-engines"
         )
 
 

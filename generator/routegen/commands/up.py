@@ -34,6 +34,8 @@ def _read_engines(ctx: click.Context, param: click.Parameter, values: tuple[str,
     help="Where a backend's engine is; may be repeated.",
 )
 @click.option("--mock-engines", is_flag=True, help="A small engine that invents its text for every other backend.")
+@click.option("--cluster", is_flag=True, help="Forward every other backend that is a Service, by kubectl.")
+@click.option("--context", metavar="NAME", help="With --cluster: the kubeconfig's context.")
 @click.option(
     "--port",
     type=PORT,
@@ -45,7 +47,16 @@ def _read_engines(ctx: click.Context, param: click.Parameter, values: tuple[str,
 @click.option(
     "--admin-port", type=PORT, metavar="PORT", default=0, help="Envoy's admin interface; any free one by default."
 )
-def command(source: str, engines: dict[str, str], port: int, admin_port: int, *, mock_engines: bool) -> None:
+def command(
+    source: str,
+    engines: dict[str, str],
+    context: str | None,
+    port: int,
+    admin_port: int,
+    *,
+    mock_engines: bool,
+    cluster: bool,
+) -> None:
     """Run Envoy and the router on this machine, now.
 
     Listens on loopback, prints requests to paste, and each request's decision as it passes. Changes of routes.yaml are
@@ -55,11 +66,26 @@ def command(source: str, engines: dict[str, str], port: int, admin_port: int, *,
     Examples:
       routegen up --mock-engines
       routegen up --engine vllm=http://127.0.0.1:8001 --engine sglang=http://127.0.0.1:30000
+      routegen up --cluster
     """
+    if cluster and mock_engines:
+        raise click.UsageError("--cluster and --mock-engines both give the other backends an engine; take one of them")
+    if context is not None and not cluster:
+        raise click.UsageError("--context goes with --cluster")
     if port == admin_port != 0:
         raise click.UsageError(
             f"--port and --admin-port both name the port {port}; clients and Envoy's admin interface need one each"
         )
     from routegen.local.up import Options, run  # noqa: PLC0415 - not for `--help`
 
-    run(Options(source=source, engines=engines, mock_engines=mock_engines, port=port, admin_port=admin_port))
+    run(
+        Options(
+            source=source,
+            engines=engines,
+            mock_engines=mock_engines,
+            cluster=cluster,
+            context=context,
+            port=port,
+            admin_port=admin_port,
+        )
+    )

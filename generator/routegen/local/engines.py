@@ -53,7 +53,7 @@ def place(plan: Plan, urls: Mapping[str, str]) -> Plan:
     if lost := [backend for backend in placed if not _has_place(backend)]:
         raise UserError(
             f"not on this machine: {'; '.join(map(_where, lost))}. Say where an engine is with "
-            f"--engine {lost[0].name}=http://127.0.0.1:8001, or use --mock-engines"
+            f"--engine {lost[0].name}=http://127.0.0.1:8001, or use --cluster or --mock-engines"
         )
     return replace(plan, backends=placed)
 

@@ -18,6 +18,7 @@ from routegen.compile.advice import claims
 from routegen.local.access import Access
 from routegen.local.engines import MockEngines, place
 from routegen.local.examples import curl_lines
+from routegen.local.forwards import Forwards, forwardable, verified_by_service
 from routegen.local.gateway import LocalGateway
 from routegen.local.keys import missing_key, without_missing_keys
 from routegen.local.watch import changes, content
@@ -38,6 +39,10 @@ class Options:
     engines: Mapping[str, str] = field(default_factory=dict)
     """Backend -> ``http://host:port``."""
     mock_engines: bool = False
+    cluster: bool = False
+    """Engines that are Services are forwarded to this machine."""
+    context: str | None = None
+    """The kubeconfig's, for ``cluster``."""
     port: int
     admin_port: int
 
@@ -58,6 +63,7 @@ class _Up:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.mocks = MockEngines()
+        self.forwards = Forwards(options.context, _warn)
         self.gateway: LocalGateway | None = None
         self.taken: bytes | None = None
         """The content of routes.yaml before it was first read."""
@@ -70,7 +76,7 @@ class _Up:
 
     async def run(self) -> None:
         self._end_on_signals()
-        async with self.mocks:
+        async with self.mocks, self.forwards:
             self.taken = content(Path(self.options.source))
             plan = await self._read()
             gateway = self.gateway = LocalGateway(
@@ -107,6 +113,11 @@ class _Up:
         if self.options.mock_engines:
             plan = await asyncio.to_thread(without_missing_keys, plan, set(urls))
             urls |= await self.mocks.start(tuple(backend for backend in plan.backends if backend.name not in urls))
+        if self.options.cluster:
+            plan = verified_by_service(plan)
+            urls |= await self.forwards.start(
+                backend for backend in plan.backends if forwardable(backend) and backend.name not in urls
+            )
         return place(plan, urls)
 
     def _missing_keys(self, plan: Plan) -> Iterator[Remark]:
