@@ -17,11 +17,12 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from . import beginning
 from .config import Reads
 from .levels import Level, Seen
 from .measures import Measurer
 from .refusals import BodyError, Reject, invalid_json, invalid_request_body
-from .request import MODEL, Bytes, FieldPath, Measure
+from .request import BEGINNING, MODEL, Bytes, FieldPath, Measure
 from .spelling import Keys
 from .unicode import (
     FIRST,
@@ -98,7 +99,7 @@ class BodyReader:
         self.reads = read
         self._seen = Seen()
         self._compared = Keys({path[-1] for path in read.compared}) if read.compared else None
-        self._given = read.given
+        self._given, self._begins = read.given, read.begins
         self._top = Level((), sorted(read.fields), read.chosen, self._seen, read.given)
         self._plain_names = all(max(key, default="") < _LEAST_RESPELLED for path in read.fields for key in path)
         self._strict = msgspec.json.Decoder(self._top.strict)
@@ -149,7 +150,7 @@ class BodyReader:
             values.update((path, text) for path, text in compared.items() if text is not None)
         for path in self._given & self._seen.objects:
             values[path] = ""
-        return Fields(values.get(MODEL), values, sizes)
+        return Fields(values.get(MODEL), self._with_beginning(values, raw), sizes)
 
     def read_carefully(self, raw: bytes) -> Fields:
         """Read a body of which :meth:`read_at_once` didn't tell; errors as :meth:`read`'s."""
@@ -186,10 +187,17 @@ class BodyReader:
                     raise
                 copy = another
         sizes = self._sizes(copy)
+        self._with_beginning(values, copy)
         if not any(map(maybe_respelled, values.values())):
             return values, sizes
         second = self._values(self._respelled(raw, SECOND, spans), checked=True)
-        return {path: restored(text, second[path]) for path, text in values.items()}, sizes
+        return {path: restored(text, second.get(path, text)) for path, text in values.items()}, sizes
+
+    def _with_beginning(self, values: dict[FieldPath, str], raw: Bytes) -> dict[FieldPath, str]:
+        found = beginning.key_of(raw) if self._begins else None
+        if found is not None:
+            values[BEGINNING] = found
+        return values
 
     def _sizes(self, raw: Bytes) -> dict[Measure, int]:
         return self._measurer.measure(raw) if self._measurer is not None else {}

@@ -98,6 +98,8 @@ class Reads(msgspec.Struct, frozen=True):
     """Fields that only conditions read; they may be of any kind."""
     measured: frozenset[Measure] = frozenset()
     """What conditions measure in the body."""
+    begins: bool = False
+    """Whether the conversation's beginning is asked for."""
     queries: frozenset[str] = frozenset()
     """Parameters of the query."""
     given: frozenset[FieldPath] = frozenset()
@@ -133,6 +135,7 @@ def reads(rules: Iterable[Rule]) -> Reads:
         fields,
         frozenset(source.body for source in compared if source.body) - fields,
         frozenset(measured),
+        any(source.prefix for source in chosen),
         frozenset(source.query for source in (*chosen, *compared) if source.query),
     )
 
@@ -210,7 +213,7 @@ def _problems(config: Config) -> list[str]:
     for rule in config.rules:
         tested = (test.source for test in rule.when if test.source is not None)
         sources = (*rule.sources(), *tested)
-        if any(sum(map(bool, (one.body, one.header, one.query))) != 1 for one in sources):
+        if any(sum(map(bool, (one.body, one.header, one.query, one.prefix))) != 1 for one in sources):
             problems.append(f"rule {rule.name!r}: a source needs a body field, a header or a query's parameter")
     problems += _field_problems(reads(config.rules))
     for rule in config.rules:

@@ -23,6 +23,10 @@ Measure = tuple[FieldPath, Literal["present", "items", "characters"]]
 """Something about a field, whatever it holds: that it is there (1), its number of items or members, its characters."""
 
 
+BEGINNING: Final[FieldPath] = ()
+"""Among a body's values: how its conversation begins (:mod:`~routegen_router.beginning`)."""
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where in a request a value is found: exactly one of these is set."""
 
@@ -31,15 +35,19 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Lower case."""
     query: str | msgspec.UnsetType = msgspec.UNSET
     """A parameter of the query."""
+    prefix: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    """The beginning of the conversation: a digest of it."""
 
     @property
-    def kind(self) -> Literal["body", "header", "query"]:
+    def kind(self) -> Literal["body", "header", "query", "prefix"]:
         """Which of them, as routes.yaml calls it."""
+        if self.prefix:
+            return "prefix"
         return "body" if self.body is not None else "header" if self.header is not None else "query"
 
     def __str__(self) -> str:
         """As routes.yaml spells it: ``body: metadata.engine``, ``header: x-engine`` or ``query: engine``."""
-        return f"{self.kind}: {self.param}"
+        return f"{self.kind}: {self.param or 'true'}"
 
     @property
     def param(self) -> str:
@@ -97,6 +105,8 @@ class Facts(msgspec.Struct, frozen=True):
         """The value there; ``None`` where it is absent."""
         if source.header is not None:
             return self.headers.get(source.header)
+        if source.prefix:
+            return self.fields.get(BEGINNING)
         if source.body is not None:
             return self.fields.get(source.body)
         return self.queries.get(source.query) if source.query else None

@@ -51,6 +51,8 @@ def _mappings(entry: Schema, path: str) -> Iterator[tuple[str, str]]:
     """The mappings that an entry can hold: path and definition."""
     if "$ref" in entry:
         yield path, _name(entry)
+    elif one := _one_or_many(entry):
+        yield path, _name(one)
     elif "items" in entry:
         yield from _mappings(entry["items"], f"{path}[]")
     elif isinstance(entry.get("additionalProperties"), dict):
@@ -62,8 +64,21 @@ def _mappings(entry: Schema, path: str) -> Iterator[tuple[str, str]]:
             yield f"{path} {verb}", name
 
 
+def _one_or_many(entry: Schema) -> Schema | None:
+    """What stands there alone or in a list, if it is so."""
+    members = entry.get("oneOf", [])
+    found: Schema | None = next((one for one in members if {"items": one} == _items(members)), None)
+    return found
+
+
+def _items(members: list[Schema]) -> Schema | None:
+    return next(({"items": one["items"]} for one in members if "items" in one), None)
+
+
 def _type(root: Schema, entry: Schema, path: str, places: dict[str, str]) -> str:
     """What may stand there, in words; a mapping is a link to its section."""
+    if one := _one_or_many(entry):
+        return f"{_type(root, one, path, places)} or a list of them"
     if "oneOf" in entry:
         return " or ".join(_link(where, where.split()[1]) for where, _ in _mappings(entry, path))
     if "$ref" in entry:

@@ -63,5 +63,6 @@ def _value(kind: Any, names: st.SearchStrategy[str], sources: st.SearchStrategy[
     if origin is Literal:
         return st.sampled_from(arguments)
     if type(None) in arguments:
-        return st.none() | _value(arguments[0], names, sources)
+        given = [_value(argument, names, sources) for argument in arguments if argument is not type(None)]
+        return st.none() | st.one_of(given)
     return {Source: sources, str: TEXT, bool: st.booleans(), int: st.integers(0, 9)}[kind]

@@ -35,6 +35,8 @@ def source(given: SourceSpec) -> Source:
     """Where in a request the value is."""
     if given.body is not None:
         return Source(body=field_path(given.body))
+    if given.prefix is not None:
+        return Source(prefix=True)
     if given.query is not None:
         return Source(query=given.query)
     return Source(header=str(given.header).lower())

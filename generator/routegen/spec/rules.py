@@ -21,13 +21,16 @@ from routegen_router.standing import Name
 
 
 class SourceSpec(OneOf):
-    """Where a value is found in a request: a header, a field of the body, or a parameter of the query."""
+    """Where a value is found in a request: a header, the body, the query, or the beginning of the conversation."""
 
-    CHOICES: ClassVar[tuple[str, ...]] = ("header", "body", "query")
+    CHOICES: ClassVar[tuple[str, ...]] = ("header", "body", "query", "prefix")
 
     header: HeaderName | None = Field(None, description="A request header's name.")
     body: BodyPath | None = Field(None, description="A field of the body: dotted path or JSON Pointer.")
     query: QueryName | None = Field(None, description="A parameter of the query (`?name=value`).")
+    prefix: Literal[True] | None = Field(
+        None, description="`true`: how the conversation begins, up to the first thing that the user says."
+    )
 
 
 class WhenSpec(Model):
@@ -93,7 +96,8 @@ def written(kind: Any) -> Any:
     if origin is tuple and arguments[1:] == (...,):
         return list[written(arguments[0])]  # type: ignore[misc]  # made when the program runs
     if type(None) in arguments:
-        return written(arguments[0]) | None
+        given = [argument for argument in arguments if argument is not type(None)]
+        return (written(given[0]) if len(given) == 1 else _one_or_many(given[0])) | None
     if kind is Source:
         return SourceSpec
     if kind is str:
@@ -101,6 +105,14 @@ def written(kind: Any) -> Any:
     if kind in {bool, int, float} or origin is Literal:
         return kind
     raise TypeError(f"routes.yaml can't hold a {kind}")
+
+
+def _one_or_many(kind: Any) -> Any:
+    """A single one, or a list of them."""
+    one = written(kind)
+    many = Annotated[list[one], Tag("<many>"), Field(min_length=1)]  # type: ignore[valid-type]  # made when the program runs
+    choose = Discriminator(lambda value: "<many>" if isinstance(value, list) else "<one>")
+    return Annotated[Annotated[one, Tag("<one>")] | many, choose]
 
 
 def _limits(marks: Sequence[Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def sentence(  # noqa: C901, PLR0912 - one line for each kind of error
         case "extra_forbidden":
             return _unknown_key(error["loc"], file, verbs)
         case "literal_error":
-            expected = str(context["expected"]).replace("'", "")
+            expected = str(context["expected"]).replace("'", "").replace("True", "true")
             return f"must be {expected}, not {show(value)}"
         case "union_tag_not_found":
             return _no_verb(value, verbs)

@@ -29,7 +29,8 @@ class Split(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="sp
         Verb("split", "Name -> weight; weights are relative to each other."),
     ]
     sticky_by: Annotated[
-        Source | None, Key("The same value gets the same backend; where it is absent the choice is random.")
+        Source | tuple[Source, ...] | None,
+        Key("The same value gets the same backend; of several places the first that has one. Without, it is random."),
     ] = None
 
     def choose(self, standing: Standing) -> Outcome:
@@ -37,15 +38,14 @@ class Split(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="sp
         groups = self._groups(standing)
         if not groups:
             return Pass(lambda: "no candidate has a weight here")
-        # An empty value is no key: it would tie everybody who sends one to a single backend.
-        key = standing.facts.read(self.sticky_by) if self.sticky_by is not None else None
+        key, place = self._key(standing)
         weights = [(name, weight) for name, weight, _ in groups]
         bearers = {name: backends for name, _, backends in groups}
         if key:
             # In two steps, so that a backend which stops answering moves its own keys to others of its name only.
             name = rendezvous(key, weights)
             backend = rendezvous(f"{name}\0{key}", [(bearer, 1) for bearer in bearers[name]])
-            return Decide(backend, lambda: f"by weight, sticky by {self.sticky_by}")
+            return Decide(backend, lambda: f"by weight, sticky by {place}")
         draw = standing.draw
         name = weighted(draw(), weights)
         backend = bearers[name][int(draw() * len(bearers[name]))]
@@ -66,6 +66,14 @@ class Split(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="sp
         """Whether every backend has a weight: a split lets those pass that none of its backends can take."""
         shared = {backend for name, weight in self.weights if weight for backend in bearing.get(name, ())}
         return shared >= {backend for backends in bearing.values() for backend in backends}
+
+    def _key(self, standing: Standing) -> tuple[str | None, Source | None]:
+        """The value that the choice sticks to, and where it is.
+
+        An empty one is no key: it would tie everybody who sends one to a single backend.
+        """
+        places = (self.sticky_by,) if isinstance(self.sticky_by, Source) else self.sticky_by or ()
+        return next(((value, place) for place in places if (value := standing.facts.read(place))), (None, None))
 
     def _groups(self, standing: Standing) -> list[Group]:
         """(name, weight, its candidates that answer), or with those that don't where none does."""
