@@ -19,7 +19,7 @@ def compile_gateway(routes: Routes, target: Target, findings: Findings) -> Gatew
         target=target.name,
         name=gateway.name,
         namespace=gateway.namespace or routes.metadata.namespace,
-        class_name=gateway.class_name,
+        class_name=gateway.class_name or target.gateway_class,
         create=gateway.create,
         listeners=tuple(map(_listener, gateway.listeners)),
         hostnames=tuple(gateway.hostnames),

@@ -15,13 +15,14 @@ from routegen_router.addresses import HIGHEST, UNIX, of_worker
 def workers(router: RouterSpec, target: Target) -> int:
     """The number that the file asks for; else as many as the pod may use processors, rounded down.
 
-    One at least. Where no pod is rendered nobody knows its processors, so it is one.
+    One at least. Where no pod is rendered nobody knows its processors, so it is one; so it is where a gateway can't ask
+    several.
     """
     if router.workers is not None:
         return router.workers
     resources = router.resources
     processors = resources.limits.get("cpu") or resources.requests.get("cpu")
-    if processors is None or not target.capabilities.deploys_router:
+    if processors is None or not (target.capabilities.deploys_router and target.capabilities.workers):
         return 1
     return min(max(int(amount(processors)), 1), MOST_WORKERS)
 

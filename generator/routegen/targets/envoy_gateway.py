@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from routegen.common.problems import Remark, Trouble, UserError
+from routegen.common.problems import Remark, Trouble
 from routegen.common.text import to_yaml
-from routegen.distribution import unpublished
+from routegen.emit.envoy import names
 from routegen.emit.envoy_gateway import live, policies, proxy, refusals, refused
 from routegen.emit.envoy_gateway.reach import needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
 from routegen.emit.kubernetes import nowhere, router_deployment
-from routegen.emit.kubernetes import refused as kubernetes
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
-from routegen.targets.target import Capabilities, Output, Rendered, Target
+from routegen.targets import kubernetes
+from routegen.targets.target import Capabilities, Output, Target
 
 
 class EnvoyGateway(Target):
     """Kubernetes objects of Gateway API and Envoy Gateway, and the router's own."""
 
     name: ClassVar = "envoy-gateway"
+    gateway_class: ClassVar = "eg"
     capabilities: ClassVar = Capabilities(
         certificates=frozenset({"secrets"}),
         creates_gateway=True,
@@ -45,11 +46,9 @@ class EnvoyGateway(Target):
 
     def examine(self, plan: Plan) -> Iterable[Remark]:
         """What the API server or the controller would refuse, and what must be so in the cluster."""
-        yield from kubernetes.refused(plan)
+        yield from kubernetes.remarks(plan)
         yield from refused.refused(plan)
         yield from _of_gateway(plan)
-        if unpulled := unpublished(plan.router.image, "spec.router.image", 'README, "Use it"'):
-            yield Remark(("spec", "router", "image"), unpulled)
         yield from _of_backends(plan)
 
     def also_read(self, plan: Plan) -> Iterable[tuple[str, str, str | None]]:
@@ -73,17 +72,14 @@ class EnvoyGateway(Target):
             *_policies(plan),
             *_routes(plan, reached),
         ]
-        return Output(tuple(_rendered(document, plan) for document in documents))
+        return Output(tuple(kubernetes.rendered(document, plan) for document in documents))
 
     def check(self, output: Output) -> tuple[str, ...]:
         """What is too large for ``kubectl apply`` as it is mostly used.
 
         :raises UserError: an object is too large for the API server.
         """
-        found = [said for one in output.documents if (said := kubernetes.too_large(dict(one.document)))]
-        if impossible := [sentence for sentence, refused in found if refused]:
-            raise UserError("; ".join(impossible))
-        return tuple(sentence for sentence, _ in found)
+        return kubernetes.too_large(output)
 
 
 def _front(plan: Plan) -> Iterable[Document]:
@@ -102,7 +98,7 @@ def _policies(plan: Plan) -> Iterable[Document]:
 
 def _routes(plan: Plan, reached: dict[str, Reach]) -> Iterable[Document]:
     for backend in plan.backends:
-        yield from httproute.engine_routes(plan, backend, reached[backend.name].refs, policies.DECIDED)
+        yield from httproute.engine_routes(plan, backend, reached[backend.name].refs, names.DECIDED)
     for backend in plan.backends:
         opened = [entry for entry in plan.passthrough if entry.backend == backend.name]
         yield from httproute.passthrough_routes(plan, backend, reached[backend.name].refs, opened)
@@ -140,7 +136,6 @@ def _to_merge(plan: Plan) -> str:
 
 
 def _of_backends(plan: Plan) -> Iterable[Remark]:
-    unverifiable = router_deployment.unverifiable(plan)
     by_backend = next(filter(needs_backend_api, plan.backends), None)
     for backend in plan.backends:
         path = ("spec", "backends", backend.name)
@@ -150,17 +145,3 @@ def _of_backends(plan: Plan) -> Iterable[Remark]:
                 "addresses and unverified certificates are rendered as Backend objects, which Envoy Gateway reads only"
                 " with `extensionApis.enableBackend: true` in its configuration",
             )
-        if backend in unverifiable:
-            assert backend.tls is not None
-            yield Remark(
-                (*path, "tls", "caConfigMap"),
-                f"the router can't mount ConfigMap {backend.tls.ca_config_map} from another namespace, so it can't ask"
-                " this engine for its models; list them under `models:` with `poll: {enabled: false}`",
-            )
-
-
-def _rendered(document: Document, plan: Plan) -> Rendered:
-    kind, name = document["kind"], document["metadata"]["name"]
-    # The ConfigMap's name changes with its content; its file's shouldn't.
-    stem = router_deployment.router_name(plan) if kind == "ConfigMap" else name
-    return Rendered(kind=kind, name=name, filename=f"{kind.lower()}-{stem}.yaml", document=document)

@@ -26,6 +26,8 @@ class Capabilities:
     deploys_router: bool
     """The router's Pods are rendered (``router.image``, ``replicas``, ``resources``); without, it is found at
     ``router.addresses``."""
+    workers: bool = True
+    """It spreads requests over several ports of the router's (``router.workers``)."""
     pools: bool
     """It reads InferencePools from the cluster and asks their pickers."""
     asks_pickers: bool = False
@@ -77,6 +79,8 @@ class Target(ABC):
     name: ClassVar[str]
     """As in ``spec.gateway.target`` and ``--target``."""
     capabilities: ClassVar[Capabilities]
+    gateway_class: ClassVar[str] = ""
+    """The GatewayClass of a Gateway that is rendered, where routes.yaml names none."""
 
     @property
     def sentence(self) -> str:

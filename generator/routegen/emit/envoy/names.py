@@ -14,6 +14,10 @@ WAITING: Final = "waiting"
 METADATA: Final = "routegen"
 """Dynamic metadata namespace of the router's replies: keys ``backend``, ``rule``, ``second``, ``reject``."""
 
+DECIDED: Final = f"%DYNAMIC_METADATA({METADATA}:backend)%"
+"""The backend that the router decided for, in a header's value; empty, and then no header, where it decided nothing.
+Gateways hand Envoy's own format on."""
+
 BUFFER: Final = "envoy.filters.http.buffer"
 ENGINE: Final = "engine"
 """The key, in the metadata of an engine's endpoints, of its backend's name: it tells who really answered."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from routegen.emit import limits
+from routegen.emit.envoy import names
 from routegen.emit.envoy_gateway import overrides
 from routegen.emit.kubernetes.objects import (
     INFERENCE_ROUTE,
@@ -29,11 +30,6 @@ from routegen.plan import Plan
 
 API: Final = "gateway.envoyproxy.io/v1alpha1"
 GATEWAY_API: Final = "gateway.networking.k8s.io"
-_METADATA: Final = "routegen"
-"""The namespace of the router's dynamic metadata."""
-DECIDED: Final = f"%DYNAMIC_METADATA({_METADATA}:backend)%"
-"""The backend that the router decided for, in a header's value, where Envoy Gateway hands on Envoy's own format; empty,
-and then no header, where it decided nothing."""
 
 
 def client_traffic_policy(plan: Plan) -> Document:
@@ -93,7 +89,7 @@ def _extension_policy(
         "processingMode": {"request": {"body": "Buffered"} if reads else {}},
         "messageTimeout": _seconds(limits.DECISION),
         "failOpen": fails_open,
-        "metadata": {"writableNamespaces": [_METADATA]},
+        "metadata": {"writableNamespaces": [names.METADATA]},
         "backendSettings": {
             "circuitBreaker": _circuit_breaker(),
             "healthCheck": {

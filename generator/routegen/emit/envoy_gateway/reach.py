@@ -5,20 +5,18 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from routegen.common.addresses import is_ip
 from routegen.emit.gateway_api import reach as gateway_api
 from routegen.emit.gateway_api.reach import Reach
+from routegen.emit.kubernetes.addresses import precise
 from routegen.emit.kubernetes.objects import Document, child_name, document
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef, UpstreamTLS
 
 GROUP: Final = "gateway.envoyproxy.io"
 MAX_ENDPOINTS: Final = 256
 """Of one ``Backend``."""
-_DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\.?")
 
 
 def reach(plan: Plan, backend: Backend) -> Reach:
@@ -39,11 +37,6 @@ def needs_backend_api(backend: Backend) -> bool:
     if isinstance(backend.reach, ServiceRef):
         return backend.tls is not None and not backend.tls.verify
     return isinstance(backend.reach, Addresses)
-
-
-def is_name(host: str) -> bool:
-    """Whether a ``Backend`` takes this host name."""
-    return _DNS_NAME.fullmatch(host.lower()) is not None
 
 
 def _addresses(plan: Plan, backend: Backend, addresses: Addresses, tls: UpstreamTLS | None) -> Reach:
@@ -70,7 +63,7 @@ def _backend(
         assert tls.server_name or not is_ip(endpoints[0][0]), "the compiler asks for a name to verify"
         target = {"group": GROUP, "kind": "Backend", "name": name}
         documents.append(
-            gateway_api.tls_policy(plan, backend, name, target, tls.server_name or _precise(endpoints[0][0]))
+            gateway_api.tls_policy(plan, backend, name, target, tls.server_name or precise(endpoints[0][0]))
         )
     return documents
 
@@ -80,7 +73,7 @@ def grouped(addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[s
     by_name = tls is not None and tls.verify and tls.server_name is None
     groups: dict[str, list[tuple[str, int]]] = {}
     for host, port in addresses.endpoints:
-        key = _precise(host) if by_name else "ip" if is_ip(host) else "name"
+        key = precise(host) if by_name else "ip" if is_ip(host) else "name"
         groups.setdefault(key, []).append((host, port))
     return [
         tuple(endpoints[start : start + MAX_ENDPOINTS])
@@ -91,18 +84,11 @@ def grouped(addresses: Addresses, tls: UpstreamTLS | None) -> list[tuple[tuple[s
 
 def _endpoint(host: str, port: int) -> dict[str, Any]:
     if is_ip(host):
-        address = ip_address(host)
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        return {"ip": {"address": str(mapped or address), "port": port}}
-    return {"fqdn": {"hostname": _precise(host), "port": port}}
-
-
-def _precise(host: str) -> str:
-    """A name as certificates and Gateway API write it: no capitals, no dot at its end."""
-    return host.lower().removesuffix(".")
+        return {"ip": {"address": precise(host), "port": port}}
+    return {"fqdn": {"hostname": precise(host), "port": port}}
 
 
 def _common_name(endpoints: tuple[tuple[str, int], ...]) -> str | None:
     """The DNS name that all endpoints share, for SNI."""
-    hosts = {_precise(host) for host, _ in endpoints}
+    hosts = {precise(host) for host, _ in endpoints}
     return hosts.pop() if len(hosts) == 1 and not is_ip(endpoints[0][0]) else None

@@ -7,12 +7,12 @@ is passed over. Sources: ``internal/gatewayapi`` and ``internal/xds/bootstrap`` 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from typing import Final
 
 from routegen.common.addresses import is_ip
 from routegen.common.problems import Remark
-from routegen.emit.envoy_gateway.reach import grouped, is_name
+from routegen.emit.envoy_gateway.reach import grouped
+from routegen.emit.kubernetes.addresses import unreachable
 from routegen.plan import Addresses, Backend, Plan, ServiceRef
 
 MAX_REFS: Final = 16
@@ -59,7 +59,7 @@ def _endpoints(backend: Backend) -> Iterator[Remark]:
         return
     place: tuple[str | int, ...] = ("spec", "backends", backend.name, "endpoints")
     for index, (host, _) in enumerate(backend.reach.endpoints):
-        if why := _unreachable(host):
+        if why := unreachable(host, "Envoy Gateway"):
             yield Remark((*place, index), why, refused=True)
     if (count := len(grouped(backend.reach, backend.tls))) > MAX_REFS:
         yield Remark(
@@ -76,22 +76,6 @@ def _server_name(backend: Backend) -> Iterator[Remark]:
     if tls is not None and tls.verify and tls.server_name is not None and is_ip(tls.server_name):
         place = ("spec", "backends", backend.name, "tls", "serverName")
         yield Remark(place, f"{tls.server_name} is an address, and a certificate is verified by a name", refused=True)
-
-
-def _unreachable(host: str) -> str | None:
-    if is_ip(host):
-        return f"{host} is the proxy's own pod; name an address that others reach" if _is_loopback(host) else None
-    if not is_name(host):
-        return f"{host} is no DNS name, so Kubernetes takes no such address"
-    if "." not in host.rstrip("."):
-        return f"{host} has one part, and Envoy Gateway takes names with a dot only; use service, or the whole name"
-    return None
-
-
-def _is_loopback(host: str) -> bool:
-    address = ip_address(host)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _shared_services(backends: Sequence[Backend]) -> Iterator[Remark]:

@@ -26,14 +26,17 @@ def documents(plan: Plan) -> list[Document]:
     an install, when the image can't be pulled, and when all pods are away. It has no port for metrics, so that nobody
     tries to scrape it.
     """
-    service = document(
-        plan, "v1", "Service", service_name(plan), "nowhere", {"ports": [{"name": "none", "port": PORT}]}
-    )
     return [
-        service,
+        service(plan),
         _slice(plan, service_name(plan), service_name(plan), (("none", PORT),)),
         _slice(plan, child_name(plan.name, "router", "nowhere"), router_name(plan), grpc_ports(plan)),
     ]
+
+
+def service(plan: Plan) -> Document:
+    """The Service, which chooses no pods: without a slice there is no address at all."""
+    spec = {"ports": [{"name": "none", "port": PORT}]}
+    return document(plan, "v1", "Service", service_name(plan), "nowhere", spec)
 
 
 def refs(plan: Plan) -> list[dict[str, Any]]:
