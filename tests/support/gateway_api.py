@@ -1,7 +1,8 @@
 """How a Gateway that follows Gateway API, with an external processor as Envoy has it, treats a request.
 
 Made from the specifications, not from our emitters: HTTPRoute's rules of precedence (HTTPRouteRule, "Matches"), Envoy
-Gateway's policies, and Envoy's order of things (early header removal, first match, router, second match).
+Gateway's policies, Istio's EnvoyFilters, and Envoy's order of things (early header removal, first match, router, second
+match).
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Answered:
     """It ended in the gateway or at the router."""
 
     by: str
-    """``router``, the HTTPRouteFilter's name, ``nobody``: no route matched, or ``nowhere``: no address serves."""
+    """``router``, the HTTPRouteFilter's name, ``nobody``: no route matched, ``nowhere``: no address serves, or the
+    HTTPRoute's name: its rule does nothing, which Istio answers by itself."""
     named: str | None = None
     """The routing header of the response, which a route sets on what the gateway itself answers too."""
 
@@ -77,30 +79,65 @@ class SimulatedGateway:
 
     def handle(self, request: Request, router: Router) -> Outcome:
         """What becomes of a request."""
-        for clients in self._kind("ClientTrafficPolicy"):
-            for name in clients["spec"]["headers"]["earlyRequestHeaders"]["remove"]:
-                request = request.without(name)
+        for name in self._removed_early():
+            request = request.without(name)
         found = self._match(request)
         if found is None:
             return Answered("nobody")
-        policy, decided = self._extension(found[0]), None
-        if policy is not None:
+        fails_open, decided = self._fails_open(*found), None
+        if fails_open is not None:
             match router:
                 case Fault.REFUSES:
                     return Answered("router", self._named(found[1], decided, None))
-                case Fault.STOPPED if not policy["spec"]["extProc"][0]["failOpen"]:
+                case Fault.STOPPED if not fails_open:
                     return Answered("gateway", self._named(found[1], decided, None))
                 case str():
                     request, decided = request.with_header(self.routing_header, router), router
                     found = self._match(request) or found
-        return self._act(request, found[1], decided)
+        return self._act(request, *found, decided)
 
     def _kind(self, kind: str) -> Iterable[Document]:
         return (document for document in self.documents if document["kind"] == kind)
 
+    def _removed_early(self) -> Iterable[str]:
+        """Headers that are gone before any route is looked at."""
+        for clients in self._kind("ClientTrafficPolicy"):
+            yield from clients["spec"]["headers"]["earlyRequestHeaders"]["remove"]
+        for patch in self._patches("NETWORK_FILTER"):
+            for extension in patch["patch"]["value"]["typed_config"]["early_header_mutation_extensions"]:
+                for mutation in extension["typed_config"]["mutations"]:
+                    if "remove" in mutation:
+                        yield mutation["remove"]
+
+    def _patches(self, apply_to: str) -> Iterable[Mapping[str, Any]]:
+        """Those of all EnvoyFilters."""
+        patches = [patch for one in self._kind("EnvoyFilter") for patch in one["spec"]["configPatches"]]
+        return (patch for patch in patches if patch["applyTo"] == apply_to)
+
+    def _merged(self, route: Document, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What EnvoyFilters merge into the Envoy routes of a rule, which Istio names by its place."""
+        index = next(place for place, one in enumerate(route["spec"]["rules"]) if one is rule)
+        name = f"{route['metadata']['namespace']}.{route['metadata']['name']}.{index}"
+        values = [
+            patch["patch"]["value"]
+            for patch in self._patches("HTTP_ROUTE")
+            if patch["match"]["routeConfiguration"]["vhost"]["route"]["name"] == name
+        ]
+        assert len(values) <= 1
+        return values[0] if values else {}
+
+    def _fails_open(self, route: Document, rule: Mapping[str, Any]) -> bool | None:
+        """What becomes of a request to this route where the router fails; ``None``: the router isn't asked here."""
+        if (policy := self._extension(route)) is not None:
+            return bool(policy["spec"]["extProc"][0]["failOpen"])
+        for settings in self._merged(route, rule).get("typed_per_filter_config", {}).values():
+            if settings["config"]["@type"].endswith("ExtProcPerRoute"):
+                return bool(settings["config"]["overrides"].get("failure_mode_allow", False))
+        return None
+
     def _nowhere(self) -> set[str]:
-        """The Services whose only addresses are rendered here, and never serve."""
-        return {
+        """The Services that are rendered here and choose no pods, and have no address that serves."""
+        return {one["metadata"]["name"] for one in self._kind("Service") if "selector" not in one["spec"]} | {
             name
             for one in self._kind("EndpointSlice")
             if (name := one["metadata"]["labels"]["kubernetes.io/service-name"])
@@ -149,7 +186,7 @@ class SimulatedGateway:
                     own = decided or own
         return own
 
-    def _act(self, request: Request, rule: Mapping[str, Any], decided: str | None) -> Outcome:
+    def _act(self, request: Request, route: Document, rule: Mapping[str, Any], decided: str | None) -> Outcome:
         for entry in rule.get("filters", ()):
             match entry["type"]:
                 case "ExtensionRef":
@@ -157,6 +194,8 @@ class SimulatedGateway:
                 case "RequestHeaderModifier":
                     for name in entry["requestHeaderModifier"]["remove"]:
                         request = request.without(name)
+        if "backendRefs" not in rule:
+            return Answered(route["metadata"]["name"])
         refs = tuple((ref.get("kind", "Service"), ref["name"]) for ref in rule["backendRefs"])
         if {name for _, name in refs} <= self._nowhere():
             return Answered("nowhere", self._named(rule, decided, None))

@@ -133,4 +133,4 @@ def test_the_list_has_it_and_a_name_that_nobody_brings_is_told_with_those_that_a
     assert "A list of addresses." in listed.stdout
     code, _, said = run("render", "--target", "nginx")
     assert code == 2
-    assert 'no target "nginx"; known: envoy, envoy-gateway, lines' in said
+    assert 'no target "nginx"; known: envoy, envoy-gateway, istio, lines' in said

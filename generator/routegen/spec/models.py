@@ -81,10 +81,14 @@ class ListenerSpec(Model):
 class GatewaySpec(Model):
     """The gateway that serves the routes."""
 
-    target: Text = Field("envoy-gateway", description="What `routegen render` renders for: `envoy-gateway`, `envoy`.")
+    target: Text = Field(
+        "envoy-gateway", description="What `routegen render` renders for: `envoy-gateway`, `istio`, `envoy`."
+    )
     name: ObjectName = Field("inference-gateway", max_length=63, description="The Gateway's name.")
     namespace: Label | None = Field(None, description="The Gateway's namespace; default: `metadata.namespace`.")
-    class_name: ObjectName = Field("eg", description="The GatewayClass of a Gateway that is created.")
+    class_name: ObjectName | None = Field(
+        None, description="The GatewayClass of a Gateway that is created; default: `eg`, or `istio` for that target."
+    )
     create: bool = Field(True, description="Render the Gateway; `false`: it exists already and routes attach to it.")
     listeners: list[ListenerSpec] = Field(
         [ListenerSpec(name="http", port=80)],

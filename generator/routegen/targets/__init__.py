@@ -28,6 +28,7 @@ GROUP: Final = "routegen.targets"
 TARGETS: Final[Mapping[str, str]] = {
     "envoy": "routegen.targets.envoy:Envoy",
     "envoy-gateway": "routegen.targets.envoy_gateway:EnvoyGateway",
+    "istio": "routegen.targets.istio:Istio",
 }
 """A built-in target's name -> its class, as ``module:name``."""
 

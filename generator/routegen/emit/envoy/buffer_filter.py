@@ -17,15 +17,15 @@ from . import names
 from .messages import packed
 
 
-def buffer_filter(plan: Plan) -> hcm.HttpFilter:
+def buffer_filter(plan: Plan, name: str = names.BUFFER) -> hcm.HttpFilter:
     """Make the filter; it is off until a route switches it on (see :func:`whole_body`)."""
-    return hcm.HttpFilter(name=names.BUFFER, typed_config=packed(_settings(plan)), disabled=True)
+    return hcm.HttpFilter(name=name, typed_config=packed(_settings(plan)), disabled=True)
 
 
-def whole_body(plan: Plan) -> dict[str, Any]:
+def whole_body(plan: Plan, name: str = names.BUFFER) -> dict[str, Any]:
     """Per-route settings: wait for the whole body; 413 once it is longer than it may be."""
     settings = buffer.BufferPerRoute(buffer=_settings(plan))
-    return {names.BUFFER: packed(route.FilterConfig(config=packed(settings)))}
+    return {name: packed(route.FilterConfig(config=packed(settings)))}
 
 
 def _settings(plan: Plan) -> buffer.Buffer:

@@ -82,7 +82,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         request_timeout=seconds(limits.UPLOAD),
         stream_idle_timeout=seconds(300),
         upgrade_configs=_upgrades(plan),
-        early_header_mutation_extensions=[_remove_early(plan)],
+        early_header_mutation_extensions=[remove_early(plan, pools=bool(plan.pools))],
         local_reply_config=local_replies(plan),
         access_log=access_logs(plan),
         http_filters=[
@@ -96,7 +96,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
     )
 
 
-def _remove_early(plan: Plan) -> core.TypedExtensionConfig:
+def remove_early(plan: Plan, *, pools: bool) -> core.TypedExtensionConfig:
     """Remove the client's routing header before the first routing, on every path: every copy, in any case.
 
     Removing it at the route would be too late, it would have chosen the route. ``x-envoy-*`` goes too: with those a
@@ -111,7 +111,7 @@ def _remove_early(plan: Plan) -> core.TypedExtensionConfig:
                     key_matcher=matcher.StringMatcher(prefix=prefix, ignore_case=True)
                 )
             )
-            for prefix in ("x-envoy-", *(FROM_CLIENTS if plan.pools else ()))
+            for prefix in ("x-envoy-", *(FROM_CLIENTS if pools else ()))
         ),
     ]
     return core.TypedExtensionConfig(

@@ -89,8 +89,13 @@ def has_header(header: route.HeaderMatcher) -> accesslog.AccessLogFilter:
 
 def has_details(details: str) -> accesslog.AccessLogFilter:
     """Match by the response code details, Envoy's word for why it answers."""
-    expression = cel.ExpressionFilter(expression=f"response.code_details == '{details}'")
-    told = accesslog.ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=packed(expression))
+    return holds(f"response.code_details == '{details}'")
+
+
+def holds(expression: str) -> accesslog.AccessLogFilter:
+    """Match by an expression of CEL over Envoy's attributes."""
+    config = packed(cel.ExpressionFilter(expression=expression))
+    told = accesslog.ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=config)
     return accesslog.AccessLogFilter(extension_filter=told)
 
 

@@ -39,18 +39,21 @@ FORWARDED_HEADERS: Final = (
 """What the router sees of each request beside the headers that rules read; never credentials."""
 
 
-def router_filter(plan: Plan) -> hcm.HttpFilter:
+def router_filter(plan: Plan, name: str = names.EXT_PROC, cluster: str = names.ROUTER_CLUSTER) -> hcm.HttpFilter:
     """Make the filter: the whole body is buffered, the request's two messages are sent, the response's none.
 
     It is off until a route switches it on (see :func:`asked`): a request whose host or method matches no route at all
     would otherwise reach the router.
+
+    :param name: what routes know it by.
+    :param cluster: where the router is.
     """
     keys = ["authorization"] if plan.sends_keys else []
     allowed = sorted({*ANSWER_HEADERS, *BODY_HEADERS, plan.routing_header, *keys})
     forwarded = (*FORWARDED_HEADERS, *sorted(reads(plan.rules).headers - {*FORWARDED_HEADERS}))
     config = ext_proc.ExternalProcessor(
         grpc_service=core.GrpcService(
-            envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=names.ROUTER_CLUSTER),
+            envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=cluster),
             retry_policy=retry_policy(),
         ),
         # The header mutation of the body's reply needs SEND here; responses never go through the router.
@@ -68,17 +71,18 @@ def router_filter(plan: Plan) -> hcm.HttpFilter:
             receiving_namespaces=ext_proc.MetadataOptionsMetadataNamespaces(untyped=[names.METADATA])
         ),
     )
-    return hcm.HttpFilter(name=names.EXT_PROC, typed_config=packed(config), disabled=True)
+    return hcm.HttpFilter(name=name, typed_config=packed(config), disabled=True)
 
 
 @cache  # on every route, and making it takes a while
-def asked(*, fail_open: bool = False, unread: bool = False) -> dict[str, Any]:
+def asked(*, fail_open: bool = False, unread: bool = False, name: str = names.EXT_PROC) -> dict[str, Any]:
     """Per-route settings: the router is asked.
 
     :param fail_open: where the router fails, the request goes on to the route's own cluster.
     :param unread: it is asked about the headers alone.
+    :param name: the filter's.
     """
-    return {names.EXT_PROC: _asked(fail_open, unread)}
+    return {name: _asked(fail_open, unread)}
 
 
 @cache
