@@ -2,6 +2,7 @@
 PYTHON ?= python3
 OLDEST_ENVOY := 1.38.3
 ENVOY_GATEWAYS ?= 1.9 1.8
+ISTIOS ?= istio
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -64,8 +65,8 @@ reliability: $(READY) ## Attack and break real processes, and say what holds; AR
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-test-cluster: $(READY) ## Let a real API server and Envoy Gateway judge what is rendered; Go builds them the first time
-	@PYTHONPATH=tests $(BIN)/python -m support.cluster.run $(ENVOY_GATEWAYS) $(ARGS)
+test-cluster: $(READY) ## Let a real API server, Envoy Gateway and Istio judge what is rendered; Go builds them the first time
+	@PYTHONPATH=tests $(BIN)/python -m support.cluster.run $(ENVOY_GATEWAYS) $(ISTIOS) $(ARGS)
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests
 

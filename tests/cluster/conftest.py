@@ -10,20 +10,33 @@ import pytest
 
 from support.cluster import tools
 from support.cluster.cluster import Cluster
+from support.cluster.gateways import GATEWAYS, TARGET
 from support.cluster.sandbox import INSIDE
 
 collect_ignore_glob = [] if INSIDE in os.environ else ["test_*.py"]
 """`make test` leaves them out: they need programs that take minutes to build."""
+ONLY_FOR: dict[str, str] = {
+    "test_policies": "envoy-gateway",
+    "test_existing_gateway": "envoy-gateway",
+    "test_gateway_class": "envoy-gateway",
+    "test_status": "envoy-gateway",
+    "test_istio": "istio",
+}
+"""Tests of what one gateway alone has: module -> target."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [one for one in items if ONLY_FOR.get(one.path.stem, TARGET) == TARGET]
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    version = tools.ENVOY_GATEWAYS[os.environ[INSIDE]]
-    if why := tools.missing(version):
+    name = os.environ[INSIDE]
+    if why := GATEWAYS[name].missing():
         pytest.skip(why)
-    folder = tools.FOLDER / f"run-{version.gateway}"  # its logs stay, to be read after a failure
+    folder = tools.FOLDER / f"run-{name}"  # its logs stay, to be read after a failure
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    started = Cluster(folder, version)
+    started = Cluster(folder, GATEWAYS[name])
     yield started
     started.close()

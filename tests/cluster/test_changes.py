@@ -13,17 +13,20 @@ import pytest
 
 from support.cluster import tools
 from support.cluster.cluster import Cluster, Installation
+from support.cluster.gateways import TARGET
 from support.cluster.load import load
 from support.cluster.sandbox import wait_for
 from support.gateway import Reply
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/targets/envoy-gateway.md").read_text(encoding="utf-8")
+PAGE = (ROOT / f"docs/targets/{TARGET}.md").read_text(encoding="utf-8")
 NAMESPACE = "changes"
-EVERYTHING = (
-    "gateway,envoyproxy,httproute,clienttrafficpolicy,backendtrafficpolicy,envoyextensionpolicy,httproutefilter,"
-    "backend,backendtlspolicy,referencegrant,deployment,service,endpointslice,poddisruptionbudget,configmap"
-)
+ALL = "gateway,httproute,referencegrant,deployment,service,endpointslice,poddisruptionbudget,configmap"
+OWN = {
+    "envoy-gateway": "envoyproxy,clienttrafficpolicy,backendtrafficpolicy,envoyextensionpolicy,httproutefilter,"
+    "backend,backendtlspolicy",
+    "istio": "envoyfilter,destinationrule,serviceentry",
+}
 
 
 def routes(*backends: str, passthrough: str = "", rules: str = "") -> str:
@@ -34,7 +37,7 @@ apiVersion: routegen/v1alpha1
 kind: InferenceRoutes
 metadata: {{name: pair, namespace: {NAMESPACE}}}
 spec:
-  gateway: {{name: pair}}
+  gateway: {{target: {TARGET}, name: pair}}
   passthrough: [{passthrough}]
   backends:
 {lines}
@@ -116,6 +119,6 @@ def test_everything_goes_and_nothing_else(installed: Installation, tmp_path: Pat
     bystander = {"name": "bystander", "namespace": NAMESPACE, "labels": {"app.kubernetes.io/instance": "other"}}
     installed.api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": bystander})
     run(installed, tmp_path, routes("a", "b", "c"), commands("kubectl -n inference delete httproute"))
-    assert installed.objects(EVERYTHING) == []
+    assert installed.objects(f"{ALL},{OWN[TARGET]}") == []
     assert installed.api.get("configmap", "bystander", NAMESPACE) is not None
     assert installed.api.get("service", "a", NAMESPACE) is not None, "the engine's own"

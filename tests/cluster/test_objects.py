@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from support.cluster.cluster import Cluster
+from support.cluster.gateways import TARGET
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = sorted(folder for folder in (ROOT / "tests/golden").glob("*/envoy-gateway") if list(folder.glob("*.yaml")))
-MANIFESTS = sorted((ROOT / "manifests/envoy-gateway").glob("*.yaml"))
+GOLDEN = sorted(folder for folder in (ROOT / "tests/golden").glob(f"*/{TARGET}") if list(folder.glob("*.yaml")))
+MANIFESTS = sorted((ROOT / "manifests" / TARGET).glob("*.yaml"))
 
 
 def taken(cluster: Cluster, documents: str) -> None:

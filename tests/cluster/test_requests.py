@@ -11,7 +11,7 @@ import pytest
 from openai import APIStatusError, AsyncOpenAI
 
 from routegen.demo.cases import CASES, MODELS, Case, OpenAI, Plain
-from support.cluster.cluster import PORT, Cluster, Installation, rendered
+from support.cluster.cluster import Cluster, Installation, rendered
 from support.spoofed import FORMS
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,9 @@ async def test_the_demo(installed: Installation, case: Case) -> None:
 async def sent(installed: Installation, case: Case) -> tuple[int, str | None]:
     """Send it once; status and error code."""
     if isinstance(case, OpenAI):
-        async with AsyncOpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="unused", max_retries=0) as client:
+        async with AsyncOpenAI(
+            base_url=f"http://127.0.0.1:{installed.cluster.gateway.port}/v1", api_key="unused", max_retries=0
+        ) as client:
             try:
                 text = await case.call(client, {})
             except APIStatusError as error:

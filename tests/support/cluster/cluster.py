@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+import http
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from routegen import pipeline
 from routegen.compile import compile_text
 from routegen.plan import Plan
-from support.cluster import control_plane, tools
+from support.cluster import control_plane
 from support.cluster.api import Api
+from support.cluster.gateways import GatewayUnderTest, RunningProxy
 from support.cluster.sandbox import Sandbox, wait_for
-from support.cluster.stand_ins import Engines, Proxy, Routers
+from support.cluster.stand_ins import Engines, Routers
 from support.gateway import Reply, exchange
-
-PORT: Final = 10080
-"""Where Envoy listens for a Gateway's port 80: Envoy Gateway adds 10000 to ports below 1024."""
 
 
 class Cluster:
-    """The API server, Envoy Gateway, and engines that routes can lead to."""
+    """The API server, a gateway's controller, and engines that routes can lead to."""
 
-    def __init__(self, folder: Path, version: tools.Version) -> None:
-        self.version, self._stack = version, ExitStack()
+    def __init__(self, folder: Path, gateway: GatewayUnderTest) -> None:
+        self.gateway, self._stack = gateway, ExitStack()
         self.sandbox = Sandbox(folder)
         self._stack.callback(self.sandbox.close)
         try:
             self.api: Api = control_plane.start_api_server(self.sandbox)
-            control_plane.start_envoy_gateway(self.sandbox, self.api, version)
+            gateway.start(self.sandbox, self.api)
             self.engines = Engines(self.sandbox, self.api)
             self._stack.callback(self.engines.close)
         except BaseException:
@@ -43,28 +42,34 @@ class Cluster:
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     @contextmanager
-    def installed(self, routes: str, proxy: Proxy | None = None) -> Iterator[Installation]:
+    def installed(self, routes: str, proxy: RunningProxy | None = None) -> Iterator[Installation]:
         """Apply what ``routes`` renders to, and run routers and proxy; delete everything at the end.
 
         :param proxy: the Gateway's, where it runs already; then it is not ended here.
         """
-        plan = compile_text(routes, "routes.yaml")
+        plan = self.compiled(routes)
         self.namespace(plan.namespace)
+        self.namespace(plan.gateway.namespace)
         routers = Routers(self.sandbox, self.api, f"{plan.name}-router", plan.namespace)
         installation = Installation(self, plan, routers)
         self.api.apply(rendered(plan))
         try:
             routers.roll_out()
-            installation.proxy = proxy or Proxy(
-                self.sandbox, self.api, self.version, plan.gateway.name, plan.gateway.namespace
+            installation.proxy = proxy or self.gateway.proxy(
+                self.sandbox, self.api, plan.gateway.name, plan.gateway.namespace
             )
             installation.wait_until_accepted()
+            wait_for(installation.serves, "the proxy to have the routes")
             yield installation
         finally:
             if installation.proxy is not None and proxy is None:
                 installation.proxy.close()
             routers.close()
             installation.delete()
+
+    def compiled(self, routes: str) -> Plan:
+        """The plan of a routes.yaml, for this gateway."""
+        return compile_text(routes, "routes.yaml", target=self.gateway.target)
 
     def close(self) -> None:
         """End everything."""
@@ -78,7 +83,7 @@ class Installation:
     cluster: Cluster
     plan: Plan
     routers: Routers
-    proxy: Proxy | None = None
+    proxy: RunningProxy | None = None
 
     @property
     def api(self) -> Api:
@@ -93,7 +98,7 @@ class Installation:
         headers: Sequence[tuple[str, str]] = (),
     ) -> Reply:
         """Send one request to the Gateway."""
-        return exchange("127.0.0.1", PORT, method, path, body, headers)
+        return exchange("127.0.0.1", self.cluster.gateway.port, method, path, body, headers)
 
     def post(
         self,
@@ -107,13 +112,18 @@ class Installation:
 
     def change(self, routes: str) -> None:
         """Apply another version of the routes and let the routers follow."""
-        self.plan = compile_text(routes, "routes.yaml")
+        self.plan = self.cluster.compiled(routes)
         self.api.apply(rendered(self.plan))
         self.routers.roll_out()
 
     def objects(self, kinds: str) -> list[Any]:
         """Those of these kinds that bear the routes' labels."""
         return self.api.list(kinds, self.plan.namespace, f"app.kubernetes.io/instance={self.plan.name}")
+
+    def serves(self) -> bool:
+        """Whether the router answers through the proxy."""
+        host = [("host", name.replace("*", "any")) for name in self.plan.gateway.hostnames[:1]]
+        return self.request("GET", "/v1/models", headers=host).status == http.HTTPStatus.OK
 
     def wait_until_accepted(self) -> None:
         """Until the controller has said yes to every object that it judges."""
@@ -130,11 +140,8 @@ class Installation:
 
     def troubles(self) -> list[str]:
         """What the controller has against any of the objects, or hasn't judged yet."""
-        judged = (
-            "gateway,httproute,clienttrafficpolicy,backendtrafficpolicy,envoyextensionpolicy,backendtlspolicy,backend"
-        )
         found = []
-        for item in self.objects(judged):
+        for item in self.objects(self.cluster.gateway.judged):
             name = f"{item['kind']}/{item['metadata']['name']}"
             conditions = list(_conditions(item))
             if not conditions:

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 INSIDE: Final = "ROUTEGEN_CLUSTER"
-"""The variable that names the Envoy Gateway to test; set inside the namespaces only."""
+"""The variable that names the gateway to test; set inside the namespaces only."""
 
 NETWORK: Final = "10.99.0.0/16"
 """All of it is this machine's. Not 127.0.0.0/8: EndpointSlices and Backends refuse loopback."""

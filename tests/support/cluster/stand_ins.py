@@ -195,7 +195,7 @@ class Proxy:
         deployment = api.one("deployment", SYSTEM, selector)
         [container] = [one for one in deployment["spec"]["template"]["spec"]["containers"] if one["name"] == "envoy"]
         command = self._command(api.one("configmap", SYSTEM, selector), container["args"])
-        sandbox.start(self._name, [str(tools.envoy(version)), *command])
+        sandbox.start(self._name, [str(tools.envoy(version.envoy)), *command])
         sandbox.wait(self._name, lambda: get("127.0.0.1", ADMIN, "/ready") == http.HTTPStatus.OK)
         ready = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), 1)
         api.patch_status("deployment", deployment["metadata"]["name"], SYSTEM, ready)

