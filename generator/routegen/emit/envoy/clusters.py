@@ -217,7 +217,6 @@ def _keepalive() -> cluster.UpstreamConnectionOptions:
     return cluster.UpstreamConnectionOptions(tcp_keepalive=keepalive)
 
 
-@cache
 def _healthy_alone() -> cluster.ClusterCommonLbConfig:
     return cluster.ClusterCommonLbConfig(
         healthy_panic_threshold=envoy_type.Percent(value=1), update_merge_window=seconds(0)
