@@ -14,6 +14,7 @@ from setups import Arm, Place, Setup
 from routegen.emit.envoy.bootstrap import static
 from routegen.emit.router_config import router_config
 from routegen.pipeline import read_plan
+from routegen.plan import Plan
 from routegen_router import config
 
 HERE = Path(__file__).resolve().parent
@@ -85,18 +86,8 @@ def _behind_envoy(
         f"unix:{place.folder / f'{name}-{number}.sock'}" if unix else f"127.0.0.1:{free_ports(workers)}"
         for number in range(processes)
     ]
-    routes = place.folder / f"{name}.yaml"
-    routes.write_text(
-        ROUTES.format(
-            port=port,
-            addresses=", ".join(f'"{address}"' for address in addresses),
-            workers=workers,
-            **place.engines,
-        )
-    )
-    plan = read_plan(routes)
     settings = place.folder / f"{name}.json"
-    settings.write_bytes(config.dump(router_config(plan)))
+    plan = write_settings(place, name, addresses, workers, settings, port)
     started: list[Watched] = []
     for number, address in enumerate(addresses):
         log = place.folder / f"{name}-{number}.log"
@@ -104,6 +95,19 @@ def _behind_envoy(
         wait_for(address.removeprefix("unix:") if unix else int(address.rpartition(":")[2]), log)
     envoy = envoys.run(place, name, change(static(plan, admin=f"127.0.0.1:{free_port()}")), port)
     return Arm(f"http://127.0.0.1:{port}{envoys.PATH}", (envoy,), tuple(started))
+
+
+def write_settings(place: Place, name: str, addresses: list[str], workers: int, settings: Path, port: int = 1) -> Plan:
+    """Write a router's configuration; the plan that it is of.
+
+    :param port: Envoy's.
+    """
+    routes = place.folder / f"{name}.yaml"
+    listed = ", ".join(f'"{address}"' for address in addresses)
+    routes.write_text(ROUTES.format(port=port, addresses=listed, workers=workers, **place.engines))
+    plan = read_plan(routes)
+    settings.write_bytes(config.dump(router_config(plan)))
+    return plan
 
 
 SETUPS = (

@@ -1,3 +1,3 @@
 module routegen/benchmarks/load
 
-go 1.21
+go 1.24
