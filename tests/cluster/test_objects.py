@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from routegen.status.drift import differences
 from support.cluster.cluster import Cluster
 from support.cluster.gateways import TARGET
 
@@ -49,6 +50,10 @@ def test_a_second_apply_changes_nothing_and_says_so(cluster: Cluster, folder: Pa
         again = cluster.api.apply(documents).splitlines()
         changed = [line for line in again if not line.endswith(" unchanged")]
         assert [line for line in changed if not line.startswith("poddisruptionbudget.policy/")] == []
+        for document in yaml.safe_load_all(documents):
+            metadata = document["metadata"]
+            live = cluster.api.get(document["kind"].lower(), metadata["name"], metadata["namespace"])
+            assert list(differences(document, live)) == [], "`routegen status` finds a difference where there is none"
     finally:
         done = cluster.api.kubectl("delete", "--wait=false", "-f", "-", documents=documents)
         assert done.code == 0, done.err
