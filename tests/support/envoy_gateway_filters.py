@@ -132,7 +132,7 @@ def _processors(objects: Objects) -> list[dict[str, Any]]:
 
 def _processor(name: str, policy: Mapping[str, Any]) -> dict[str, Any]:
     (wanted,) = policy["extProc"]
-    assert wanted["processingMode"] == {"request": {"body": "Buffered"}}
+    body = {None: "NONE", "Buffered": "BUFFERED"}[wanted["processingMode"]["request"].get("body")]
     return {
         **named(
             f"{PROCESSOR}/{name}",
@@ -143,7 +143,7 @@ def _processor(name: str, policy: Mapping[str, Any]) -> dict[str, Any]:
             metadata_options={"receiving_namespaces": {"untyped": wanted["metadata"]["writableNamespaces"]}},
             processing_mode={
                 "request_header_mode": "SEND",
-                "request_body_mode": "BUFFERED",
+                "request_body_mode": body,
                 "request_trailer_mode": "SKIP",
                 "response_header_mode": "SKIP",
                 "response_body_mode": "NONE",
