@@ -170,6 +170,19 @@ class Failover:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """Which web pages of other origins may call the gateway."""
+
+    allow_origins: tuple[str, ...]
+    """Origins, ``*`` for any, ``https://*.example.com`` for all names below a domain."""
+    allow_headers: tuple[str, ...]
+    expose_headers: tuple[str, ...]
+    allow_credentials: bool
+    max_age: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """The router's own deployment."""
 
@@ -204,6 +217,8 @@ class Plan:
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
     failover: Failover = Failover()
+    cors: Cors | None = None
+    """``None``: pages of other origins can't read an answer."""
     by_headers: tuple[Opened, ...] = ()
     """Requests that the router decides by headers and query alone; their bodies aren't read."""
 

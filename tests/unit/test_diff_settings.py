@@ -29,6 +29,7 @@ FULL = replace(
     TWO_ENGINES,
     passthrough=(ir.Passthrough("/tokenize", "POST", "vllm"),),
     failover=ir.Failover((429,)),
+    cors=ir.Cors(("https://a.example",), ("*",), ("x-a",), allow_credentials=False, max_age=600.0),
     by_headers=(Opened("/v1/realtime", "GET"),),
     backends=(ENGINE,),
 )

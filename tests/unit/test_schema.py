@@ -100,7 +100,9 @@ def _defaults(definition: dict[str, Any]) -> dict[str, Any]:
     for key, entry in definition["properties"].items():
         if "default" in entry:
             found[key] = entry["default"]
-        elif key not in definition.get("required", []) and "properties" in _resolved(entry):
+        elif key in definition.get("required", []) or _resolved(entry).get("required"):
+            continue  # it stands in every file, or means nothing without a value
+        elif "properties" in _resolved(entry):
             found[key] = _defaults(_resolved(entry))
     return found
 

@@ -10,6 +10,7 @@ from routegen.common.words import choices
 from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
 from routegen.compile.by_headers import compile_by_headers
+from routegen.compile.cors import compile_cors
 from routegen.compile.gateway import compile_gateway
 from routegen.compile.names import Findings, Names
 from routegen.compile.paths import (
@@ -69,6 +70,7 @@ def compile_text(
         backends=compile_backends(routes, chosen, findings, deployed=deployed),
         rules=compile_rules(routes.spec, findings),
         failover=compile_failover(routes.spec),
+        cors=compile_cors(routes.spec, chosen, findings, deployed=deployed),
     )
     if plan.failover.enabled and chosen.capabilities.second_choices:
         plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))

@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema
 from routegen.distribution import ROUTER_IMAGE
 from routegen.spec.backends import BackendSpec
 from routegen.spec.base import Model, other_form
+from routegen.spec.cors import CorsSpec
 from routegen.spec.rules import RuleSpec, Verbs
 from routegen.spec.scalars import (
     Duration,
@@ -240,6 +241,7 @@ class Spec(Model):
         "`passthrough` names is left out.",
     )
     failover: FailoverSpec = Field(FailoverSpec(), description="Second choices where an engine refuses the connection.")
+    cors: CorsSpec | None = Field(None, description="Which web pages may call the gateway; default: none.")
     timeouts: TimeoutsSpec = Field(TimeoutsSpec(), description="How long engines may take.")
     passthrough: list[PassthroughSpec] = Field([], description="What reaches an engine unread.")
     by_headers: list[ByHeadersSpec] | None = Field(

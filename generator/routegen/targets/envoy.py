@@ -32,6 +32,7 @@ class Envoy(Target):
         pool_tls=True,
         second_choices=True,
         first_byte="backends",
+        cors=True,
         verifies_addresses=True,
     )
 

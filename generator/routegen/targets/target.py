@@ -41,6 +41,8 @@ class Capabilities:
     first_byte: Literal["backends", "file", "none"] = "none"
     """It ends a request whose answer doesn't begin in time (``timeouts.firstByte``), by a time for each backend, or by
     one for all."""
+    cors: bool = False
+    """It answers preflights and lets pages of other origins read answers (``cors``)."""
     verifies_addresses: bool
     """It verifies a certificate for an IP address; without, such an engine needs ``tls.serverName``."""
 

@@ -19,6 +19,7 @@ from routegen.plan import Listener, Plan
 from . import memory, names
 from .access_log import access_logs
 from .buffer_filter import buffer_filter
+from .cors import cors_filters
 from .messages import packed, seconds, socket_address
 from .picker_filter import FROM_CLIENTS, picker_filter
 from .replies import local_replies
@@ -86,6 +87,7 @@ def _connection_manager(plan: Plan) -> hcm.HttpConnectionManager:
         local_reply_config=local_replies(plan),
         access_log=access_logs(plan),
         http_filters=[
+            *cors_filters(plan),
             buffer_filter(plan),
             router_filter(plan),
             *([picker_filter()] if plan.pools else []),

@@ -27,6 +27,7 @@ from routegen.plan import MODELS_PATH, READING, Backend, Failover, Passthrough, 
 from . import matching, names, router_filter
 from .buffer_filter import whole_body
 from .clusters import hosts
+from .cors import cors_policy, preflight_routes, readable
 from .messages import exact, one_of, packed, seconds
 from .picker_filter import asks_picker
 from .picker_limits import with_limit
@@ -47,6 +48,7 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
                 response_headers_to_remove=[plan.routing_header],
                 response_headers_to_add=[_set_header(plan.routing_header, names.ANSWERED)],
                 matcher=_matcher(plan),
+                typed_per_filter_config=cors_policy(plan),
             )
         ],
     )
@@ -60,14 +62,15 @@ def _matcher(plan: Plan) -> Matcher | None:
         for name, backend in by_name.items()
     }
     inference = matching.both(matching.is_method("POST"), matching.is_path(plan.paths))
-    undecided = matching.to_first("undecided", [_too_large_route(plan), _waiting_route(plan)])
+    undecided = matching.to_first("undecided", [*readable(plan, _too_large_route(plan)), _waiting_route(plan)])
     decided = matching.by_header(plan.routing_header, engines, otherwise=undecided)
     others = [
-        _answered_route("models", route.RouteMatch(path=MODELS_PATH), *READING),
-        _answered_route("model", route.RouteMatch(prefix=f"{MODELS_PATH}/"), *READING),
+        *preflight_routes(plan),
+        _answered_route(plan, "models", route.RouteMatch(path=MODELS_PATH), *READING),
+        _answered_route(plan, "model", route.RouteMatch(prefix=f"{MODELS_PATH}/"), *READING),
         *(_passthrough_route(plan, entry) for entry in plan.passthrough),
         *_health_routes(plan),
-        _not_found_route(),
+        *readable(plan, _not_found_route()),
     ]
     cases = [(inference, decided)]
     if plan.by_headers:
@@ -204,22 +207,22 @@ def _waiting_route(plan: Plan) -> route.Route:
     )
 
 
-def _answered_route(name: str, match: route.RouteMatch, *methods: str) -> route.Route:
+def _answered_route(plan: Plan, name: str, match: route.RouteMatch, *methods: str) -> route.Route:
     """Answered by the router; what stands behind it is seen only where the router gave no answer."""
     match.headers.append(_method(*methods))
-    return route.Route(
-        name=name,
-        match=match,
-        direct_response=route.DirectResponseAction(status=503),
-        typed_per_filter_config=router_filter.asked(),
-    )
+    made = route.Route(name=name, match=match, typed_per_filter_config=router_filter.asked())
+    if plan.cors is None:
+        made.direct_response = route.DirectResponseAction(status=503)
+    else:  # Envoy puts no CORS headers on what is answered in place of a direct response
+        made.route = route.RouteAction(cluster=names.WAITING)
+    return made
 
 
 def _health_routes(plan: Plan) -> list[route.Route]:
     methods: dict[str, list[str]] = {}
     for method, path in plan.health_checks:
         methods.setdefault(path, []).append(method)
-    return [_answered_route("health", route.RouteMatch(path=path), *by) for path, by in methods.items()]
+    return [_answered_route(plan, "health", route.RouteMatch(path=path), *by) for path, by in methods.items()]
 
 
 def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
