@@ -272,3 +272,36 @@ def test_a_lone_router_that_has_just_started_is_a_router_that_is_unavailable(ver
             assert (reply.status, reply.code) == (503, "router_unavailable")
         assert asked
         assert set(gate.reached().values()) == {0}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("path", "size"), [("/v1/completions", 2_000_000), ("/tokenize", 500_000)])
+def test_an_address_that_refuses_costs_no_request_where_there_is_another(path: str, size: int, version: str) -> None:
+    """Read or passed through unread, with more of a body than Envoy reads at a time."""
+    assert tried_where_one_refuses(path, size, version) == set()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_unread_body_that_is_too_long_to_keep_fails_as_any_other(version: str) -> None:
+    assert tried_where_one_refuses("/tokenize", 8_000_000, version) == {(503, "engine_unavailable", "vllm")}
+
+
+def tried_where_one_refuses(path: str, size: int, version: str) -> set[tuple[int, str | None, str | None]]:
+    """How requests fail at a backend with two addresses of which one has just died."""
+    opened = ROUTES.replace(
+        "  backends:", "  passthrough: [{path: /tokenize, method: POST, backend: vllm}]\n  backends:"
+    )
+    body = json.dumps({"model": "m", "inference_server": "vllm", "prompt": "x" * size}).encode()
+    with socket.create_server(("127.0.0.1", 0)) as dying:
+
+        def and_the_dying(plan: Plan) -> Plan:
+            reach = plan.backends[0].reach
+            assert isinstance(reach, Addresses)
+            return first_backend(reach=Addresses((("127.0.0.1", dying.getsockname()[1]), *reach.endpoints)))(plan)
+
+        with gateway(opened, MODELS, version=version, adjust=and_the_dying) as gate:
+            wait_for(lambda: gate.envoy.stat("cluster.engine/vllm.membership_healthy") == 2, "both addresses")
+            dying.close()
+            replies = [gate.post(body, path=path) for _ in range(10)]
+            assert gate.envoy.stat("cluster.engine/vllm.upstream_cx_connect_fail") > 0
+    return {seen(reply) for reply in replies if reply.status not in {200, 404}}  # the mock engine has no /tokenize

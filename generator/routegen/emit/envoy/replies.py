@@ -8,6 +8,7 @@ Envoy's "response code details", which hold the router's error text.
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.route import v3 as route
@@ -29,6 +30,9 @@ from routegen_router.refusals import Reject, too_large
 from . import names
 from .mappers import AT_LEAST, Mapper, anthropic_mapper, has_details, has_flags, has_header, mapper
 from .picker_replies import picker_fails, picker_replies
+
+_NOT_KEPT: Final = 507
+"""What Envoy answers where a connection is refused and what it has sent of an unread body was too long to keep."""
 
 
 def local_replies(plan: Plan) -> hcm.LocalReplyConfig:
@@ -57,7 +61,7 @@ def _replies(plan: Plan, mapper: Mapper) -> list[hcm.ResponseMapper]:
     shed = has_details("overload")
     return [
         mapper(pressed, shed),
-        _shed(pressed, shed, mapper),
+        _in_place_of(500, pressed, mapper, shed),
         mapper(too_large(plan.max_body_bytes)),
         mapper(UPLOAD_STALLED),
         mapper(NOT_FOUND),
@@ -65,6 +69,7 @@ def _replies(plan: Plan, mapper: Mapper) -> list[hcm.ResponseMapper]:
         mapper(ROUTE_NOT_SET, undecided, nowhere),
         mapper(Reject(503, "engine_overloaded", full), has_flags("UO")),
         mapper(Reject(503, "engine_unavailable", gone), failed),
+        _in_place_of(_NOT_KEPT, Reject(503, "engine_unavailable", gone), mapper),
         *picker_fails(plan, mapper),
         mapper(ROUTER_UNAVAILABLE),
         mapper(Reject(502, "engine_failed", broken)),
@@ -73,9 +78,11 @@ def _replies(plan: Plan, mapper: Mapper) -> list[hcm.ResponseMapper]:
     ]
 
 
-def _shed(reject: Reject, shed: accesslog.AccessLogFilter, mapper: Mapper) -> hcm.ResponseMapper:
-    """What is shed while it comes in is 500 to Envoy; like a complete request's 503 its details alone tell it apart."""
-    made = mapper(dataclasses.replace(reject, status=500), shed)
+def _in_place_of(
+    status: int, reject: Reject, mapper: Mapper, *conditions: accesslog.AccessLogFilter
+) -> hcm.ResponseMapper:
+    """As ``mapper``, for what has another status to Envoy, such as what is shed while it comes in."""
+    made = mapper(dataclasses.replace(reject, status=status), *conditions)
     made.status_code = reject.status
     return made
 

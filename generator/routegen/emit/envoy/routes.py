@@ -91,6 +91,7 @@ def _unread_route(backend: Backend) -> route.Route:
         name=names.engine(backend.name),
         route=_open(_to_engine(backend)),
         typed_per_filter_config=router_filter.asked(unread=True),
+        request_body_buffer_limit=limits.SENT_AGAIN,
     )
 
 
@@ -106,6 +107,7 @@ def _undecided_route(plan: Plan) -> route.Route:
         route=_open(action),
         request_headers_to_add=[] if fallback is None else [_set_header(plan.routing_header, fallback)],
         typed_per_filter_config=router_filter.asked(fail_open=fallback is not None, unread=True),
+        request_body_buffer_limit=limits.SENT_AGAIN,
     )
 
 
@@ -241,6 +243,7 @@ def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
         match=match,
         route=_open(_to_engine(plan.backend(entry.backend))),
         request_headers_to_add=[_set_header(plan.routing_header, entry.backend)],
+        request_body_buffer_limit=limits.SENT_AGAIN,
     )
 
 
