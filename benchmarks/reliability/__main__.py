@@ -12,7 +12,7 @@ from typing import Final
 
 import machine
 
-from . import deaths, hanging, memory, routers, sizes, uploads, workers, worst_clients
+from . import deaths, hanging, memory, routers, second_choices, sizes, uploads, workers, worst_clients
 from .claims import Claim
 
 SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
@@ -23,6 +23,7 @@ SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
     "routers": routers.run,
     "workers": workers.run,
     "deaths": deaths.run,
+    "second_choices": second_choices.run,
     "worst_clients": worst_clients.run,
 }
 

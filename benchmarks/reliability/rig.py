@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,6 @@ from routegen.envoy.binary import require
 from routegen.plan import Addresses, Listener, Plan
 from routegen_router.config import dump
 
-ENGINES: Final = ("one", "two")
 PATIENCE: Final = 60.0
 """Seconds until a process that doesn't get ready is given up."""
 ROUTES: Final = """\
@@ -47,14 +47,16 @@ spec:
 class Process:
     """One program that can be ended and begun anew."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
-        self._command, self._log = command, log
+    def __init__(self, command: list[str], log: Path, variables: Mapping[str, str] | None = None) -> None:
+        self._command, self._log, self._variables = command, log, variables or {}
         self._running: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Begin it."""
         with self._log.open("ab") as log:
-            self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._running = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env={**os.environ, **self._variables}
+            )
 
     @property
     def pid(self) -> int:
@@ -91,6 +93,12 @@ class Rig:
     router_status: list[str]
     configs: list[Path]
     plan: Plan
+
+    def address(self, engine: str) -> tuple[str, int]:
+        """Where an engine is, or was."""
+        reach = self.plan.backend(engine).reach
+        assert isinstance(reach, Addresses)
+        return reach.endpoints[0]
 
     async def ready(self, router: int) -> None:
         """Wait until a router says so and Envoy has noticed."""
@@ -141,17 +149,28 @@ def compiled(first: int, second: int) -> Plan:
 
 
 @asynccontextmanager
-async def rig(routers_wanted: int = 2, workers: int = 1) -> AsyncIterator[Rig]:
+async def rig(
+    routers_wanted: int = 2,
+    workers: int = 1,
+    *,
+    plan: Plan | None = None,
+    keys: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> AsyncIterator[Rig]:
     """Start everything, and end it.
 
     :param workers: of each router.
+    :param plan: what to route by, its engines anywhere; default: an even split of two.
+    :param keys: engine -> the key that its requests must carry.
+    :param variables: of the routers, which have the keys there.
     """
+    plan = plan or compiled(50, 50)
+    names = [backend.name for backend in plan.backends]
     python, here = sys.executable, Path(__file__).parent
     with tempfile.TemporaryDirectory(prefix="reliability-") as temporary:
         folder = Path(temporary)
-        ports = {name: free_port() for name in (*ENGINES, "client", "admin", "s0", "s1")}
+        ports = {name: free_port() for name in (*names, "client", "admin", "s0", "s1")}
         first = [free_ports(workers) for _ in range(routers_wanted)]
-        plan = compiled(50, 50)
         placed = tuple(
             dataclasses.replace(
                 backend,
@@ -176,8 +195,11 @@ async def rig(routers_wanted: int = 2, workers: int = 1) -> AsyncIterator[Rig]:
         envoy_file = folder / "envoy.yaml"
         envoy_file.write_text(to_yaml([bootstrap.static(plan, admin=f"127.0.0.1:{ports['admin']}")]))
         engines = {
-            name: Process([python, str(here / "engine.py"), name, str(ports[name])], folder / f"{name}.log")
-            for name in ENGINES
+            name: Process(
+                [python, str(here / "engine.py"), name, str(ports[name]), (keys or {}).get(name, "")],
+                folder / f"{name}.log",
+            )
+            for name in names
         }
         routers = [
             Process(
@@ -186,6 +208,7 @@ async def rig(routers_wanted: int = 2, workers: int = 1) -> AsyncIterator[Rig]:
                     *("--listen", f"127.0.0.1:{first[number]}", "--metrics", f"127.0.0.1:{ports[f's{number}']}"),
                 ],
                 folder / f"router-{number}.log",
+                variables,
             )
             for number in range(routers_wanted)
         ]
@@ -208,7 +231,7 @@ async def rig(routers_wanted: int = 2, workers: int = 1) -> AsyncIterator[Rig]:
             )
             for number in range(routers_wanted):
                 await made.ready(number)
-            for name in ENGINES:
+            for name in names:
                 await made.back(name)
             yield made
         finally:
