@@ -183,6 +183,59 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """A certificate with its key, and the authority by which the other side is verified."""
+
+    secret: str | None = None
+    """With ``tls.crt``, ``tls.key`` and ``ca.crt`` (Kubernetes targets)."""
+    cert_file: str | None = None
+    """PEM files, on the disk of whom they belong to."""
+    key_file: str | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """cert-manager's, of which certificates are asked."""
+
+    name: str
+    kind: str
+    """``Issuer`` or ``ClusterIssuer``."""
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterTLS:
+    """TLS between the gateway and the router; both show a certificate."""
+
+    router: Identity
+    gateway: Identity
+    """Its Secret is in the Gateway's namespace."""
+    server_name: str | None = None
+    """The name in the router's certificate; ``None``: its Service's, or the host of its address."""
+    issuer: Issuer | None = None
+    """Who issues the certificates; ``None``: they are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Pods of one namespace."""
+
+    namespace: str
+    labels: tuple[tuple[str, str], ...] = ()
+    """All of which each has; empty: every pod there."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """Who may connect to the router's pods."""
+
+    gateway: Peer
+    metrics: tuple[Peer, ...] = ()
+    """Who may read metrics and status, beside the kubelet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """The router's own deployment."""
 
@@ -197,6 +250,10 @@ class Router:
     """``None``: a request without a decision is refused (closed); else the backend that it goes to."""
     workers: int = 1
     """Processes that decide, in each Pod or at each address that was given."""
+    tls: RouterTLS | None = None
+    """``None``: plain HTTP/2."""
+    network_policy: NetworkPolicy | None = None
+    """``None``: whoever the cluster lets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ __all__ = [
     "Models",
     "Poll",
     "Reads",
+    "Tls",
     "dump",
     "load",
     "reads",
@@ -63,6 +64,17 @@ class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What a model that nobody serves means: 404, or every backend stays a candidate."""
 
 
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """PEM files on the router's disk."""
+
+    cert_file: str
+    """Its certificate chain."""
+    key_file: str
+    """Its private key, without a passphrase."""
+    ca_file: str
+    """The authorities of gateways' certificates; who shows none of theirs is refused."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that a router needs to know."""
 
@@ -83,6 +95,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     backends: tuple[Backend, ...]
     """In the order of routes.yaml."""
     rules: tuple[Rule, ...]
+    tls: Tls | msgspec.UnsetType = UNSET
+    """Gateways must speak TLS and show a certificate, on every address; without, neither is possible."""
     requires: tuple[str, ...] | msgspec.UnsetType = UNSET
     """The distributions that bring rules of this file which aren't built in; a router without one refuses the file."""
 

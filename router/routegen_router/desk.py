@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from . import admission, logs, wire
-from .addresses import UNIX
+from .addresses import UNIX, StartError
 from .admission import Admission
+from .certificates import Certificates, UnusableError
 from .config import Config
 from .grpc_transport import GrpcTransport
 from .health import Health
@@ -57,9 +58,10 @@ class Desk:
         """Listen there; the addresses with their true ports.
 
         :param socket_mode: who may connect, where an address is a Unix socket.
-        :raises StartError: one can't be had.
+        :raises StartError: one can't be had, or the certificate for all of them can't be used.
         """
-        return [self._bind(address, socket_mode) for address in listen]
+        credentials = self._credentials()
+        return [self._bind(address, credentials, socket_mode) for address in listen]
 
     async def start(self) -> None:
         """Take calls from now on."""
@@ -73,16 +75,23 @@ class Desk:
         self._processor.close()
         self._journal.flush()
 
-    def _bind(self, address: str, socket_mode: int) -> str:
+    def _bind(self, address: str, credentials: Certificates | None, socket_mode: int) -> str:
         if not address.startswith(UNIX):
-            return self._transport.bind(address)
+            return self._transport.bind(address, credentials)
         claim = Claim(address.removeprefix(UNIX))
-        bound = self._transport.bind(address)
+        bound = self._transport.bind(address, credentials)
         claim.permit(socket_mode)
         return bound
 
     def _starting(self) -> bool:
         return not self.health.served and time.monotonic() - self._began < STARTING
+
+    def _credentials(self) -> Certificates | None:
+        tls = self._current().policy.config.tls
+        try:
+            return Certificates(tls) if tls else None
+        except UnusableError as error:
+            raise StartError(f"tls: {error}") from error
 
     def _current(self) -> Active:
         assert self._active is not None, "nothing is decided before use()"

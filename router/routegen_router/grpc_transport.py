@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from typing import Final, NoReturn, TypeAlias
+
+# Read when grpc is imported. Its own lines aren't JSON, and there is one for each handshake that fails.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
 from . import addresses, wire
 from .addresses import StartError
-from .transport import Checking, Processing, Status, StatusError
+from .transport import Checking, Credentials, Pem, Processing, Status, StatusError
 
 HEADROOM: Final = 1024 * 1024
 """Bytes that a message may be longer than the longest body: its framing and Envoy's metadata."""
@@ -47,17 +51,23 @@ class GrpcTransport:
             )
         )
 
-    def bind(self, address: str) -> str:
+    def bind(self, address: str, credentials: Credentials | None = None) -> str:
         """Listen on one address; the address with its true port.
 
+        :param credentials: for TLS, with a certificate on both sides; ``None``: plain text.
         :raises StartError: it can't be had.
         """
         addresses.check(address)
         try:
-            port: int = self._server.add_insecure_port(address)
+            port = self._add(address, credentials)
         except RuntimeError as error:
             raise StartError(f"can't listen on {address}; choose another address with --listen") from error
         return addresses.bound(address, port)
+
+    def _add(self, address: str, credentials: Credentials | None) -> int:
+        if credentials is None:
+            return int(self._server.add_insecure_port(address))
+        return int(self._server.add_secure_port(address, _server_credentials(credentials)))
 
     async def start(self) -> None:
         """Take calls from now on."""
@@ -96,6 +106,21 @@ def channel_options(max_body_bytes: int) -> list[tuple[str, int]]:
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
+
+
+def _server_credentials(credentials: Credentials) -> grpc.ServerCredentials:
+    """TLS 1.2 or newer with a client's certificate; the files are looked at for each connection."""
+
+    def configuration(pem: Pem | None) -> grpc.ServerCertificateConfiguration | None:
+        if pem is None:
+            return None
+        return grpc.ssl_server_certificate_configuration([(pem.key, pem.cert)], pem.ca)
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(credentials.current),
+        lambda: configuration(credentials.renewed()),
+        require_client_authentication=True,
+    )
 
 
 async def _abort(context: _Context, error: StatusError) -> NoReturn:

@@ -83,6 +83,8 @@ class Live:
         self._given = workers
         self.workers: Final = self._wanted(config)
         """How many processes decide; a reload can't change it, as gateways know their addresses."""
+        self.tls: Final = config.tls
+        """What connections must show; a reload can't change it, but the files' content."""
         if problem := self._beyond(config):
             raise ConfigError(problem)
         self.current = self._activate(config, self._loaded, None)
@@ -169,6 +171,8 @@ class Live:
             return f"{self._path}: max_body_bytes can't grow beyond {self.max_body_bytes} without a restart"
         if self._wanted(config) != self.workers:
             return f"{self._path}: workers can't change from {self.workers} to {self._wanted(config)} without a restart"
+        if config.tls != self.tls:
+            return f"{self._path}: tls can't change without a restart (what is in its files can)"
         if share < config.max_body_bytes:
             return (
                 f"{self._path}: max_inflight_bytes is {share} for each of {self.workers} workers, below max_body_bytes"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Status(IntEnum):
@@ -71,12 +71,30 @@ class Checking(Protocol):
         """
 
 
+class Pem(NamedTuple):
+    """A certificate chain, its key, and the authorities that clients' certificates must come from."""
+
+    cert: bytes
+    key: bytes
+    ca: bytes
+
+
+class Credentials(Protocol):
+    """What is shown to clients, and asked of them. Called from whichever thread shakes hands."""
+
+    current: Pem
+
+    def renewed(self) -> Pem | None:
+        """What is to be used from now on, where that has changed."""
+
+
 class Transport(Protocol):
     """Serves both. Lives on one event loop."""
 
-    def bind(self, address: str) -> str:
+    def bind(self, address: str, credentials: Credentials | None = None) -> str:
         """Listen on ``host:port`` or ``unix:/path``; the address with its true port.
 
+        :param credentials: for TLS, with a certificate on both sides; ``None``: plain text.
         :raises StartError: that can't be had.
         """
 

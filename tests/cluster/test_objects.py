@@ -27,8 +27,9 @@ def taken(cluster: Cluster, documents: str) -> None:
 
 
 def written(folder: Path) -> str:
-    """All documents of a golden folder."""
-    return "---\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml")))
+    """All documents of a golden folder but cert-manager's, which isn't here."""
+    files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.startswith("certificate-")]
+    return "---\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.parent.name)

@@ -19,8 +19,8 @@ PAGE = (ROOT / "docs/targets/envoy-gateway.md").read_text(encoding="utf-8")
 
 
 def test_every_kind_that_is_rendered_is_in_the_table() -> None:
-    plan = pipeline.read_plan(ROOT / "tests/golden/cluster/routes.yaml")
-    kinds = {document.kind for document in pipeline.render(plan).documents}
+    files = [ROOT / f"tests/golden/{case}/routes.yaml" for case in ("cluster", "cert-manager")]
+    kinds = {one.kind for file in files for one in pipeline.render(pipeline.read_plan(file)).documents}
     _, _, section = PAGE.partition("## What is rendered")
     rows = re.findall(r"^\| ([A-Za-z, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
     table = {kind for row in rows for kind in row.split(", ")}
@@ -38,7 +38,7 @@ def test_the_page_says_that_everything_runs_in_front_of_the_router() -> None:
 def test_the_lines_to_merge_are_those_that_are_rendered() -> None:
     clients, order, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert yaml.safe_load(clients) == {"spec": client_traffic_settings(TWO_ENGINES)}
-    assert yaml.safe_load(order) == {"spec": {"filterOrder": proxy.settings()["filterOrder"]}}
+    assert yaml.safe_load(order) == {"spec": {"filterOrder": proxy.settings(TWO_ENGINES)["filterOrder"]}}
 
 
 def test_the_lines_that_bound_memory_are_an_envoy_proxys_and_do_what_target_envoy_does() -> None:

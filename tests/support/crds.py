@@ -26,6 +26,7 @@ BUILT_IN = {
     ("apps/v1", "Deployment"): "V1Deployment",
     ("batch/v1", "Job"): "V1Job",
     ("discovery.k8s.io/v1", "EndpointSlice"): "V1EndpointSlice",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
 }
 """(apiVersion, kind) -> the type of the ``kubernetes`` package."""

@@ -19,11 +19,14 @@ from routegen.plan import (
     Backend,
     Failover,
     Gateway,
+    Identity,
+    Issuer,
     Listener,
     ListenerTLS,
     Passthrough,
     Plan,
     Router,
+    RouterTLS,
     UpstreamTLS,
 )
 from routegen_router.config import Models
@@ -39,6 +42,9 @@ _KEYS: Final[Mapping[tuple[type, str], str]] = {
     (Models, "interval"): "poll.interval",
     (Models, "timeout"): "poll.timeout",
     (ListenerTLS, "secret"): "secretName",
+    (Identity, "secret"): "secretName",
+    (RouterTLS, "issuer"): "certManager",
+    (Issuer, "name"): "issuer",
     (UpstreamTLS, "verify"): "insecureSkipVerify",
     (ApiKey, "secret"): "secretName",
     (Backend, "owner"): "ownedBy",
@@ -70,7 +76,10 @@ _SHOWN: Final[Mapping[tuple[type, str], Callable[[Any], str]]] = {
     (Models, "interval"): lambda seconds: f"{seconds:.15g}s",
     (Models, "timeout"): lambda seconds: f"{seconds:.15g}s",
 }
-_UNSHOWN: Final = frozenset({(ListenerTLS, name) for name in ("secret", "cert_file", "key_file")})
+_UNSHOWN: Final = frozenset(
+    {(ListenerTLS, name) for name in ("secret", "cert_file", "key_file")}
+    | {(Identity, name) for name in ("secret", "cert_file", "key_file", "ca_file")}
+)
 """What only has its place told, as a key might have been written there."""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from routegen.common.addresses import host_port, is_ip
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
+from routegen.compile.router_tls import compile_router_tls
 from routegen.compile.units import is_size, seconds, size
 from routegen.compile.workers import places, workers
-from routegen.plan import Router
+from routegen.plan import NetworkPolicy, Peer, Router
 from routegen.spec.models import RouterSpec, Spec
+from routegen.spec.network_policy import NetworkPolicySpec, PeerSpec
 from routegen.targets import Target
 from routegen_router.config import Models
 
@@ -21,8 +23,11 @@ _FIRST = 64 * _MIB
 """Of the first process, where there are workers."""
 
 
-def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
-    """The router's deployment."""
+def compile_router(spec: Spec, target: Target, findings: Findings, *, deployed: bool = True) -> Router:
+    """The router's deployment.
+
+    :param deployed: as :func:`~routegen.compile.backends.compile_backends` has it.
+    """
     router = spec.router
     path: Path = ("spec", "router")
     if router.failure.backend is not None:
@@ -52,7 +57,17 @@ def compile_router(spec: Spec, target: Target, findings: Findings) -> Router:
         workers=count,
         max_inflight_bytes=size(router.max_inflight_bytes),
         failure_backend=router.failure.backend,
+        network_policy=_network_policy(router.network_policy),
+        tls=compile_router_tls(router, target, findings, deployed=deployed),
     )
+
+
+def _network_policy(spec: NetworkPolicySpec | None) -> NetworkPolicy | None:
+    return None if spec is None else NetworkPolicy(_peer(spec.gateway), tuple(map(_peer, spec.metrics)))
+
+
+def _peer(spec: PeerSpec) -> Peer:
+    return Peer(spec.namespace, tuple(spec.labels.items()))
 
 
 def compile_models(spec: Spec, findings: Findings) -> Models:

@@ -60,7 +60,7 @@ def compile_text(
         name=routes.metadata.name,
         namespace=routes.metadata.namespace,
         gateway=compile_gateway(routes, chosen, findings),
-        router=compile_router(routes.spec, chosen, findings),
+        router=compile_router(routes.spec, chosen, findings, deployed=deployed),
         routing_header=compile_routing_header(routes.spec, findings),
         paths=compile_paths(routes.spec, findings),
         passthrough=passthrough,

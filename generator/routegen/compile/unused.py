@@ -31,5 +31,5 @@ def _unread(can: Capabilities) -> Iterator[tuple[Path, str]]:
     if can.deploys_router:
         yield ("spec", "router", "addresses"), "it deploys the router and finds it by its Service"
     else:
-        for key in ("image", "replicas", "resources"):
+        for key in ("image", "networkPolicy", "replicas", "resources"):
             yield ("spec", "router", key), "it deploys no router, and finds it at router.addresses"

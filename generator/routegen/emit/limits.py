@@ -33,3 +33,6 @@ requests without end."""
 SENT_AGAIN: Final = 1 << 20
 """Bytes of the longest body that Envoy keeps until its answer has ended, in case it must be sent again, where there is
 nobody else to send it to: two copies while the engine takes its time, and one for as long as it answers."""
+
+ROUTER_CONNECTION: Final = 3600.0
+"""Seconds that a TLS connection to the router lives: for at most so long does one count whose certificate has ended."""

@@ -6,7 +6,7 @@ need, so what the router gets of it is picked field by field.
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from routegen import plan as ir
 from routegen_router import config
@@ -26,8 +26,15 @@ def router_config(plan: ir.Plan) -> config.Config:
         models=plan.models,
         backends=tuple(_backend(backend) for backend in plan.backends),
         rules=plan.rules,
+        tls=_tls(plan.router.tls),
         requires=distributions(plan.rules) or UNSET,
     )
+
+
+def _tls(tls: ir.RouterTLS | None) -> config.Tls | UnsetType:
+    if tls is None or tls.router.cert_file is None or tls.router.key_file is None or tls.router.ca_file is None:
+        return UNSET  # a Secret: the deployment says where it is mounted
+    return config.Tls(cert_file=tls.router.cert_file, key_file=tls.router.key_file, ca_file=tls.router.ca_file)
 
 
 def _backend(backend: ir.Backend) -> config.Backend:

@@ -142,7 +142,7 @@ class LocalGateway:
         return replace(
             plan,
             gateway=replace(plan.gateway, listeners=(Listener("local", self._port, LOOPBACK),), hostnames=()),
-            router=replace(plan.router, addresses=(self.router.address,)),
+            router=replace(plan.router, addresses=(self.router.address,), tls=None),
             models=msgspec.structs.replace(plan.models, interval=interval),
         )
 

@@ -18,6 +18,8 @@ from routegen.distribution import ROUTER_IMAGE
 from routegen.spec.backends import BackendSpec
 from routegen.spec.base import Model, other_form
 from routegen.spec.cors import CorsSpec
+from routegen.spec.network_policy import NetworkPolicySpec
+from routegen.spec.router_tls import RouterTLSSpec
 from routegen.spec.rules import RuleSpec, Verbs
 from routegen.spec.scalars import (
     Duration,
@@ -159,6 +161,12 @@ class RouterSpec(Model):
         "256Mi",
         description="Sum of the bodies that one router decides at once, all its workers together; more wait up to 2 s, "
         "then 503.",
+    )
+    tls: RouterTLSSpec | None = Field(
+        None, description="TLS between gateway and router, with a certificate on both sides; default: plain HTTP/2."
+    )
+    network_policy: NetworkPolicySpec | None = Field(
+        None, description="Render a NetworkPolicy for the router's pods; default: none, since a wrong one is an outage."
     )
     failure: FailureSpec = Field(
         FailureSpec.model_construct(backend=None),

@@ -33,6 +33,7 @@ class Envoy(Target):
         second_choices=True,
         first_byte="backends",
         cors=True,
+        router_tls=True,
         verifies_addresses=True,
     )
 

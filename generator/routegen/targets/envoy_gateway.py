@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 from routegen.common.problems import Remark, Trouble
 from routegen.common.text import to_yaml
 from routegen.emit.envoy import names
-from routegen.emit.envoy_gateway import live, policies, proxy, refusals, refused
+from routegen.emit.envoy_gateway import live, policies, proxy, refusals, refused, router_tls
 from routegen.emit.envoy_gateway.reach import needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
-from routegen.emit.kubernetes import nowhere, router_deployment
+from routegen.emit.kubernetes import certificates, network_policy, nowhere, router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
 from routegen.targets import kubernetes
@@ -41,6 +41,7 @@ class EnvoyGateway(Target):
         second_choices=False,
         first_byte="file",
         bounds_memory=False,
+        router_tls=True,
         verifies_addresses=False,
     )
 
@@ -67,6 +68,9 @@ class EnvoyGateway(Target):
         documents = [
             *_front(plan),
             *router_deployment.router_documents(plan),
+            *network_policy.documents(plan),
+            *certificates.documents(plan),
+            *router_tls.policies(plan),
             *nowhere.documents(plan),
             *(document for one in reached.values() for document in one.documents),
             *_policies(plan),
@@ -121,7 +125,9 @@ def _of_gateway(plan: Plan) -> Iterable[Remark]:
 def _to_merge(plan: Plan) -> str:
     """What must be so of a Gateway that is somebody else's."""
     clients = to_yaml([{"spec": policies.client_traffic_settings(plan)}])
-    order = to_yaml([{"spec": {"filterOrder": proxy.settings()["filterOrder"]}}])
+    settings = proxy.settings(plan)
+    order = to_yaml([{"spec": {"filterOrder": settings["filterOrder"]}}])
+    shown = router_tls.proxy_settings(plan)
     return (
         f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered. Envoy Gateway"
         " takes one ClientTrafficPolicy a Gateway and calls a second one Conflicted, so put these lines into the"
@@ -132,6 +138,12 @@ def _to_merge(plan: Plan) -> str:
         " that the client named.\n"
         "Its EnvoyProxy (infrastructure.parametersRef, or the GatewayClass's) must hold these, else authorization and"
         f" rate limits run behind the router and don't hold for what it answers itself:\n{order}"
+        + (
+            "And these, with the Secret in its namespace: what Envoy shows the router; without, the router refuses it"
+            f" and every answer is 503:\n{to_yaml([{'spec': shown}])}"
+            if shown
+            else ""
+        )
     )
 
 

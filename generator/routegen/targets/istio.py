@@ -15,7 +15,7 @@ from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
 from routegen.emit.istio import destination_rules, refused
 from routegen.emit.istio.reach import reach
-from routegen.emit.kubernetes import nowhere, router_deployment
+from routegen.emit.kubernetes import network_policy, nowhere, router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan, PoolRef
 from routegen.targets import kubernetes
@@ -60,6 +60,7 @@ class Istio(Target):
             envoy_filter(plan, routes),
             *([gateway.gateway(plan)] if plan.gateway.create else []),
             *router_deployment.router_documents(plan),
+            *network_policy.documents(plan),
             destination_rules.router_rule(plan),
             nowhere.service(plan),
             *(document for one in reached.values() for document in one.documents),

@@ -43,6 +43,8 @@ class Capabilities:
     one for all."""
     cors: bool = False
     """It answers preflights and lets pages of other origins read answers (``cors``)."""
+    router_tls: bool = False
+    """It speaks TLS to the router and shows it a certificate (``router.tls``)."""
     verifies_addresses: bool
     """It verifies a certificate for an IP address; without, such an engine needs ``tls.serverName``."""
 

@@ -7,6 +7,7 @@ EndpointSlices and statuses that a controller would write.
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import json
 import re
@@ -126,6 +127,7 @@ class Routers:
         if config == self._config:
             return False
         folder = self._mount(config)
+        self._mount_secrets(spec, folder)
         [container] = spec["containers"]
         old = list(self.addresses)
         for number in range(deployment["spec"]["replicas"]):
@@ -162,6 +164,22 @@ class Routers:
         for file, text in self.api.get("configmap", config, self.namespace)["data"].items():
             (folder / file).write_text(text, encoding="utf-8")
         return folder
+
+    def _mount_secrets(self, spec: Mapping[str, Any], folder: Path) -> None:
+        """Each Secret's keys as files, and their paths in the configuration as they are on this machine."""
+        mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+        for volume in spec["volumes"]:
+            if "secret" not in volume:
+                continue
+            place = folder / volume["name"]
+            place.mkdir(exist_ok=True)
+            for key, value in self.api.get("secret", volume["secret"]["secretName"], self.namespace)["data"].items():
+                scratch = place / f"{key}.new"
+                scratch.write_bytes(base64.b64decode(value))
+                scratch.replace(place / key)
+            config = folder / "router.json"
+            text = config.read_text(encoding="utf-8").replace(f"{mounts[volume['name']]}/", f"{place}/")
+            config.write_text(text, encoding="utf-8")
 
     def _start(self, arguments: Sequence[str], folder: Path) -> str:
         address, command = self.sandbox.address(), [sys.executable, "-m", "routegen_router"]

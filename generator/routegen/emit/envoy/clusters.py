@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstreams
 from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.google.protobuf import Any, Struct
 
+from routegen.common.addresses import host_port
 from routegen.common.problems import UserError
 from routegen.emit import limits
 from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
@@ -19,7 +20,7 @@ from routegen.plan import Addresses, Backend, Plan, PoolRef, ServiceRef
 from . import names
 from .balancing import follow_picker
 from .messages import needs_dns, packed, parse_address, seconds, socket_address
-from .tls import upstream_tls
+from .tls import router_tls, upstream_tls
 
 
 def engine_clusters(plan: Plan) -> list[cluster.Cluster]:
@@ -153,11 +154,12 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
         # A worker that hangs answers no ping. Its connections are then closed, and what waits there is asked of another
         # one, well before the deadline for a decision. (The router takes pings at any rate; gRPC's servers by
         # themselves close a connection on which they come more than once in five minutes.)
+        common_http_protocol_options=_renewing(plan),
         explicit_http_config=upstreams.HttpProtocolOptionsExplicitHttpConfig(
             http2_protocol_options=core.Http2ProtocolOptions(
                 connection_keepalive=core.KeepaliveSettings(interval=seconds(1), timeout=seconds(1))
             )
-        )
+        ),
     )
     made = spread_over(names.ROUTER_CLUSTER, addresses, connect_timeout=1, protocol=packed(protocol))
     made.health_checks = [
@@ -170,6 +172,10 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
             grpc_health_check=core.HealthCheckGrpcHealthCheck(),
         )
     ]
+    if plan.router.tls is not None:
+        made.transport_socket = router_tls(plan.router.tls, tuple(host_port(text)[0] for text in plan.router.addresses))
+        # A health check has a connection of its own, on which gRPC's servers want this as well.
+        made.health_checks[0].tls_options = core.HealthCheckTlsOptions(alpn_protocols=["h2"])
     made.outlier_detection = cluster.OutlierDetection(
         consecutive_5xx=3,
         consecutive_gateway_failure=3,
@@ -180,6 +186,13 @@ def _router_cluster(plan: Plan) -> cluster.Cluster:
         max_ejection_percent=75,
     )
     return made
+
+
+def _renewing(plan: Plan) -> core.HttpProtocolOptions | None:
+    """A certificate is looked at when a connection begins, so with TLS none lives for ever."""
+    if plan.router.tls is None:
+        return None
+    return core.HttpProtocolOptions(max_connection_duration=seconds(limits.ROUTER_CONNECTION))
 
 
 def spread_over(name: str, addresses: list[core.Address], *, connect_timeout: float, protocol: Any) -> cluster.Cluster:

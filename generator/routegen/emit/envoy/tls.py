@@ -8,7 +8,7 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 
 from routegen.common.addresses import is_ip
-from routegen.plan import ListenerTLS, UpstreamTLS
+from routegen.plan import ListenerTLS, RouterTLS, UpstreamTLS
 
 from .messages import exact, packed
 
@@ -46,6 +46,29 @@ def upstream_tls(settings: UpstreamTLS, hosts: tuple[str, ...], protocol: str = 
     if settings.verify:
         assert context.common_tls_context is not None
         context.common_tls_context.validation_context = _validation(settings, required)
+    return core.TransportSocket(name=_NAME, typed_config=packed(context))
+
+
+def router_tls(settings: RouterTLS, hosts: tuple[str, ...]) -> core.TransportSocket:
+    """Speak TLS to the router and show it a certificate; its own must name ``server_name``, or else one of ``hosts``.
+
+    Envoy reads the files when it starts.
+    """
+    own = settings.gateway
+    required = (settings.server_name,) if settings.server_name else tuple(dict.fromkeys(hosts))
+    shown = tls.TlsCertificate(
+        certificate_chain=core.DataSource(filename=own.cert_file), private_key=core.DataSource(filename=own.key_file)
+    )
+    context = tls.UpstreamTlsContext(
+        common_tls_context=tls.CommonTlsContext(
+            tls_params=_modern(),
+            tls_certificates=[shown],
+            validation_context=_validation(UpstreamTLS(ca_file=own.ca_file), required),
+            alpn_protocols=["h2"],
+        )
+    )
+    if settings.server_name or not any(map(is_ip, hosts)):
+        context.sni = required[0]
     return core.TransportSocket(name=_NAME, typed_config=packed(context))
 
 
