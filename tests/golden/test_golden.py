@@ -44,3 +44,16 @@ def test_a_routes_yaml_renders_to_exactly_these_documents(file: Path, target: st
 def test_every_folder_here_is_a_case() -> None:
     folders = {path.name for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == {file.parent.name for file, _ in CASES}
+
+
+def test_what_was_rendered_before_changes_nothing() -> None:
+    """Parts that are made once are shared by all that is rendered in one process: nobody may change them."""
+
+    def rendered(case: str) -> list[str]:
+        output = pipeline.render(pipeline.read_plan(HERE / case / "routes.yaml", "envoy"))
+        return [pipeline.file_text(document) for document in output.documents]
+
+    before = rendered("tls")
+    pools = rendered("pools")
+    assert rendered("tls") == before
+    assert rendered("pools") == pools

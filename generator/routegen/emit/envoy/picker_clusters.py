@@ -48,8 +48,10 @@ def _picker_cluster(name: str, picker: Picker) -> cluster.Cluster:
     )
     addresses = [socket_address(host, port) for host, port in picker.endpoints]
     made = spread_over(name, addresses, connect_timeout=1, protocol=packed(protocol))
-    assert made.common_lb_config is not None
-    made.common_lb_config.healthy_panic_threshold = envoy_type.Percent(value=0)
+    # A message of its own: the one that is there is every cluster's.
+    made.common_lb_config = cluster.ClusterCommonLbConfig(
+        healthy_panic_threshold=envoy_type.Percent(value=0), update_merge_window=seconds(0)
+    )
     made.outlier_detection = _outlier_detection()
     made.health_checks = [_health_check(picker)]
     assert made.load_assignment is not None
