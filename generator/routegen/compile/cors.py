@@ -18,11 +18,7 @@ def compile_cors(spec: Spec, target: Target, findings: Findings, *, deployed: bo
     if given is None:
         return None
     if deployed and not target.capabilities.cors:
-        findings.add(
-            _PATH,
-            f"the target {target.name} has it in the policy that also authenticates, of which a Gateway takes one: "
-            "write it there, as docs/routes-yaml.md shows, and remove it here",
-        )
+        findings.add(_PATH, f"the target {target.name} {target.capabilities.no_cors}")
     if given.allow_credentials:
         for key, values in (("allowOrigins", given.allow_origins), ("allowHeaders", given.allow_headers)):
             if "*" in values:

@@ -40,6 +40,8 @@ class EnvoyGateway(Target):
         pool_tls=False,
         second_choices=False,
         first_byte="file",
+        no_cors="has it in the policy that also authenticates, of which a Gateway takes one: write it there, as "
+        "docs/routes-yaml.md shows, and remove it here",
         bounds_memory=False,
         router_tls=True,
         verifies_addresses=False,
