@@ -47,7 +47,7 @@ spec:
 """
 
 
-OPENED = "{path: /tokenize, method: POST, backend: c}"
+OPENED = "{path: /start_profile, method: POST, backend: c}"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def names(installed: Installation, kind: str) -> set[str]:
 
 def test_changes_and_removals_under_load_fail_no_request(installed: Installation, tmp_path: Path) -> None:
     """A backend and a passthrough go, a rule comes, a backend comes: in one load of all kinds of request."""
-    assert installed.request("POST", "/tokenize", b"{}").header("x-inference-server") is None
+    assert installed.request("POST", "/start_profile", b"{}").header("x-inference-server") is None
     installed.cluster.engines.forget()
 
     def send(number: int) -> Reply:
@@ -100,7 +100,7 @@ def test_changes_and_removals_under_load_fail_no_request(installed: Installation
     old = names(installed, "configmap")
     with load(send) as outcomes:
         run(installed, tmp_path, routes("a", "b"), commands("routegen render | kubectl apply"))
-        wait_for(lambda: installed.request("POST", "/tokenize", b"{}").status == 404, "the passthrough to close")
+        wait_for(lambda: installed.request("POST", "/start_profile", b"{}").status == 404, "the passthrough to close")
         removed = names(installed, "httproute")
         later = installed.post({"model": "m", "inference_server": "c"})
         installed.change(routes("a", "b", rules="{when: {header: {x-tier: gold}}, prefer: [b]}, "))

@@ -24,6 +24,7 @@ PODS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # the test cluster's certificate
 def test_a_run_has_the_figures_that_kubectl_top_shows(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
