@@ -81,7 +81,7 @@ REQUESTS: dict[str, tuple[str, str, bytes | None, frozenset[str]]] = {
     "no body": ("POST", "/v1/completions", b"", frozenset()),
     "models": ("GET", "/v1/models", None, frozenset()),
     "GET on an inference path": ("GET", "/v1/chat/completions", None, frozenset()),
-    "not served": ("POST", "/v1/rerank", b"{}", frozenset()),
+    "not served": ("POST", "/start_profile", b"{}", frozenset()),
 }
 
 
