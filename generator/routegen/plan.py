@@ -147,6 +147,10 @@ class Backend:
     """Where the registry asks for its models, the next where one doesn't answer; empty: it isn't asked."""
     first_byte: float | None = None
     """Seconds until its answer must begin; ``None``: as long as it takes."""
+    renames: tuple[tuple[str, str], ...] = ()
+    """A model's name for clients, and its name for this engine, where that is another."""
+    strips: tuple[tuple[str, ...], ...] = ()
+    """Fields that are taken out of the bodies that go to it."""
     seconds: tuple[str, ...] = ()
     """The backends that a request may go to instead, where this one refuses the connection; the best first."""
 

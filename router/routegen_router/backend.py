@@ -41,5 +41,9 @@ class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """``None``: the engine is not asked; ``models`` is all there is to know."""
     seconds: tuple[str, ...] = ()
     """The backends that the gateway can change to where this one refuses the connection."""
+    renames: tuple[tuple[str, str], ...] = ()
+    """A model's name for clients, and its name for this engine, where that is another."""
+    strips: tuple[tuple[str, ...], ...] = ()
+    """Fields that are taken out of the bodies that go to it."""
     key: Key | None = None
     """Shown when the engine is asked; ``None``: it wants none."""

@@ -21,6 +21,7 @@ from . import beginning
 from .config import Reads
 from .levels import Level, Seen
 from .measures import Measurer
+from .places import Locator, Place
 from .refusals import BodyError, Reject, invalid_json, invalid_request_body
 from .request import BEGINNING, MODEL, Bytes, FieldPath, Measure
 from .spelling import Keys
@@ -43,6 +44,7 @@ SHORT: Final = 16 * 1024
 """Bytes of a body that is always read where it is; longer ones only where one pass tells."""
 _LEAST_RESPELLED: Final = "\ub000"
 """A key with this character or a later one could be spelled with an escape that :func:`respelled` changes."""
+_NOWHERE: Final[Mapping[FieldPath, Place]] = {}
 _decode_anything: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -57,6 +59,8 @@ class Fields(msgspec.Struct, frozen=True):
     """What conditions measure."""
     decoded: bytearray | None = None
     """The body without its content codings, where it had some."""
+    places: Mapping[FieldPath, Place] = msgspec.field(default_factory=dict)
+    """Where those stand that may have to change."""
 
 
 class Unread(Mapping[Any, Any]):
@@ -104,6 +108,11 @@ class BodyReader:
         self._plain_names = all(max(key, default="") < _LEAST_RESPELLED for path in read.fields for key in path)
         self._strict = msgspec.json.Decoder(self._top.strict)
         self._measurer = Measurer(read.measured) if read.measured else None
+        self._locator = Locator(read.placed) if read.placed else None
+        # What is taken out mustn't stand there a second time, not even as null.
+        taken = sorted(read.placed - {MODEL})
+        self._once = Measurer([(path, "present") for path in taken]) if taken else None
+        self._taken = Keys({path[-1] for path in taken})
 
     def read(self, raw: Bytes) -> Fields:
         """Find the fields that rules read.
@@ -150,21 +159,21 @@ class BodyReader:
             values.update((path, text) for path, text in compared.items() if text is not None)
         for path in self._given & self._seen.objects:
             values[path] = ""
-        return Fields(values.get(MODEL), self._with_beginning(values, raw), sizes)
+        return Fields(values.get(MODEL), self._with_beginning(values, raw), sizes, places=self._places(raw))
 
     def read_carefully(self, raw: bytes) -> Fields:
         """Read a body of which :meth:`read_at_once` didn't tell; errors as :meth:`read`'s."""
         try:
-            values, sizes = self._read_respelled(raw)
+            values, sizes, places = self._read_respelled(raw)
         except msgspec.DecodeError as error:
             raise BodyError(invalid_json(_reason(error))) from None
         except RecursionError:
             raise BodyError(invalid_json(_TOO_DEEP)) from None
         except UnicodeDecodeError:
             raise BodyError(invalid_json("a field that the gateway reads holds half a surrogate pair")) from None
-        return Fields(values.get(MODEL), values, sizes)
+        return Fields(values.get(MODEL), values, sizes, places=places)
 
-    def _read_respelled(self, raw: bytes) -> tuple[dict[FieldPath, str], dict[Measure, int]]:
+    def _read_respelled(self, raw: bytes) -> tuple[dict[FieldPath, str], dict[Measure, int], Mapping[FieldPath, Place]]:
         """Read a body with whatever lone surrogates it has.
 
         :raises msgspec.DecodeError: it isn't JSON.
@@ -186,12 +195,12 @@ class BodyReader:
                 if another == copy:
                     raise
                 copy = another
-        sizes = self._sizes(copy)
+        sizes, places = self._sizes(copy), self._places(copy)  # which are the same in the body itself
         self._with_beginning(values, copy)
         if not any(map(maybe_respelled, values.values())):
-            return values, sizes
+            return values, sizes, places
         second = self._values(self._respelled(raw, SECOND, spans), checked=True)
-        return {path: restored(text, second.get(path, text)) for path, text in values.items()}, sizes
+        return {path: restored(text, second.get(path, text)) for path, text in values.items()}, sizes, places
 
     def _with_beginning(self, values: dict[FieldPath, str], raw: Bytes) -> dict[FieldPath, str]:
         found = beginning.key_of(raw) if self._begins else None
@@ -201,6 +210,13 @@ class BodyReader:
 
     def _sizes(self, raw: Bytes) -> dict[Measure, int]:
         return self._measurer.measure(raw) if self._measurer is not None else {}
+
+    def _places(self, raw: Bytes) -> Mapping[FieldPath, Place]:
+        if self._locator is None:
+            return _NOWHERE
+        if self._once is not None and self._taken.may_repeat(raw):
+            self._once.measure(raw)
+        return self._locator.find(raw)
 
     def _values(self, raw: bytes, *, checked: bool = False) -> dict[FieldPath, str]:
         if _OBJECT.match(raw):

@@ -118,6 +118,8 @@ class Reads(msgspec.Struct, frozen=True):
     """Parameters of the query."""
     given: frozenset[FieldPath] = frozenset()
     """Of the compared fields, those that count as empty text where they hold an object or a list."""
+    placed: frozenset[FieldPath] = frozenset()
+    """Fields whose places are told, because they are changed or taken out for some backend."""
 
     @property
     def fields(self) -> frozenset[FieldPath]:
@@ -128,6 +130,10 @@ class Reads(msgspec.Struct, frozen=True):
     def named(self) -> frozenset[FieldPath]:
         """All fields of the body that rules speak of."""
         return self.fields | {field for field, _ in self.measured}
+
+    def placing(self, fields: Iterable[FieldPath]) -> Reads:
+        """The same, and where these fields stand."""
+        return msgspec.structs.replace(self, placed=self.placed | frozenset(fields))
 
     def asking(self, fields: Iterable[FieldPath]) -> Reads:
         """The same, and whether these fields are given, whatever they hold."""
@@ -220,6 +226,11 @@ def _problems(config: Config) -> list[str]:
     for backend in config.backends:
         strangers = sorted({*backend.seconds} - {*names} | {*backend.seconds} & {backend.name})
         problems += [f"backend {backend.name!r}: {name!r} can't be its second choice" for name in strangers]
+        other = {one.name for one in config.backends if (one.renames, one.strips) != (backend.renames, backend.strips)}
+        problems += [
+            f"backend {backend.name!r}: {name!r} can't be its second choice, as it gets other bodies"
+            for name in sorted(other & {*backend.seconds})
+        ]
         if backend.key is not None and bool(backend.key.env) == bool(backend.key.file):
             problems.append(f"backend {backend.name!r}: a key needs either an environment variable or a file")
     rules = [rule.name for rule in config.rules]

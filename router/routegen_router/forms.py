@@ -15,8 +15,7 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Final, NamedTuple
 
-import msgspec
-
+from .places import Place
 from .refusals import BodyError, duplicate_field, invalid_form, invalid_type
 from .request import Bytes
 
@@ -47,20 +46,6 @@ _AS_IT_IS: Final = frozenset({"7bit", "8bit", "binary"})
 """Values of ``content-transfer-encoding`` that change nothing (RFC 2045, section 6.2)."""
 _CHARSET: Final = "_charset_"
 """A field that says in which encoding the others are (RFC 7578, section 4.6)."""
-
-
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Where a field stands in a body; positions are bytes from its beginning."""
-
-    start: int
-    """Where what the field consists of begins: JSON's key, a form's boundary."""
-    value: int
-    end: int
-    """Where its value begins, and the first byte behind it."""
-    next: int | None
-    """Where the next member or part begins; ``None`` behind the last member of a JSON object."""
-    comma: int | None = None
-    """JSON: the comma before it."""
 
 
 class Form(NamedTuple):

@@ -35,6 +35,30 @@ class Answer:
     """Model id -> what else was told of it."""
 
 
+def offered(answer: Answer, backend: Backend) -> Answer:
+    """An engine's answer in the names that clients use: a model that has another name for them has no longer its own.
+
+    It keeps its own as well where the configuration lists that too.
+    """
+    if not backend.renames:
+        return answer
+    names: dict[str, list[str]] = {}
+    for name, engines in backend.renames:
+        names.setdefault(engines, []).append(name)
+    kept = frozenset(backend.models) - {name for name, _ in backend.renames}
+    told = [
+        (name, model)
+        for model in answer.models
+        for name in (*names.get(model, ()), *([model] if model not in names or model in kept else []))
+    ]
+    return Answer(
+        {name: answer.models[model] for name, model in told},
+        answer.owner,
+        answer.at,
+        {name: answer.cards[model] for name, model in told if model in answer.cards},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """All that is known of one backend at one moment."""

@@ -18,7 +18,7 @@ from .ask import ask, is_warming
 from .condition import Polled
 from .config import Backend, Config, Key, Poll
 from .fetch import PollError
-from .models import Answer, Known, Snapshot
+from .models import Answer, Known, Snapshot, offered
 from .probe import Door
 
 JITTER: Final = 0.1
@@ -139,6 +139,7 @@ class Registry:
             await door.look()  # whom to ask, where an engine has several addresses
             warming = await loop.run_in_executor(threads, is_warming, door.urls()[0], poll, backend.key, timeout)
         answer = await self._first_answer(backend.key, poll, door.urls(), threads)
+        answer = offered(answer, backend) if isinstance(answer, Answer) else answer
         now = self.backends[name]
         now = now.answered(answer) if isinstance(answer, Answer) else now.failed(answer)
         # Where nobody listens, nothing was said of warmth.
@@ -187,7 +188,12 @@ def poll_all(config: Config) -> dict[str, Answer | PollError]:
     polled = [(backend.name, backend.poll, backend.key) for backend in config.backends if backend.poll is not None]
     with ThreadPoolExecutor(max(len(polled), 1)) as threads:
         asked = {name: threads.submit(_one_by_one, poll, key, config.models.timeout) for name, poll, key in polled}
-    return {name: future.result() for name, future in asked.items()}
+    told = {name: future.result() for name, future in asked.items()}
+    return {
+        backend.name: offered(answer, backend) if isinstance(answer, Answer) else answer
+        for backend in config.backends
+        if (answer := told.get(backend.name)) is not None
+    }
 
 
 def _one_by_one(poll: Poll, key: Key | None, timeout: float) -> Answer | PollError:

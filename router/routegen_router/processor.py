@@ -183,7 +183,7 @@ class Processor:
             return refused
         how = policy.reading(stream.path)
         found = await self._readers.read(how.reads, how.reader, body.data, stream.packing, grow)
-        return stream.on_fields(found)
+        return stream.on_fields(found, body.data)
 
 
 def _hold_until_sent(reservation: Reservation, size: int, exchange: Exchange) -> None:

@@ -30,6 +30,7 @@ from .body import SHORT, BodyReader, Fields, Unread
 from .codings import TooLongError
 from .config import Reads
 from .forms import Form
+from .places import Place
 from .reading import PLAIN, Packing, names, of_form, unread
 from .refusals import BodyError, Reject, too_large_decoded
 from .request import MODEL, Bytes, FieldPath, Measure
@@ -57,6 +58,7 @@ class _Found(msgspec.Struct, frozen=True):
     values: tuple[tuple[FieldPath, str], ...] = ()
     sizes: tuple[tuple[Measure, int], ...] = ()
     reject: Reject | None = None
+    places: tuple[tuple[FieldPath, Place], ...] = ()
     unread: Reject | None = None
     """Why it can't be read, where that isn't fatal."""
     longer: bool = False
@@ -72,7 +74,7 @@ class _Found(msgspec.Struct, frozen=True):
             nothing = Unread(self.unread)
             return Fields(None, nothing, nothing, self.body)
         values = dict(self.values)
-        return self.reject or Fields(values.get(MODEL), values, dict(self.sizes), self.body)
+        return self.reject or Fields(values.get(MODEL), values, dict(self.sizes), self.body, dict(self.places))
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -293,7 +295,8 @@ def _answer(reads: bytes, packing: Packing, raw: bytes, carefully: bool) -> tupl
     decoded = fields.decoded
     if isinstance(fields.values, Unread):
         return _Found(unread=fields.values.reject, decoded=decoded is not None), decoded or b""
-    found = _Found(tuple(fields.values.items()), tuple(fields.sizes.items()), decoded=decoded is not None)
+    values, sizes, places = tuple(fields.values.items()), tuple(fields.sizes.items()), tuple(fields.places.items())
+    found = _Found(values, sizes, places=places, decoded=decoded is not None)
     return found, decoded or b""
 
 

@@ -16,6 +16,7 @@ from .body import BodyReader, Fields, Unread
 from .codings import TooLongError
 from .config import Reads
 from .forms import Form
+from .places import Place
 from .refusals import BodyError, Reject, too_large_decoded
 from .request import MODEL, Bytes, FieldPath, Measure
 
@@ -23,6 +24,7 @@ _JSON: Final = re.compile(
     r"(application/json|text/.*|[^;]*\+json|application/x-www-form-urlencoded|)[ \t]*(;.*)?", re.IGNORECASE | re.DOTALL
 )
 """Content types with which clients send JSON; curl's default and none at all are among them."""
+_encode: Final = msgspec.json.Encoder().encode
 _PACKED: Final = frozenset({"invalid_json", "invalid_request_body", "invalid_form"})
 """Why a body can't be read at all; anything else is wrong with a field that rules read."""
 
@@ -38,6 +40,10 @@ class Packing(msgspec.Struct, frozen=True):
     """Of a form; ``None``: it isn't one."""
     is_json: bool = True
     """Whether it must be JSON; else, where it can't be read, it is refused only if a rule asks for a field of it."""
+
+    def written(self, text: str) -> bytes:
+        """A text as a field's value."""
+        return _encode(text) if self.boundary is None else text.encode()
 
 
 PLAIN: Final = Packing()
@@ -93,7 +99,9 @@ def of_form(form: Form, reads: Reads) -> Fields:
         field, what = measure
         if field in values and what != "items":
             sizes[measure] = 1 if what == "present" else len(values[field])
-    return Fields(values.get(MODEL), {field: values[field] for field in values if field in reads.fields}, sizes)
+    places: dict[FieldPath, Place] = {(name,): place for name, place in form.places.items() if (name,) in reads.placed}
+    kept = {field: values[field] for field in values if field in reads.fields}
+    return Fields(values.get(MODEL), kept, sizes, places=places)
 
 
 @lru_cache(maxsize=8)  # a configuration has two

@@ -160,6 +160,12 @@ def invalid_form(reason: str) -> Reject:
     return Reject(400, "invalid_form", f"The request's form (multipart/form-data) can't be read: {reason}.")
 
 
+def model_renamed(model: str) -> Reject:
+    """400: the engine knows the model by another name, which only a body could be given."""
+    message = f"{quote(model)} can't be asked for in a request that is decided without its body."
+    return Reject(400, "model_renamed", message, "model")
+
+
 def duplicate_field(path: Sequence[str]) -> Reject:
     """400: a field of the body that rules read stands more than once at its level."""
     name = ".".join(path)

@@ -27,9 +27,9 @@ class Keys:
         self._findable = all(name.isascii() and "/" not in name for name in names)
         sixteens = "".join(sorted({f"{ord(char) >> 4:x}" for char in "".join(names)}))
         self._escaped = re.compile(rf"\\u00[{sixteens or '0'}]".encode())
-        spelled = "|".join("".join(map(_spelled, name)) for name in names)
+        spellings = b"|".join(map(spelled, names))
         # A quote after a backslash is a piece of a string; one before a name and a colon begins a key.
-        self._scalars = re.compile(rb'((?<!\\)"(?:' + spelled.encode() + rb')"[ \t\n\r]*:[ \t\n\r]*)' + _SCALAR)
+        self._scalars = re.compile(rb'((?<!\\)"(?:' + spellings + rb')"[ \t\n\r]*:[ \t\n\r]*)' + _SCALAR)
 
     def may_repeat(self, raw: Bytes) -> bool:
         """Whether one of these keys can stand twice; ``False`` is certain."""
@@ -40,6 +40,11 @@ class Keys:
     def as_text(self, raw: bytes) -> bytes:
         """The same body with a string for every ``true``, ``false`` and number that is the value of such a key."""
         return self._scalars.sub(rb'\1"\2"', raw)
+
+
+def spelled(name: str) -> bytes:
+    """A pattern of all ways to spell a key in JSON."""
+    return "".join(map(_spelled, name)).encode()
 
 
 def _spelled(char: str) -> str:

@@ -23,9 +23,10 @@ from .body import BodyReader, Fields
 from .config import HEALTH_PATHS, MODELS_PATH, READING, Config, Reads, reads
 from .decide import Step, decide
 from .models import Snapshot
+from .places import edited
 from .reading import PLAIN, packing
 from .refusals import Reject
-from .request import Bytes, Facts
+from .request import MODEL, Bytes, Facts, FieldPath
 from .second import Seconds
 from .standing import Draw
 
@@ -85,6 +86,10 @@ class Change(msgspec.Struct, frozen=True):
     """One after the other, they are the new body."""
     codings: tuple[str, ...] = ()
     """The content codings that it no longer has."""
+    model: str | None = None
+    """The model's name in it, where that is another."""
+    without: tuple[FieldPath, ...] = ()
+    """Fields that it no longer has."""
 
     @property
     def length(self) -> int:
@@ -95,7 +100,8 @@ class Change(msgspec.Struct, frozen=True):
     def told(self) -> tuple[str, ...]:
         """What is different, in words."""
         decoded = [f"without its content-encoding ({', '.join(self.codings)})"] if self.codings else []
-        return (*decoded, f"{self.length} bytes")
+        named = [f'with the model "{self.model}"'] if self.model is not None else []
+        return (*decoded, *named, *(f"without {'.'.join(path)}" for path in self.without), f"{self.length} bytes")
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -150,7 +156,11 @@ class Policy:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.reads = reads(config.rules)
+        placed = {path for backend in config.backends for path in backend.strips}
+        placed |= {MODEL} if any(backend.renames for backend in config.backends) else set()
+        self.reads = reads(config.rules).placing(placed)
+        self.changes = {backend.name: (dict(backend.renames), backend.strips) for backend in config.backends}
+        """What is done to the bodies that go to each backend: the model's new names, and what is taken out."""
         plain = Reading(self.reads)
         self._readings = {
             path: Reading(self.reads.asking(stateful.FIELDS)) if stateful.PATH in path else plain
@@ -251,7 +261,7 @@ class Stream:
         if refused is not None:
             return refused
         reader = self._policy.reading(self.path).reader
-        return self.on_fields(reading.found(reader, body.data, self.packing), trace)
+        return self.on_fields(reading.found(reader, body.data, self.packing), body.data, trace)
 
     def take(self, body: Body) -> Answer | None:
         """The request's body, for a server that reads it elsewhere; an answer where it needn't be read."""
@@ -262,26 +272,43 @@ class Stream:
         limit = self._policy.config.max_body_bytes
         return self.refuse(refusals.too_large(limit)) if self.body_bytes > limit else None
 
-    def on_fields(self, found: Fields | Reject, trace: list[Step] | None = None) -> Routed | Answer:
-        """What the body that was taken says, or why it can't be read: decide."""
+    def on_fields(self, found: Fields | Reject, raw: Bytes, trace: list[Step] | None = None) -> Routed | Answer:
+        """What the body ``raw`` that was taken says, or why it can't be read: decide."""
         if isinstance(found, Reject):
             return self.refuse(found)
-        if found.decoded is not None:
-            self.body_bytes = len(found.decoded)
-        change = Change((found.decoded,), self.packing.codings) if found.decoded is not None else None
-        return self._decide(
-            Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes, self._queries),
-            trace,
-            change,
-        )
+        body = raw if found.decoded is None else found.decoded
+        self.body_bytes = len(body)
+        facts = Facts(self.path, found.model, found.values, self._headers, self.body_bytes, found.sizes, self._queries)
+        routed = self._decide(facts, trace)
+        if not isinstance(routed, Routed) or (found.decoded is None and not found.places):
+            return routed
+        change = self._change(found, body, routed.backend)
+        limit = self._policy.config.max_body_bytes
+        if change is not None and change.length > limit:
+            return self.refuse(refusals.too_large(limit))
+        return msgspec.structs.replace(routed, change=change)
 
-    def _decide(self, facts: Facts, trace: list[Step] | None, change: Change | None = None) -> Routed | Answer:
+    def _change(self, found: Fields, body: Bytes, backend: str) -> Change | None:
+        """What the engine gets in place of the body, if it gets another one."""
+        renames, strips = self._policy.changes[backend]
+        model = renames.get(found.model, found.model) if found.model is not None else None
+        renamed = model is not None and model != found.model
+        values = [(found.places[MODEL], self.packing.written(model))] if renamed and model is not None else []
+        without = tuple(path for path in strips if path in found.places)
+        if found.decoded is None and not values and not without:
+            return None
+        pieces = edited(body, values, [found.places[path] for path in without])
+        return Change(pieces, self.packing.codings, model if renamed else None, without)
+
+    def _decide(self, facts: Facts, trace: list[Step] | None) -> Routed | Answer:
         view = self._view()
         decision = decide(facts, self._policy.config, view, self._draw, trace)
         if isinstance(decision, Reject):
             return self.refuse(decision)
         second = self._policy.seconds.of(decision, facts, view, self._draw)
-        return Routed(decision.backend, decision.rule, second, change, facts.unread)
+        if facts.unread and facts.model in self._policy.changes[decision.backend][0]:
+            return self.refuse(refusals.model_renamed(facts.model or ""))
+        return Routed(decision.backend, decision.rule, second, at_headers=facts.unread)
 
     def on_trailers(self, trailers: Trailers) -> Answer:
         """Trailers where a body was due: the request has none."""

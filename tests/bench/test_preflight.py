@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from routegen.bench import credentials
-from routegen.bench.arms import from_urls
+from routegen.bench.arms import from_plan, from_urls
 from routegen.bench.preflight import find_models
 from routegen.common.problems import UserError
+from routegen.compile import compile_text
 from routegen_router.backend import Key
 from support.engines import Request, engine, serving
 
@@ -91,3 +92,32 @@ def test_where_the_router_has_the_key_the_gateway_is_not_shown_it_and_nobody_nee
     own = msgspec.structs.replace(behind, key=Key(env="MINE"))
     assert credentials.to_arm(own, None, {"MINE": "sk"}) == {"authorization": "Bearer sk"}
     assert credentials.to_arm(behind, "ALL", {"ALL": "all"}) == {"authorization": "Bearer all"}
+
+
+def test_an_engine_is_asked_by_its_own_name_for_the_model_and_the_gateway_by_that_of_clients() -> None:
+    routes = """
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: renamed}
+spec:
+  gateway: {target: envoy}
+  backends:
+    a: {endpoints: [127.0.0.1:1], models: {qwen: Qwen/Qwen2.5}}
+    b: {endpoints: [127.0.0.1:2], models: [qwen]}
+"""
+    plan = compile_text(routes, "routes.yaml")
+    with (
+        engine(serving("Qwen/Qwen2.5")) as first,
+        engine(serving("qwen", "other")) as second,
+        engine(serving("qwen")) as gateway,
+    ):
+        urls = {name: one.url.removesuffix("/v1/models") for name, one in (("a", first), ("b", second))}
+        arms = from_plan(plan, [], way="both", gateway=gateway.url.removesuffix("/v1/models"), urls=urls)
+        arms = [msgspec.structs.replace(arm, inference_server=None) for arm in arms]
+        expected = {"a": "qwen", "a direct": "Qwen/Qwen2.5", "b": "qwen", "b direct": "qwen"}
+        for wanted in (None, "qwen"):
+            assert find_models(arms, wanted) == expected
+        direct = [arm for arm in arms if arm.name == "a direct"]
+        assert find_models(direct, "Qwen/Qwen2.5") == {"a direct": "Qwen/Qwen2.5"}
+        with pytest.raises(UserError, match="b direct does not serve the model"):
+            find_models([arm for arm in arms if arm.via == "direct"], "Qwen/Qwen2.5")

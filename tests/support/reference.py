@@ -58,7 +58,7 @@ def _mappings(entry: Schema, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(entry.get("additionalProperties"), dict):
         yield from _mappings(entry["additionalProperties"], _ENTRY.get(path, path))
     else:
-        for member in entry.get("oneOf", []):
+        for member in entry.get("oneOf", []) if "oneOf" in entry and _is_verbs(entry) else []:
             name = _name(member)
             verb = name.removesuffix("Rule").lower()
             yield f"{path} {verb}", name
@@ -79,6 +79,8 @@ def _type(root: Schema, entry: Schema, path: str, places: dict[str, str]) -> str
     """What may stand there, in words; a mapping is a link to its section."""
     if one := _one_or_many(entry):
         return f"{_type(root, one, path, places)} or a list of them"
+    if "oneOf" in entry and not _is_verbs(entry):
+        return " or ".join(_type(root, member, path, places) for member in entry["oneOf"])
     if "oneOf" in entry:
         return " or ".join(_link(where, where.split()[1]) for where, _ in _mappings(entry, path))
     if "$ref" in entry:
@@ -90,6 +92,11 @@ def _type(root: Schema, entry: Schema, path: str, places: dict[str, str]) -> str
     if isinstance(entry.get("additionalProperties"), dict):
         return f"mapping to {_type(root, entry['additionalProperties'], path, places)}"
     return _plain(entry)
+
+
+def _is_verbs(entry: Schema) -> bool:
+    """Whether its forms are mappings with a section each."""
+    return all("$ref" in member for member in entry["oneOf"])
 
 
 def _plain(entry: Schema) -> str:

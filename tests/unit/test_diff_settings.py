@@ -112,7 +112,7 @@ def of_model(model: type[BaseModel], path: str) -> type[BaseModel]:
 
 
 MODELS: dict[type, type[BaseModel]] = {ir.Listener: ListenerSpec, Opened: ByHeadersSpec}
-WORDS = {"where it is reached", "where it is asked", "second choices"}
+WORDS = {"where it is reached", "where it is asked", "second choices", "other names of models"}
 """What stands under several keys, or under none."""
 
 

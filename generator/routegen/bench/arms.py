@@ -91,6 +91,7 @@ def from_plan(
                     routing_header=plan.routing_header,
                     engine_url=next(iter(engines[backend.name]), None),
                     key=key,
+                    engine_names=dict(backend.renames),
                 )
             )
         if way != "gateway":
@@ -98,7 +99,16 @@ def from_plan(
             url = urls.get(backend.name) or address(backend)
             served = own.get(backend.name, model)
             arms.append(
-                Arm(name=name, engine=backend.name, url=url, model=served, via="direct", engine_url=url, key=key)
+                Arm(
+                    name=name,
+                    engine=backend.name,
+                    url=url,
+                    model=served,
+                    via="direct",
+                    engine_url=url,
+                    key=key,
+                    engine_names=dict(backend.renames),
+                )
             )
     return arms
 

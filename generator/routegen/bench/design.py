@@ -109,6 +109,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """The engine's own address, whose ``/metrics`` is sampled; ``None`` where only the gateway's is known."""
     key: Key | None = None
     """Where the engine's API key lies, never the key; with ``send``, the router puts it on the gateway's requests."""
+    engine_names: dict[str, str] = {}
+    """A model's name for the gateway's clients -> its name for this engine, where that is another."""
     max_length: int | None = None
     """``max_model_len`` of the engine's ``GET /v1/models``: prompt and answer together, in tokens."""
 

@@ -48,13 +48,28 @@ def find_models(arms: Sequence[Arm], wanted: str | None, common: str | None = No
     """
     served = asyncio.run(_ask(arms, {arm.name: credentials.to_list(arm, common) for arm in arms}))
     chosen = {arm.name: arm.model or wanted or "" for arm in arms}
+    own = {arm.name: arm.engine_names.values() for arm in arms}
     for name, model in chosen.items():
-        if model and served[name] and model not in served[name]:
+        if model and served[name] and model not in served[name] and model not in own[name]:
             raise UserError(f'{name} does not serve the model "{model}"; it serves: {", ".join(served[name])}')
     if open_ := [name for name, model in chosen.items() if not model]:
         common = _common({name: served[name] for name in open_})
         chosen |= dict.fromkeys(open_, common)
-    return chosen
+    return {arm.name: _directly(arm, chosen[arm.name]) for arm in arms}
+
+
+def _directly(arm: Arm, model: str) -> str:
+    """What the arm's requests name: an engine that is asked directly knows nothing of its models' names for clients."""
+    return arm.engine_names.get(model, model) if arm.via == "direct" else model
+
+
+def _for_clients(arm: Arm, listed: Sequence[str]) -> list[str]:
+    """The models that an arm can be asked for, as the gateway's clients call them."""
+    if arm.via != "direct":
+        return [*listed]
+    renamed = {*arm.engine_names.values()}
+    named = (name for name, engines in arm.engine_names.items() if engines in listed)
+    return [*named, *(model for model in listed if model not in renamed)]
 
 
 def _common(served: Mapping[str, Sequence[str]]) -> str:
@@ -94,7 +109,7 @@ async def _ask_lengths(arms: Sequence[Arm], headers: Mapping[str, Mapping[str, s
         for (arm, _), answer in zip(known, answers, strict=True)
         if not isinstance(answer, BaseException)
         for model in answer
-        if model.id == arm.model and model.max_model_len is not None
+        if model.id == arm.engine_names.get(arm.model, arm.model) and model.max_model_len is not None
     }
 
 
@@ -103,7 +118,7 @@ async def _ask(arms: Sequence[Arm], headers: Mapping[str, Mapping[str, str]]) ->
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
         answers = await asyncio.gather(*(_models(http, arm.name, arm.url, headers[arm.name]) for arm in arms))
     return {
-        arm.name: [model.id for model in models if model.served_by(arm.inference_server)]
+        arm.name: _for_clients(arm, [model.id for model in models if model.served_by(arm.inference_server)])
         for arm, models in zip(arms, answers, strict=True)
     }
 

@@ -52,6 +52,8 @@ _KEYS: Final[Mapping[tuple[type, str], str]] = {
     (Backend, "poll_urls"): "where it is asked",
     (Backend, "seconds"): "second choices",
     (Backend, "first_byte"): "timeouts.firstByte",
+    (Backend, "renames"): "other names of models",
+    (Backend, "strips"): "stripRoutingFields",
     (Split, "weights"): "shares",
 }
 """What a field is called, where it isn't by its own name in camelCase."""

@@ -17,7 +17,7 @@ from routegen.explain.gateway import Request
 from routegen.explain.report import Report, checked_config, explain
 from routegen.plan import Plan
 from routegen_router.config import Config
-from routegen_router.models import Answer
+from routegen_router.models import Answer, offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ def run(plan: Plan, cases: Cases, document: Document) -> tuple[Result, ...]:
     if problems:
         raise InputError(problems)
     told = {
-        name: Answer(dict.fromkeys(engine.models, 0), engine.owned_by, time.time())
-        for name, engine in cases.engines.items()
+        backend.name: offered(Answer(dict.fromkeys(engine.models, 0), engine.owned_by, time.time()), backend)
+        for backend in config.backends
+        if (engine := cases.engines.get(backend.name)) is not None
     }
     folder = FilePath(document.file).parent
     results = []

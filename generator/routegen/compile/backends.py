@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routegen.common.addresses import authority, host_port
 from routegen.common.positions import Path
+from routegen.compile.bodies import check_models, renames
 from routegen.compile.names import Findings
 from routegen.compile.pools import check_pool, compile_pool
 from routegen.compile.timeouts import first_byte
@@ -46,6 +47,7 @@ def _backend(name: str, entry: BackendSpec, routes: Routes, *, polling: bool) ->
         reach=reach,
         owner=entry.owned_by,
         models=tuple(entry.models),
+        renames=renames(entry),
         tls=compile_tls(entry.tls),
         api_key=_api_key(entry),
         poll_urls=_poll_urls(entry, reach) if polled else (),
@@ -101,7 +103,7 @@ def _check(backend: Backend, entry: BackendSpec, target: Target, findings: Findi
     path: Path = ("spec", "backends", backend.name)
     if others := findings.names.claimed[backend.name]:
         findings.add(path, f'the name "{backend.name}" is also the owner of {", ".join(others)}: rename this backend')
-    findings.no_twins((*path, "models"), entry.models)
+    check_models((*path, "models"), entry, findings)
     findings.no_twins((*path, "endpoints"), entry.endpoints or ())
     check_certificates(backend.tls, backend.reach, (*path, "tls"), target, findings)
 

@@ -9,6 +9,7 @@ from routegen.common.problems import InputError, Problem, Remark
 from routegen.common.words import choices
 from routegen.compile.advice import advice
 from routegen.compile.backends import compile_backends
+from routegen.compile.bodies import changes_advice, with_strips
 from routegen.compile.by_headers import compile_by_headers
 from routegen.compile.cors import compile_cors
 from routegen.compile.gateway import compile_gateway
@@ -72,10 +73,17 @@ def compile_text(
         failover=compile_failover(routes.spec),
         cors=compile_cors(routes.spec, chosen, findings, deployed=deployed),
     )
+    written = routes.spec.backends
+    plan = replace(plan, backends=with_strips(plan.backends, written, plan.rules, findings))
     if plan.failover.enabled and chosen.capabilities.second_choices:
         plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))
     check_timeouts(routes.spec, chosen, findings, deployed=deployed)
-    for remark in (*advice(plan), *(chosen.examine(plan) if deployed else ()), *examine(plan)):
+    for remark in (
+        *advice(plan),
+        *changes_advice(plan, second_choices=chosen.capabilities.second_choices),
+        *(chosen.examine(plan) if deployed else ()),
+        *examine(plan),
+    ):
         findings.remark(remark)
     note_unused(chosen, findings)
     if findings.problems:

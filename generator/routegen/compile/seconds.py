@@ -54,7 +54,9 @@ def _around(backends: Sequence[Backend], index: int) -> Iterator[Backend]:
 
 
 def _may_stand_in(one: Backend, other: Backend) -> bool:
-    return not _has_picker(other) and _same_key(one, other) and _may_serve_alike(one, other)
+    if _has_picker(other) or not _same_body(one, other):
+        return False
+    return _same_key(one, other) and _may_serve_alike(one, other)
 
 
 def _bearing(rule: Split, backends: Sequence[Backend]) -> frozenset[str]:
@@ -73,6 +75,11 @@ def _same_key(one: Backend, other: Backend) -> bool:
 def _has_picker(backend: Backend) -> bool:
     """What was on its way to another engine doesn't ask the picker, and must not reach its pods without."""
     return isinstance(backend.reach, PoolRef) and backend.reach.picker is not None
+
+
+def _same_body(one: Backend, other: Backend) -> bool:
+    """The gateway keeps one body for both attempts, so what the first engine gets must be right for the second."""
+    return (dict(one.renames), set(one.strips)) == (dict(other.renames), set(other.strips))
 
 
 def _may_serve_alike(one: Backend, other: Backend) -> bool:

@@ -44,6 +44,8 @@ def _backend(backend: ir.Backend) -> config.Backend:
         models=backend.models,
         poll=_poll(backend),
         seconds=backend.seconds,
+        renames=backend.renames,
+        strips=backend.strips,
         key=key_of(backend),
     )
 

@@ -92,7 +92,8 @@ class MockEngines:
             from routegen.mock_engine import PERSONALITIES, VLLM, Behaviour, MockEngine  # noqa: PLC0415 - optional
         except ImportError as error:
             raise UserError(f"mock engines need {error.name}; {how_to_install('local')}") from error
-        models = self._models.get(backend.name) or backend.models
+        renamed = dict(backend.renames)
+        models = self._models.get(backend.name) or tuple(renamed.get(model, model) for model in backend.models)
         if all(is_glob(model) for model in models):
             models = (MOCK_MODEL, *models)
         key = (backend.name, backend.owner)

@@ -21,9 +21,9 @@ from routegen.spec.scalars import (
     Port,
     SecretKey,
     SecretName,
-    Text,
     wrong,
 )
+from routegen.spec.served import ServedModels
 from routegen.spec.timeouts import TimeoutsSpec
 from routegen.spec.upstream_tls import UpstreamTLSSpec
 
@@ -104,7 +104,15 @@ class BackendSpec(OneOf):
     owned_by: Owner | None = Field(
         None, description="The owner: what `owned_by` says in its model list; default: what the engine says."
     )
-    models: list[Text] = Field([], description="Models it is known to serve: ids or globs (`llama-8b-*`).")
+    models: ServedModels = Field(
+        [],
+        description="Models it is known to serve: ids or globs (`llama-8b-*`). "
+        "As a mapping: a model's name for clients -> its name for this engine, put into bodies.",
+    )
+    strip_routing_fields: bool = Field(
+        False,
+        description="`true`: the fields that `body` rules choose by, but never `model`, are taken out of its bodies.",
+    )
     tls: UpstreamTLSSpec | None = Field(None, description="Speak TLS to it; `true`: with the system's authorities.")
     poll: PollSpec = Field(PollSpec(), description="How it is asked which models it serves.")
     timeouts: TimeoutsSpec = Field(TimeoutsSpec(), description="How long it may take, where not as `spec.timeouts`.")
