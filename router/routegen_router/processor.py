@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from . import refusals, wire
-from .admission import Admission, Reservation
+from .admission import SMALL_BYTES, Admission, Reservation
 from .journal import Journal
 from .metrics import Metrics
 from .models import Knowing
@@ -38,7 +38,7 @@ MAX_REQUEST_ID: Final = 128
 """A request id is cut to this length in logs: a client may send its own."""
 
 WHOLE: Final = 4.0
-"""Seconds from asking for a body to its decision: less than the gateway's deadline (5 s), which begins to run later. A
+"""Seconds from asking for a large body to its decision: less than the gateway's deadline (5 s), which begins later. A
 router that is too busy for it says so, where the gateway could only say that it waited in vain."""
 
 _log = logging.getLogger("routegen.processor")
@@ -122,21 +122,24 @@ class Processor:
     async def _decide(self, stream: Stream, active: Active, exchange: Exchange) -> bytes | None:
         """Answer messages until there is a decision; ``None`` if the gateway ended the stream before."""
         call = _Call(stream, active, exchange)
-        deadline = asyncio.timeout(None)
         try:
-            async with deadline:
-                return await self._converse(call, deadline)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            reply = stream.refuse(refusals.overloaded())
-            return self._conclude(call, reply, active.replies.encode(reply), WHOLE)
+            return await self._converse(call)
         finally:
             if call.reservation is not None:
                 call.reservation.release()
 
-    async def _converse(self, call: _Call, deadline: asyncio.Timeout) -> bytes | None:
-        """As :meth:`_decide`; ``deadline`` begins once the body is asked for."""
+    async def _in_time(self, call: _Call) -> bytes | None:
+        """Go on, with a body that others may have to be read before."""
+        try:
+            async with asyncio.timeout(WHOLE) as deadline:
+                return await self._converse(call)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            reply = call.stream.refuse(refusals.overloaded())
+            return self._conclude(call, reply, call.active.replies.encode(reply), WHOLE)
+
+    async def _converse(self, call: _Call) -> bytes | None:
         encode = call.active.replies.encode
         while isinstance(message := await call.exchange.read(), bytes):
             began = time.perf_counter()
@@ -160,7 +163,8 @@ class Processor:
                 call.reservation = await self._admission.reserve(reply.body_bytes)
                 if call.reservation is not None:
                     await call.exchange.write(answer)
-                    deadline.reschedule(asyncio.get_running_loop().time() + WHOLE)
+                    if reply.body_bytes > SMALL_BYTES:
+                        return await self._in_time(call)
                     continue
                 reply = call.stream.refuse(refusals.overloaded())
                 answer = encode(reply)

@@ -146,13 +146,14 @@ async def test_a_router_that_is_too_busy_says_so_before_the_gateway_gives_up(
     late: str, processor: Processor, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processing, "WHOLE", 0.05)
-    stream = Told(HEADERS, body({}).SerializeToString())
+    large = headers(more={"content-length": "100000"}).SerializeToString()
+    stream = Told(large, body({}).SerializeToString())
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
     if late == "body":
-        monkeypatch.setattr(stream, "_messages", [HEADERS])
+        monkeypatch.setattr(stream, "_messages", [large])
         heard = stream.read
         monkeypatch.setattr(stream, "read", lambda: heard() if stream._messages else never())
     else:
