@@ -119,3 +119,22 @@ def test_the_check_before_writing_gives_envoys_own_reason() -> None:
     document["static_resources"]["clusters"][0]["connect_timeout"] = "-1s"
     with pytest.raises(UserError, match=r"refuses the configuration: .*positive duration"):
         envoy_check.check(document)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_many_pools_are_accepted(version: str) -> None:
+    """No pattern or list of them grows beyond what Envoy takes."""
+    pools = {
+        f"pool-{'x' * 50}-{index}": {
+            "inferencePool": {
+                "name": f"p{index}",
+                "endpoints": [f"10.0.0.1:{8000 + index}"],
+                "picker": {"endpoints": [f"10.0.0.2:{8000 + index}"]},
+            }
+        }
+        for index in range(100)
+    }
+    document = yaml.safe_load(LARGEST)
+    document["spec"] |= {"backends": pools, "failover": {"enabled": False}}
+    plan = compile_text(yaml.safe_dump(document), "routes.yaml", target="envoy")
+    assert refusal(version, bootstrap.static(plan)) is None

@@ -24,7 +24,7 @@ from routegen.local.crossing import crossing
 from routegen.local.envoy_process import EnvoyProcess
 from routegen.local.router_process import RouterProcess, config_of
 from routegen.local.workdir import Workdir
-from routegen.plan import Listener, Plan
+from routegen.plan import Listener, Plan, PoolRef
 from routegen_router.config import reads
 
 LOOPBACK: Final = "127.0.0.1"
@@ -175,6 +175,16 @@ def _check_free(port: int, option: str) -> None:
             ) from None
 
 
+def _pickers(plan: Plan) -> list[tuple[str, bool, int]]:
+    """What the listener holds of them: whose replies are whose, and the sizes that they name."""
+    reaches = [(pool.name, pool.reach) for pool in plan.pools]
+    return [
+        (name, reach.picker.fail_open, reach.picker.max_body_bytes)
+        for name, reach in reaches
+        if isinstance(reach, PoolRef) and reach.picker is not None
+    ]
+
+
 def _fixed(old: Plan, new: Plan) -> str:
     """What stands in the bootstrap and differs between two plans, in the words of routes.yaml."""
     what = {
@@ -183,6 +193,7 @@ def _fixed(old: Plan, new: Plan) -> str:
         "spec.maxBodyBytes": old.max_body_bytes != new.max_body_bytes,
         "spec.passthrough": old.passthrough != new.passthrough,
         "spec.byHeaders": bool(old.by_headers) != bool(new.by_headers),
+        "which InferencePools have a picker, or how that fails": _pickers(old) != _pickers(new),
         "whether a key is sent (apiKey: {send: true})": old.sends_keys != new.sends_keys,
         "the set of headers that rules read": reads(old.rules).headers != reads(new.rules).headers,
     }
