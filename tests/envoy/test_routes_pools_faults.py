@@ -126,6 +126,17 @@ def test_no_request_comes_to_a_pool_behind_its_pickers_back() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_the_failure_backends_picker_is_not_asked_of_what_the_router_decided(version: str) -> None:
+    routes = ROUTES.replace("spec:\n", "spec:\n  router: {failure: {backend: pool}}\n")
+    with pool(CLOSED, routes=routes, version=version) as running:
+        assert running.post("other").header("x-inference-server") == "other"
+        assert running.post("nobody").code == "unknown_inference_server"
+        assert running.picker.asked == []
+        assert running.post().status == 200
+        assert len(running.picker.asked) == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_pool_may_be_the_failure_backend(version: str) -> None:
     routes = ROUTES.replace("spec:\n", "spec:\n  router: {failure: {backend: pool}}\n")
     with fake_router("aborts") as router, pool(CLOSED, routes=routes, version=version, routers=[router]) as running:
