@@ -34,7 +34,10 @@ class Cluster:
         except ImportError as error:
             raise UserError(f"reading a cluster needs the package kubernetes; {how_to_install('cluster')}") from error
         try:
-            self._client = dynamic.DynamicClient(_connect(context, kubeconfig))  # type: ignore[no-untyped-call]
+            connected = _connect(context, kubeconfig)
+            if not connected.configuration.verify_ssl:
+                _as_the_kubeconfig_says()
+            self._client = dynamic.DynamicClient(connected)  # type: ignore[no-untyped-call]
         except Exception as error:  # any failure of its many transports and credential plugins
             raise UserError(f"can't reach the cluster: {_first_line(error)}") from error
 
@@ -95,6 +98,13 @@ def _connect(context: str | None, kubeconfig: str | None) -> Any:
     inside = client.Configuration()
     config.load_incluster_config(client_configuration=inside)  # type: ignore[no-untyped-call]
     return client.ApiClient(inside)
+
+
+def _as_the_kubeconfig_says() -> None:
+    """Don't warn with every request, in Python's words, of what the kubeconfig asks for."""
+    from urllib3 import disable_warnings, exceptions  # noqa: PLC0415 - comes with kubernetes
+
+    disable_warnings(exceptions.InsecureRequestWarning)
 
 
 def _first_line(error: Exception) -> str:
