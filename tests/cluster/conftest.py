@@ -16,13 +16,15 @@ from support.cluster.sandbox import INSIDE
 collect_ignore_glob = [] if INSIDE in os.environ else ["test_*.py"]
 """`make test` leaves them out: they need programs that take minutes to build."""
 ONLY_FOR: dict[str, str] = {
+    "test_pools": "envoy-gateway",
+    "test_discover": "envoy-gateway",
     "test_policies": "envoy-gateway",
     "test_existing_gateway": "envoy-gateway",
     "test_gateway_class": "envoy-gateway",
     "test_status": "envoy-gateway",
     "test_istio": "istio",
 }
-"""Tests of what one gateway alone has: module -> target."""
+"""Tests of what one gateway alone has, or that need be run with one alone: module -> target."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -86,7 +86,7 @@ def test_other_engines_are_reached_without_the_picker_byte_for_byte(pool: Pool) 
     [
         ("POST", "/v1/chat/completions", "else.test", 404),
         ("GET", "/v1/models", "api.test", 200),
-        ("POST", "/v1/rerank", "api.test", 404),
+        ("POST", "/v1/nothing", "api.test", 404),
         ("POST", "/tokenize", "api.test", 404),
     ],
 )

@@ -87,6 +87,10 @@ class Sandbox:
                 process.kill()
                 process.wait()
 
+    def signal(self, name: str, how: signal.Signals) -> None:
+        """Send a signal to a process, which may live on."""
+        self._processes[name].send_signal(how)
+
     def said(self, name: str) -> str:
         """The end of its log."""
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-4000:]

@@ -64,10 +64,7 @@ class Engines:
 
     def add(self, name: str, service: str, namespace: str, personality: str, models: Sequence[str]) -> None:
         """Run an engine and let the Service lead to it."""
-        address = self._sandbox.address()
-        engine = MockEngine(PERSONALITIES[personality], Behaviour(models=tuple(models)), host=address, port=PORT)
-        self._run(engine.__aenter__())
-        self._running[name] = engine
+        address = self.run(name, personality, Behaviour(models=tuple(models)))
         self._sandbox.name(f"{service}.{namespace}.svc.cluster.local", address)
         port = {"name": "http", "port": PORT, "targetPort": PORT}
         metadata = {"name": service, "namespace": namespace}
@@ -75,6 +72,13 @@ class Engines:
             {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [port]}},
             slice_of(service, namespace, [{"name": "http", "port": PORT}], [endpoint(address)]),
         )
+
+    def run(self, name: str, personality: str, behaviour: Behaviour) -> str:
+        """Run an engine at an address of its own, which is given."""
+        engine = MockEngine(PERSONALITIES[personality], behaviour, host=self._sandbox.address(), port=PORT)
+        self._run(engine.__aenter__())
+        self._running[name] = engine
+        return engine.host
 
     def __getitem__(self, name: str) -> MockEngine:
         """One of them."""

@@ -21,6 +21,8 @@ from typing import Final
 
 KUBERNETES: Final = "1.36.3"
 ETCD: Final = "3.6.8"
+PICKER: Final = "1.5.0"
+_PICKER_MODULE: Final = "sigs.k8s.io/gateway-api-inference-extension"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,16 @@ def kubectl() -> Path:
     return Path(shutil.which("kubectl") or FOLDER / f"kubectl-{KUBERNETES}")
 
 
+def picker() -> Path:
+    """``epp``, the endpoint picker of the Gateway API Inference Extension."""
+    return FOLDER / f"epp-{PICKER}"
+
+
+def picker_crds() -> Path:
+    """The folder with the CRDs that it reads: InferencePools, and what is beside them."""
+    return FOLDER / f"crds-epp-{PICKER}"
+
+
 def missing(*own: Path) -> str | None:
     """Why the tests can't run; ``None``: they can.
 
@@ -100,10 +112,15 @@ def build_common() -> None:
 
 
 def build(version: Version) -> None:
-    """Make what is missing of an Envoy Gateway's.
+    """Make what is missing of an Envoy Gateway's, and the endpoint picker.
 
     :raises subprocess.CalledProcessError: a build failed; what it said is on stderr.
     """
+    if not picker().exists():
+        in_module([f"require {_PICKER_MODULE} v{PICKER}"], f"{_PICKER_MODULE}/cmd/epp", picker())
+    if not picker_crds().exists():
+        source = download(f"{_PICKER_MODULE}@v{PICKER}")
+        shutil.copytree(source / "config/crd/bases", picker_crds(), copy_function=shutil.copyfile)
     if not envoy_gateway(version).exists():
         _build_envoy_gateway(version)
     if not crds(version).exists():
