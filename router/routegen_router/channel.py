@@ -49,6 +49,8 @@ class Use(msgspec.Struct, frozen=True, tag=True):
     authorizations: dict[str, str]
     """Backend -> what goes on its requests. Secret."""
     told: dict[str, Told]
+    serving: bool
+    """As :class:`Serve` says it: one that is begun anew takes requests from its first moment."""
 
 
 class Learn(msgspec.Struct, frozen=True, tag=True):

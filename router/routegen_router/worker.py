@@ -89,6 +89,7 @@ class Worker:
                 settings = config.load(message.config.encode(), origin=message.origin)
                 self._heard = Heard(settings, message.told)
                 self._desk.use(settings, self._heard, message.authorizations)
+                self._desk.health.set(serving=message.serving)
                 channel.write(self._writer, Using(message.turn))
             case Learn() if self._heard is not None:
                 self._heard.learn(message.told)

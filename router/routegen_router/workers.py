@@ -183,7 +183,7 @@ class Workers:
     def _use(self) -> Use:
         assert self._now is not None, "start() comes first"
         now = self._now
-        return Use(self._turn, now.text, now.origin, dict(now.authorizations), _told(now))
+        return Use(self._turn, now.text, now.origin, dict(now.authorizations), _told(now), self._serving)
 
     def _tell(self) -> None:
         """Tell what is known, but not those that haven't read yet what they were told before."""

@@ -61,6 +61,20 @@ async def health(address: str) -> int:
         return int((await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)).status)
 
 
+def take_requests(router: RouterProcess) -> None:
+    """Wait until all its workers do."""
+    for address in router.listen:
+        wait_for(lambda where=address: asyncio.run(health(where)) == SERVING, "readiness")  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def several(folder: Path, settings: config.Config, *options: str) -> Iterator[RouterProcess]:
+    """A router whose workers take requests."""
+    with running(folder, settings, *options) as router:
+        take_requests(router)
+        yield router
+
+
 def decided(address: str, sent: dict[str, str] | None = None, more: dict[str, str] | None = None) -> str:
     """The rule that decides, or the refusal's code."""
     *_, reply = asyncio.run(talk(address, headers(more=more), body(sent or {})))
@@ -82,7 +96,7 @@ def test_each_listens_decides_and_counts_and_to_operators_they_are_one(tmp_path:
     ready = tmp_path / "ready"
     with (
         engine(serving("m")) as asked,
-        running(tmp_path, polling(asked.url), "--ready-file", str(ready)) as router,
+        several(tmp_path, polling(asked.url), "--ready-file", str(ready)) as router,
     ):
         wait_for(ready.exists, "readiness")
         first, second = router.listen
@@ -113,7 +127,7 @@ def test_each_listens_decides_and_counts_and_to_operators_they_are_one(tmp_path:
 def test_only_one_process_asks_the_engines_and_all_know_what_it_learned(tmp_path: Path) -> None:
     with engine(serving("m")) as asked:
         settings = msgspec.structs.replace(polling(asked.url), models=Models(interval=60, timeout=1))
-        with running(tmp_path, settings) as router:
+        with several(tmp_path, settings) as router:
             wait_for(lambda: get(router, "/readyz")[0] == 200, "readiness")
             assert [decided(address, {"model": "m"}) for address in router.listen] == ["only-candidate"] * 2
             assert asked.asked.count("/v1/models") == 1
@@ -125,7 +139,7 @@ def test_only_one_process_asks_the_engines_and_all_know_what_it_learned(tmp_path
 
 
 def test_news_of_an_engine_reach_all(tmp_path: Path) -> None:
-    with engine(serving("m")) as asked, running(tmp_path, polling(asked.url)) as router:
+    with engine(serving("m")) as asked, several(tmp_path, polling(asked.url)) as router:
         wait_for(lambda: get(router, "/readyz")[0] == 200, "readiness")
         asked.responds(serving("n"))
         one, other = router.listen
@@ -135,14 +149,14 @@ def test_news_of_an_engine_reach_all(tmp_path: Path) -> None:
 
 def test_they_agree_on_what_stays_together(tmp_path: Path) -> None:
     sticky = Split(name="sticky", weights=(("vllm", 1.0), ("sglang", 1.0)), sticky_by=Source(header="x-user"))
-    with running(tmp_path, router_config(rules=(sticky,)), *TWO) as router:
+    with several(tmp_path, router_config(rules=(sticky,)), *TWO) as router:
         chosen = [[backend(address, f"user-{number}") for number in range(20)] for address in router.listen]
     assert chosen[0] == chosen[1]
     assert set(chosen[0]) == {"vllm", "sglang"}
 
 
 def test_one_that_is_killed_is_begun_anew_on_its_address_and_what_it_counted_stays(tmp_path: Path) -> None:
-    with running(tmp_path, only("vllm"), *TWO) as router:
+    with several(tmp_path, only("vllm"), *TWO) as router:
         first, second = router.listen
         for address in router.listen:
             assert decided(address) == "to-vllm"
@@ -163,7 +177,7 @@ def test_one_that_is_killed_is_begun_anew_on_its_address_and_what_it_counted_sta
 
 
 def test_one_whose_address_was_taken_is_tried_again_until_it_is_free(tmp_path: Path) -> None:
-    with running(tmp_path, only("vllm"), *TWO) as router:
+    with several(tmp_path, only("vllm"), *TWO) as router:
         first, second = router.listen
         victim = at(second, workers(router))
         router.process.send_signal(signal.SIGSTOP)  # so that it isn't quicker than this test
@@ -179,7 +193,7 @@ def test_one_whose_address_was_taken_is_tried_again_until_it_is_free(tmp_path: P
 
 
 def test_a_reload_reaches_all_and_those_that_come_later_and_is_told_once(tmp_path: Path) -> None:
-    with running(tmp_path, only("vllm"), *TWO) as router:
+    with several(tmp_path, only("vllm"), *TWO) as router:
         router.rewrite(config.dump(only("sglang")))
         router.process.send_signal(signal.SIGHUP)
         wait_for(lambda: router.logged("configuration loaded"), "the reload")
@@ -198,14 +212,14 @@ def test_a_reload_reaches_all_and_those_that_come_later_and_is_told_once(tmp_pat
 
 def test_their_number_stands_in_the_configuration_and_no_reload_changes_it(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(only("vllm"), workers=2)
-    with running(tmp_path, settings) as router:
+    with several(tmp_path, settings) as router:
         assert len(router.listen) == 2
         router.rewrite(config.dump(msgspec.structs.replace(settings, workers=3)))
         wait_for(lambda: router.logged("configuration refused; the last good one stays in force"), "refusal")
         [line] = router.logged("configuration refused; the last good one stays in force")
         assert "workers can't change from 2 to 3 without a restart" in line["problem"]
         assert router.stop() == 0
-    with running(tmp_path, settings, "--workers", "1") as router:
+    with several(tmp_path, settings, "--workers", "1") as router:
         assert len(router.listen) == 1
 
 
@@ -221,7 +235,7 @@ def test_a_changed_key_reaches_all(tmp_path: Path) -> None:
         }
         return pairs["authorization"].decode()
 
-    with running(tmp_path, router_config(workers=2, backends=(keyed,), rules=())) as router:
+    with several(tmp_path, router_config(workers=2, backends=(keyed,), rules=())) as router:
         assert [sent(address) for address in router.listen] == ["Bearer old"] * 2
         key.write_text("new")
         wait_for(lambda: router.logged("an engine's key has changed"), "the change")
@@ -234,6 +248,7 @@ async def test_a_signal_to_all_of_them_drains_what_is_under_way(tmp_path: Path, 
     """Ctrl-C in a terminal goes to a whole group of processes, a service manager's SIGTERM to all that it knows."""
     long = json.dumps({"prompt": "x" * 400_000}).encode()  # read by a process of its own
     with running(tmp_path, only("vllm"), *TWO, "--drain-seconds", "1") as router:
+        await asyncio.to_thread(take_requests, router)
         async with streaming(router.listen[0]) as one, streaming(router.listen[1]) as other:
             calls, first = [one(), other()], headers(more={"content-length": str(len(long))})
             for call in calls:
@@ -263,7 +278,7 @@ async def test_a_signal_to_all_of_them_drains_what_is_under_way(tmp_path: Path, 
 
 
 def test_none_outlives_the_first_process(tmp_path: Path) -> None:
-    with running(tmp_path, only("vllm"), *TWO) as router:
+    with several(tmp_path, only("vllm"), *TWO) as router:
         asyncio.run(talk(router.listen[0], headers(), body({"prompt": "x" * 400_000})))
         pids = workers(router)
         readers = [child for pid in pids for child in children(pid, "routegen_router.readers")]
@@ -355,7 +370,7 @@ def test_bodies_in_flight_are_divided_among_them(tmp_path: Path) -> None:
             [reply] = await talk(address, headers(more={"content-length": "5000000"}))
             return str(json.loads(reply.immediate_response.body)["error"]["code"])
 
-    with running(tmp_path, router_config(), *TWO) as router:
+    with several(tmp_path, router_config(), *TWO) as router:
         assert asyncio.run(second(router.listen[1])) == "router_overloaded"
 
 
