@@ -12,7 +12,7 @@ from typing import Final
 
 import machine
 
-from . import deaths, hanging, memory, routers, second_choices, sizes, uploads, workers, worst_clients
+from . import bombs, deaths, hanging, memory, routers, second_choices, sizes, uploads, workers, worst_clients
 from .claims import Claim
 
 SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
@@ -25,6 +25,7 @@ SCENARIOS: Final[dict[str, Callable[[], Iterable[Claim]]]] = {
     "deaths": deaths.run,
     "second_choices": second_choices.run,
     "worst_clients": worst_clients.run,
+    "bombs": bombs.run,
 }
 
 
