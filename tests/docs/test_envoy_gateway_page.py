@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs/targets/envoy-gateway.md").read_text(encoding="utf-8")
 
 
 def test_every_kind_that_is_rendered_is_in_the_table() -> None:
-    files = [ROOT / f"tests/golden/{case}/routes.yaml" for case in ("cluster", "cert-manager")]
+    files = [ROOT / f"tests/golden/{case}/routes.yaml" for case in ("cluster", "network-policy")]
     kinds = {one.kind for file in files for one in pipeline.render(pipeline.read_plan(file)).documents}
     _, _, section = PAGE.partition("## What is rendered")
     rows = re.findall(r"^\| ([A-Za-z, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)

@@ -43,7 +43,7 @@ class EnvoyGateway(Target):
         no_cors="has it in the policy that also authenticates, of which a Gateway takes one: write it there, as "
         "docs/routes-yaml.md shows, and remove it here",
         bounds_memory=False,
-        router_tls=True,
+        router_tls=False,
         verifies_addresses=False,
     )
 
