@@ -58,6 +58,8 @@ def parse(header: str) -> tuple[str, ...] | None:
 
     :returns: ``None`` if one of them is unknown, or if they are more than :data:`MOST`.
     """
+    if not header:  # nearly always
+        return ()
     names = [_ALIASES.get(name, name) for name in map(str.strip, header.lower().split(","))]
     applied = tuple(name for name in names if name not in {"", "identity"})
     return applied if len(applied) <= MOST and {*applied} <= {*KNOWN} else None

@@ -55,7 +55,7 @@ def packing(content_type: str, applied: tuple[str, ...], limit: int) -> Packing:
 
     :param applied: its codings.
     """
-    if not applied and _JSON.fullmatch(content_type):
+    if not applied and (content_type == "application/json" or _JSON.fullmatch(content_type)):
         return PLAIN
     return Packing(applied, limit, forms.boundary(content_type), _JSON.fullmatch(content_type) is not None)
 
