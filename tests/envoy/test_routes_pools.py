@@ -87,17 +87,15 @@ def test_other_engines_are_reached_without_the_picker_byte_for_byte(pool: Pool) 
         ("POST", "/v1/chat/completions", "else.test", 404),
         ("GET", "/v1/models", "api.test", 200),
         ("POST", "/v1/nothing", "api.test", 404),
-        ("POST", "/tokenize", "api.test", 404),
+        ("POST", "/unheard", "api.test", 404),
     ],
 )
 def test_the_picker_is_asked_of_nothing_else(pool: Pool, method: str, path: str, host: str, status: int) -> None:
-    """The mock engine has no /tokenize: that 404 is its own, and a pod of the pool has been reached."""
+    """The mock engine has no /unheard: that 404 is its own, and a pod of the pool has been reached."""
     reply = pool.gateway.request(method, path, b"{}" if method == "POST" else None, [("host", host)])
     assert reply.status == status
     assert pool.picker.asked == []
-    assert (path in {one.target for pod in pool.pods.values() for one in pod.recorder.requests}) == (
-        path == "/tokenize"
-    )
+    assert (path in {one.target for pod in pool.pods.values() for one in pod.recorder.requests}) == (path == "/unheard")
 
 
 def test_a_client_tells_the_picker_nothing_and_the_picker_learns_no_secret(pool: Pool) -> None:

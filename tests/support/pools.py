@@ -21,7 +21,7 @@ kind: InferenceRoutes
 metadata: {name: pools}
 spec:
   gateway: {target: envoy, hostnames: [api.test]}
-  passthrough: [{path: /tokenize, method: POST, backend: pool}]
+  passthrough: [{path: /unheard, method: POST, backend: pool}]
   backends:
     pool:
       inferencePool: {name: pool, endpoints: [127.0.0.1:8001], picker: {endpoints: [127.0.0.1:9002]}}

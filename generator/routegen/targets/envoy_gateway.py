@@ -35,8 +35,8 @@ class EnvoyGateway(Target):
         deploys_router=True,
         pools=False,
         no_pools="Envoy Gateway switches a picker on by the route that a request matches first, and the pool is chosen"
-        " after that, so it would never be asked; use target envoy, or a service with the pool's selector, which"
-        " spreads requests over its pods without the picker",
+        " after that, so it would never be asked; use target envoy or istio, or a service with the pool's selector,"
+        " which spreads requests over its pods without the picker",
         pool_tls=False,
         second_choices=False,
         first_byte="file",
