@@ -15,7 +15,7 @@ import grpc
 import uvloop
 
 from routegen_router import wire
-from routegen_router.stream import Continue, Routed
+from routegen_router.messages import Continue, Routed
 
 
 async def serve(address: str, backend: str) -> None:

@@ -16,9 +16,9 @@ from .health import Health
 from .journal import Journal
 from .metrics import Metrics
 from .models import Knowing
+from .policy import Policy
 from .processor import Active, Processor
 from .sockets import Claim
-from .stream import Policy
 from .transport import Transport
 
 GRACE: Final = 5.0

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from .messages import HEALTH, Answer, Routed
 from .metrics import Decided, Metrics
-from .stream import HEALTH, Answer, Routed
 
 INTERVAL: Final = 0.1
 """Seconds that a decision may wait to be told."""

@@ -15,22 +15,22 @@ import msgspec
 from . import refusals, wire
 from .admission import SMALL_BYTES, Admission, Reservation
 from .journal import Journal
-from .metrics import Metrics
-from .models import Knowing
-from .readers import Readers, uncounted
-from .stream import (
+from .messages import (
     BUFFERED,
     Answer,
     Body,
     Continue,
     Headers,
-    Policy,
     Protocol,
     Reply,
     Routed,
-    Stream,
     Trailers,
 )
+from .metrics import Metrics
+from .models import Knowing
+from .policy import Policy
+from .readers import Readers, uncounted
+from .stream import Stream
 from .transport import Exchange, Status, StatusError
 
 REQUEST_ID: Final = "x-request-id"

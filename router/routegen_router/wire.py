@@ -15,8 +15,18 @@ from google.protobuf.struct_pb2 import Struct
 
 from ._pb import extproc_pb2 as pb
 from ._pb import health_pb2
+from .messages import (
+    Answer,
+    Body,
+    Change,
+    Continue,
+    Headers,
+    Protocol,
+    Reply,
+    Routed,
+    Trailers,
+)
 from .request import Bytes
-from .stream import Answer, Body, Change, Continue, Headers, Protocol, Reply, Routed, Trailers
 
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 METHOD: Final = "Process"

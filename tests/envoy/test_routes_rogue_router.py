@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import Message
 
 from routegen_router._pb import extproc_pb2 as pb
-from routegen_router.stream import Routed
+from routegen_router.messages import Routed
 from routegen_router.wire import Replies
 from support.envoy import VERSIONS
 from support.fake_router import scripted_router

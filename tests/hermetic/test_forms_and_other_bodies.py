@@ -13,12 +13,14 @@ from routegen_router import forms, reading
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.body import BodyReader, Fields, Unread
 from routegen_router.config import Reads
+from routegen_router.messages import Answer, Body, Headers, Routed
+from routegen_router.policy import Policy
 from routegen_router.readers import Readers
 from routegen_router.reading import packing
 from routegen_router.refusals import Reject
 from routegen_router.request import Measure, Source
 from routegen_router.rules import Lookup, Rule, Split
-from routegen_router.stream import Answer, Body, Headers, Policy, Routed, Stream
+from routegen_router.stream import Stream
 from routegen_router.when import Condition
 from support.encoded import encoded
 from support.multipart import FORM, field, file, form, part

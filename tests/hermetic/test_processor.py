@@ -10,9 +10,9 @@ from routegen_router.grpc_transport import GrpcTransport
 from routegen_router.health import Health
 from routegen_router.journal import Journal
 from routegen_router.metrics import Metrics
+from routegen_router.policy import Policy
 from routegen_router.poller import Registry
 from routegen_router.processor import Active, Processor
-from routegen_router.stream import Policy
 from routegen_router.wire import Replies
 from support.router import PROCESS, body, headers, router_config
 

@@ -14,9 +14,9 @@ from routegen_router.admission import Admission
 from routegen_router.config import Backend
 from routegen_router.journal import Journal
 from routegen_router.metrics import Metrics
+from routegen_router.policy import Policy
 from routegen_router.poller import Registry
 from routegen_router.processor import Active, Processor
-from routegen_router.stream import Policy
 from support.router import body, headers, router_config
 
 MOST_CALLS = 170

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from routegen_router.messages import Answer, Body, Headers
+from routegen_router.policy import Policy
 from routegen_router.request import Source
 from routegen_router.rules import Lookup, Prefer, Split
-from routegen_router.stream import Answer, Body, Headers, Policy, Stream
+from routegen_router.stream import Stream
 from routegen_router.when import Condition
 from support.policy import BY_ENGINE, PATH, answer, backend, config, view
 

@@ -17,9 +17,11 @@ from routegen.emit.router_config import router_config
 from routegen_router import beginning
 from routegen_router.body import BodyReader
 from routegen_router.config import dump, load, reads
+from routegen_router.messages import Routed
 from routegen_router.models import Known, Snapshot
+from routegen_router.policy import Policy
 from routegen_router.request import BEGINNING
-from routegen_router.stream import Policy, Routed, Stream
+from routegen_router.stream import Stream
 from support.streams import body, headers
 
 ROUTES = """\

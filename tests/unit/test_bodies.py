@@ -13,9 +13,11 @@ from routegen.explain.gateway import Request
 from routegen.explain.report import Report, checked_config, explain
 from routegen.plan import Plan
 from routegen_router import config
+from routegen_router.messages import Answer as Refused
+from routegen_router.messages import Headers, Routed
 from routegen_router.models import Answer, Known, offered
-from routegen_router.stream import Answer as Refused
-from routegen_router.stream import Headers, Policy, Routed, Stream
+from routegen_router.policy import Policy
+from routegen_router.stream import Stream
 
 HEAD = """\
 apiVersion: routegen/v1alpha1

@@ -20,10 +20,12 @@ from routegen.explain.knowledge import OTHERWISE
 from routegen.explain.report import PASSTHROUGH, Report, checked_config, explain
 from routegen.explain.text import as_json, as_text
 from routegen_router.fetch import PollError
+from routegen_router.messages import Body, Headers, Routed
 from routegen_router.models import Answer
+from routegen_router.policy import Policy
 from routegen_router.request import Source
 from routegen_router.rules import Lookup
-from routegen_router.stream import Body, Headers, Policy, Routed, Stream
+from routegen_router.stream import Stream
 
 ROUTES = """
 apiVersion: routegen/v1alpha1

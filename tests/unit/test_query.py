@@ -8,8 +8,10 @@ from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
 from routegen_router import query
 from routegen_router.config import dump, load
+from routegen_router.messages import Routed
 from routegen_router.models import Known, Snapshot
-from routegen_router.stream import Policy, Routed, Stream
+from routegen_router.policy import Policy
+from routegen_router.stream import Stream
 from support.streams import body, code, headers
 
 ROUTES = """\

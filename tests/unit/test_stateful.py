@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from routegen_router.config import Backend
 from routegen_router.decide import END, ONLY_CANDIDATE, Route, Step, decide
+from routegen_router.messages import Routed
+from routegen_router.policy import Policy, Reading
 from routegen_router.refusals import BodyError, Reject
 from routegen_router.request import Facts, Source
 from routegen_router.rules import Lookup, NoRoute, Prefer, Rule, Split
 from routegen_router.second import Seconds
-from routegen_router.stream import Policy, Reading, Routed, Stream
+from routegen_router.stream import Stream
 from support.policy import BACKENDS, BY_ENGINE, BY_OWNER, EVEN, backend, config, facts, refused, run, view
 from support.streams import body, headers
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from routegen_router.decide import Step
+from routegen_router.messages import Answer, Continue, Headers, Protocol, Routed, Trailers
 from routegen_router.models import Known, Snapshot
-from routegen_router.stream import Answer, Continue, Headers, Protocol, Routed, Stream, Trailers
+from routegen_router.stream import Stream
 from support.policy import PATH, view
 from support.streams import GIVEN, KNOWN, LIMIT, POLICY, body, code, document, headers, stream
 

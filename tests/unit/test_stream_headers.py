@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routegen_router.stream import Answer, Continue, Headers, Routed
+from routegen_router.messages import Answer, Continue, Headers, Routed
 from support.streams import LIMIT, body, code, document, headers, stream
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from routegen_router import tallies
+from routegen_router.messages import Routed
 from routegen_router.metrics import Decided, Metrics
-from routegen_router.stream import Routed
 from routegen_router.tallies import Family
 
 

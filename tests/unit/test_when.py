@@ -7,9 +7,11 @@ import json
 import pytest
 
 from routegen_router.decide import ONLY_CANDIDATE, Route
+from routegen_router.messages import Body, Headers, Routed
+from routegen_router.policy import Policy
 from routegen_router.request import Facts, Source
 from routegen_router.rules import NoRoute, Prefer, Split
-from routegen_router.stream import Body, Headers, Policy, Routed, Stream
+from routegen_router.stream import Stream
 from routegen_router.when import Bounds, Condition
 from support.policy import BACKENDS, HEADER, PATH, config, facts, run, view
 from support.written import rule

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from routegen_router import wire
 from routegen_router._pb import extproc_pb2 as pb
-from routegen_router.stream import Body, Change, Protocol, Routed
+from routegen_router.messages import Body, Change, Protocol, Routed
 
 LONG = b"x" * (wire.UNCOPIED_BYTES + 1)
 

@@ -22,10 +22,12 @@ from routegen.plan import Plan
 from routegen_router import config as contract
 from routegen_router.config import Config
 from routegen_router.decide import Step
+from routegen_router.messages import Answer, Body, Continue, Headers, Routed
+from routegen_router.policy import Policy
 from routegen_router.refusals import Reject
 from routegen_router.request import FieldPath
 from routegen_router.standing import Draw
-from routegen_router.stream import Answer, Body, Continue, Headers, Policy, Routed, Stream, rejection
+from routegen_router.stream import Stream, rejection
 
 PASSTHROUGH: Final = "passthrough"
 """The rule named for a request that the gateway sends on unread."""

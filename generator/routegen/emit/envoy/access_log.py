@@ -17,7 +17,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Struct
 
 from routegen.plan import MODELS_PATH, Plan
-from routegen_router.stream import HEALTH
+from routegen_router.messages import HEALTH
 
 from . import names
 from .messages import packed
