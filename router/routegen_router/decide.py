@@ -110,7 +110,7 @@ def unserved(model: str, view: Snapshot) -> Reject:
 def _unnamed(memory: str, unread: bool, config: Config, rule: str | None = None) -> Reject:
     """A follow-up whose engine the client didn't name."""
     lookups = [one.source for one in config.rules if isinstance(one, Lookup)]
-    sources = dict.fromkeys(str(source) for source in lookups if not (unread and source.kind == "body"))
+    sources = dict.fromkeys(source.told for source in lookups if not (unread and source.kind == "body"))
     return replace(stateful_request(memory, tuple(sources), config.routing_header), rule=rule)
 
 

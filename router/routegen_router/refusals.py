@@ -131,7 +131,7 @@ def misconfigured() -> Reject:
 def stateful_request(param: str, sources: Sequence[str], header: str) -> Reject:
     """400: the request continues what one engine remembers, and doesn't name that engine.
 
-    :param sources: the fields and headers by which clients name engines.
+    :param sources: what clients name engines by, as they are told.
     :param header: the header of answers that names who answered.
     """
     how = f"name it by {' or '.join(sources)}" if sources else "here a request can't name it"

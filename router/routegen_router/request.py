@@ -50,6 +50,11 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return f"{self.kind}: {self.param or 'true'}"
 
     @property
+    def told(self) -> str:
+        """As a client is told: ``metadata.engine``, ``the header x-engine`` or ``the query's engine``."""
+        return {"header": f"the header {self.param}", "query": f"the query's {self.param}"}.get(self.kind, self.param)
+
+    @property
     def param(self) -> str:
         """The ``param`` of an error: the body's dotted field, or the name of the header or parameter."""
         return ".".join(self.body) if self.body is not None else self.header or self.query or ""

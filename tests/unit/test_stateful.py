@@ -97,6 +97,12 @@ def test_the_sentence_says_how_to_name_the_engine() -> None:
     assert isinstance(reject, Reject)
     assert "inference_server or owned_by" in reject.message
     assert "x-inference-server" in reject.message
+    header, query = (
+        msgspec.structs.replace(BY_ENGINE, source=one) for one in (Source(header="x-engine"), Source(query="engine"))
+    )
+    there = run(follow_up(), (header, query))
+    assert isinstance(there, Reject)
+    assert "name it by the header x-engine or the query's engine." in there.message
     nothing = run(follow_up(), (EVEN,))
     assert isinstance(nothing, Reject)
     assert "can't" in nothing.message
