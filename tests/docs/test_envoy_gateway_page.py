@@ -38,7 +38,7 @@ def test_the_page_says_that_everything_runs_in_front_of_the_router() -> None:
 def test_the_lines_to_merge_are_those_that_are_rendered() -> None:
     clients, order, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert yaml.safe_load(clients) == {"spec": client_traffic_settings(TWO_ENGINES)}
-    assert yaml.safe_load(order) == {"spec": {"filterOrder": proxy.settings(TWO_ENGINES)["filterOrder"]}}
+    assert yaml.safe_load(order) == {"spec": {"filterOrder": proxy.filter_order()}}
 
 
 def test_the_lines_that_bound_memory_are_an_envoy_proxys_and_do_what_target_envoy_does() -> None:

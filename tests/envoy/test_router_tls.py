@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from routegen.plan import Identity, Plan, RouterTLS
+from routegen.plan import Plan
+from routegen.plan.router import Identity, RouterTLS
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
 from support.pki import Authority, Leaf
@@ -38,7 +39,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def identity(leaf: Leaf) -> Identity:
-    return Identity(None, *map(str, leaf.files))
+    return Identity(*map(str, leaf.files))
 
 
 def with_tls(router: Leaf, envoy: Leaf, name: str | None = NAME) -> Callable[[Plan], Plan]:
@@ -92,11 +93,12 @@ def test_a_certificate_that_is_not_good_fails_closed(ours: Authority, theirs: Au
 
 
 def test_a_router_that_speaks_no_tls_is_not_asked(ours: Authority) -> None:
-    def change(plan: Plan) -> Plan:
-        tls = RouterTLS(Identity(), identity(ours.sign("envoy")), NAME)
-        return dataclasses.replace(plan, router=dataclasses.replace(plan.router, tls=tls))
-
-    with running(change) as gate:
+    tls = with_tls(ours.sign(NAME), ours.sign("envoy"))
+    with (
+        running(lambda plan: plan) as plain,
+        gateway(ROUTES, {"a": ["m"]}, routers=plain.router.listen if plain.router else (), adjust=tls) as gate,
+    ):
+        assert plain.post({"model": "m"}).status == 200
         assert gate.post({"model": "m"}).code == "router_unavailable"
         assert gate.engines["a"].recorder.generations() == ()
 

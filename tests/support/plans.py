@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from routegen import plan as ir
+from routegen.plan.router import Router
 from routegen_router.config import Models
 from routegen_router.request import Opened, Source
 from routegen_router.rules import Lookup, Split
@@ -23,7 +24,7 @@ GATEWAY = ir.Gateway(
     hostnames=(),
     memory=2 << 30,
 )
-ROUTER = ir.Router(
+ROUTER = Router(
     image="registry.example.com/routegen-router:test",
     replicas=2,
     resources=(("requests", (("cpu", "250m"), ("memory", "256Mi"))),),

@@ -21,10 +21,10 @@ from routegen.plan import (
     Picker,
     Plan,
     PoolRef,
-    Router,
     ServiceRef,
     UpstreamTLS,
 )
+from routegen.plan.router import Router
 from routegen_router.config import Models
 from routegen_router.request import Opened, Source
 from routegen_router.rules import Lookup, Split

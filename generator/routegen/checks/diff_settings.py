@@ -19,16 +19,13 @@ from routegen.plan import (
     Backend,
     Failover,
     Gateway,
-    Identity,
-    Issuer,
     Listener,
     ListenerTLS,
     Passthrough,
     Plan,
-    Router,
-    RouterTLS,
     UpstreamTLS,
 )
+from routegen.plan.router import Identity, Router
 from routegen_router.config import Models
 from routegen_router.rules import Prefer, Rule, Split
 from routegen_router.rules.describe import forms
@@ -42,9 +39,6 @@ _KEYS: Final[Mapping[tuple[type, str], str]] = {
     (Models, "interval"): "poll.interval",
     (Models, "timeout"): "poll.timeout",
     (ListenerTLS, "secret"): "secretName",
-    (Identity, "secret"): "secretName",
-    (RouterTLS, "issuer"): "certManager",
-    (Issuer, "name"): "issuer",
     (UpstreamTLS, "verify"): "insecureSkipVerify",
     (ApiKey, "secret"): "secretName",
     (Backend, "owner"): "ownedBy",
@@ -80,7 +74,7 @@ _SHOWN: Final[Mapping[tuple[type, str], Callable[[Any], str]]] = {
 }
 _UNSHOWN: Final = frozenset(
     {(ListenerTLS, name) for name in ("secret", "cert_file", "key_file")}
-    | {(Identity, name) for name in ("secret", "cert_file", "key_file", "ca_file")}
+    | {(Identity, name) for name in ("cert_file", "key_file", "ca_file")}
 )
 """What only has its place told, as a key might have been written there."""
 

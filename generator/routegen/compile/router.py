@@ -8,7 +8,7 @@ from routegen.compile.names import Findings
 from routegen.compile.router_tls import compile_router_tls
 from routegen.compile.units import is_size, seconds, size
 from routegen.compile.workers import places, workers
-from routegen.plan import NetworkPolicy, Peer, Router
+from routegen.plan.router import NetworkPolicy, Peer, Router
 from routegen.spec.models import RouterSpec, Spec
 from routegen.spec.network_policy import NetworkPolicySpec, PeerSpec
 from routegen.targets import Target

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import UNSET, UnsetType
 
 from routegen import plan as ir
+from routegen.plan.router import RouterTLS
 from routegen_router import config
 from routegen_router.rules.table import distributions
 
@@ -31,9 +32,9 @@ def router_config(plan: ir.Plan) -> config.Config:
     )
 
 
-def _tls(tls: ir.RouterTLS | None) -> config.Tls | UnsetType:
-    if tls is None or tls.router.cert_file is None or tls.router.key_file is None or tls.router.ca_file is None:
-        return UNSET  # a Secret: the deployment says where it is mounted
+def _tls(tls: RouterTLS | None) -> config.Tls | UnsetType:
+    if tls is None:
+        return UNSET
     return config.Tls(cert_file=tls.router.cert_file, key_file=tls.router.key_file, ca_file=tls.router.ca_file)
 
 

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 from routegen.common.problems import Remark, Trouble
 from routegen.common.text import to_yaml
 from routegen.emit.envoy import names
-from routegen.emit.envoy_gateway import live, policies, proxy, refusals, refused, router_tls
+from routegen.emit.envoy_gateway import live, policies, proxy, refusals, refused
 from routegen.emit.envoy_gateway.reach import needs_backend_api, reach
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
-from routegen.emit.kubernetes import certificates, network_policy, nowhere, router_deployment
+from routegen.emit.kubernetes import network_policy, nowhere, router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
 from routegen.targets import kubernetes
@@ -43,7 +43,6 @@ class EnvoyGateway(Target):
         no_cors="has it in the policy that also authenticates, of which a Gateway takes one: write it there, as "
         "docs/routes-yaml.md shows, and remove it here",
         bounds_memory=False,
-        router_tls=False,
         verifies_addresses=False,
     )
 
@@ -71,8 +70,6 @@ class EnvoyGateway(Target):
             *_front(plan),
             *router_deployment.router_documents(plan),
             *network_policy.documents(plan),
-            *certificates.documents(plan),
-            *router_tls.policies(plan),
             *nowhere.documents(plan),
             *(document for one in reached.values() for document in one.documents),
             *_policies(plan),
@@ -127,9 +124,7 @@ def _of_gateway(plan: Plan) -> Iterable[Remark]:
 def _to_merge(plan: Plan) -> str:
     """What must be so of a Gateway that is somebody else's."""
     clients = to_yaml([{"spec": policies.client_traffic_settings(plan)}])
-    settings = proxy.settings(plan)
-    order = to_yaml([{"spec": {"filterOrder": settings["filterOrder"]}}])
-    shown = router_tls.proxy_settings(plan)
+    order = to_yaml([{"spec": {"filterOrder": proxy.filter_order()}}])
     return (
         f"Gateway {plan.gateway.namespace}/{plan.gateway.name} is not rendered. Envoy Gateway"
         " takes one ClientTrafficPolicy a Gateway and calls a second one Conflicted, so put these lines into the"
@@ -140,12 +135,6 @@ def _to_merge(plan: Plan) -> str:
         " that the client named.\n"
         "Its EnvoyProxy (infrastructure.parametersRef, or the GatewayClass's) must hold these, else authorization and"
         f" rate limits run behind the router and don't hold for what it answers itself:\n{order}"
-        + (
-            "And these, with the Secret in its namespace: what Envoy shows the router; without, the router refuses it"
-            f" and every answer is 503:\n{to_yaml([{'spec': shown}])}"
-            if shown
-            else ""
-        )
     )
 
 

@@ -8,7 +8,8 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.transport_sockets.tls import v3 as tls
 
 from routegen.common.addresses import is_ip
-from routegen.plan import ListenerTLS, RouterTLS, UpstreamTLS
+from routegen.plan import ListenerTLS, UpstreamTLS
+from routegen.plan.router import RouterTLS
 
 from .messages import exact, packed
 

@@ -36,7 +36,7 @@ def troubles(plan: Plan, objects: Objects) -> Iterator[Trouble]:
         )
     named = _proxy_name(plan, objects)
     settings = [one["spec"] for one in objects.get(("EnvoyProxy", namespace), ()) if one["metadata"]["name"] == named]
-    wanted = proxy.settings(plan)["filterOrder"]
+    wanted = proxy.filter_order()
     # Without an EnvoyProxy of its own the GatewayClass's may hold them; that one may be anywhere.
     if settings and not all(line in (settings[0].get("filterOrder") or []) for line in wanted):
         yield Trouble(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from routegen.emit import limits
 from routegen.emit.envoy import names
-from routegen.emit.envoy_gateway import overrides, router_tls
+from routegen.emit.envoy_gateway import overrides
 from routegen.emit.kubernetes.objects import (
     INFERENCE_ROUTE,
     MODELS_ROUTE,
@@ -93,7 +93,14 @@ def _extension_policy(
         "backendSettings": {
             "circuitBreaker": _circuit_breaker(),
             "healthCheck": {
-                **router_tls.active_checks(plan),
+                # By gRPC's health protocol: whether each router serves.
+                "active": {
+                    "type": "GRPC",
+                    "interval": "2s",
+                    "timeout": "1s",
+                    "unhealthyThreshold": 2,
+                    "healthyThreshold": 1,
+                },
                 # Least-request balancing prefers an instance that fails fast, unless it is thrown out.
                 "passive": {
                     "consecutive5XxErrors": 3,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routegen.emit.envoy_gateway.policies import API
-from routegen.emit.envoy_gateway.router_tls import proxy_settings
 from routegen.emit.kubernetes.objects import Document, child_name, document
 from routegen.plan import Plan
 
@@ -18,14 +17,14 @@ _IN_FRONT: Final = ("envoy.filters.http.rbac", "envoy.filters.http.local_ratelim
 
 
 def envoy_proxy(plan: Plan) -> Document:
-    """The object, beside the Gateway."""
-    return document(plan, API, "EnvoyProxy", proxy_name(plan), "gateway", settings(plan), plan.gateway.namespace)
+    """The object, beside the Gateway; all other settings are those of the GatewayClass."""
+    spec = {"mergeType": "StrategicMerge", "filterOrder": filter_order()}
+    return document(plan, API, "EnvoyProxy", proxy_name(plan), "gateway", spec, plan.gateway.namespace)
 
 
-def settings(plan: Plan) -> dict[str, Any]:
-    """Its lines: all other settings are those of the GatewayClass."""
-    order = [{"name": name, "before": _BUFFER} for name in _IN_FRONT]
-    return {"mergeType": "StrategicMerge", "filterOrder": order, **proxy_settings(plan)}
+def filter_order() -> list[dict[str, Any]]:
+    """Its ``filterOrder``, which an EnvoyProxy that is somebody else's needs as well."""
+    return [{"name": name, "before": _BUFFER} for name in _IN_FRONT]
 
 
 def parameters(plan: Plan) -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from routegen.emit.kubernetes.objects import ROUTER, Document, document, selector_labels
 from routegen.emit.kubernetes.router_deployment import grpc_ports, router_name
-from routegen.plan import Peer, Plan
+from routegen.plan import Plan
+from routegen.plan.router import Peer
 
 
 def documents(plan: Plan) -> list[Document]:

@@ -17,7 +17,7 @@ import yaml
 
 from routegen.emit.kubernetes.objects import ROUTER, Document, child_name, labels, selector_labels
 from routegen.emit.router_config import router_config
-from routegen.plan import Addresses, Backend, Plan, RouterTLS
+from routegen.plan import Addresses, Backend, Plan
 from routegen_router.config import dump
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ _AUTHORITIES: Final = "/etc/routegen-ca"
 """Where the router's pod has the certificates of authorities, one folder a ConfigMap."""
 _KEYS: Final = "/etc/routegen-keys"
 """Where it has the engines' API keys, one folder a Secret."""
-_CERTIFICATE: Final = "/etc/routegen-tls"
-"""Where it has its own certificate, with TLS to the gateway."""
-_SECRET_FILES: Final = {"cert_file": "tls.crt", "key_file": "tls.key", "ca_file": "ca.crt"}
-"""Of a Secret with a certificate, as cert-manager writes it."""
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, where PyYAML was built with it: parsing is most of what rendering these costs."""
 
@@ -62,13 +58,7 @@ def router_documents(plan: Plan) -> list[Document]:
                 _mounted(f"key-{index}", f"{_KEYS}/{name}", {"secret": {"secretName": name}})
                 for index, name in enumerate(secrets)
             ),
-            *(
-                _mounted("tls", _CERTIFICATE, {"secret": {"secretName": tls.router.secret}})
-                for tls in (plan.router.tls,)
-                if tls is not None
-            ),
         ],
-        "plain": plan.router.tls is None,
         "replicas": plan.router.replicas,
         "image": plan.router.image,
         "resources": {kind: dict(amounts) for kind, amounts in plan.router.resources},
@@ -112,14 +102,7 @@ def _mountable(plan: Plan, backend: Backend) -> str | None:
 def _in_pod(plan: Plan) -> Plan:
     """The plan with certificates and keys where the router's pod has them."""
     backends = tuple(_backend_in_pod(plan, backend) for backend in plan.backends)
-    return replace(plan, router=replace(plan.router, tls=_tls_in_pod(plan.router.tls)), backends=backends)
-
-
-def _tls_in_pod(tls: RouterTLS | None) -> RouterTLS | None:
-    if tls is None:
-        return None
-    files = {name: f"{_CERTIFICATE}/{file}" for name, file in _SECRET_FILES.items()}
-    return replace(tls, router=replace(tls.router, **files))
+    return replace(plan, backends=backends)
 
 
 def _backend_in_pod(plan: Plan, backend: Backend) -> Backend:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from routegen.plan.router import Router
 from routegen_router import config
 from routegen_router.config import Models
 from routegen_router.request import Opened
@@ -184,80 +185,6 @@ class Cors:
     allow_credentials: bool
     max_age: float
     """Seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A certificate with its key, and the authority by which the other side is verified."""
-
-    secret: str | None = None
-    """With ``tls.crt``, ``tls.key`` and ``ca.crt`` (Kubernetes targets)."""
-    cert_file: str | None = None
-    """PEM files, on the disk of whom they belong to."""
-    key_file: str | None = None
-    ca_file: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """cert-manager's, of which certificates are asked."""
-
-    name: str
-    kind: str
-    """``Issuer`` or ``ClusterIssuer``."""
-    group: str
-
-
-@dataclass(frozen=True, slots=True)
-class RouterTLS:
-    """TLS between the gateway and the router; both show a certificate."""
-
-    router: Identity
-    gateway: Identity
-    """Its Secret is in the Gateway's namespace."""
-    server_name: str | None = None
-    """The name in the router's certificate; ``None``: its Service's, or the host of its address."""
-    issuer: Issuer | None = None
-    """Who issues the certificates; ``None``: they are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Pods of one namespace."""
-
-    namespace: str
-    labels: tuple[tuple[str, str], ...] = ()
-    """All of which each has; empty: every pod there."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkPolicy:
-    """Who may connect to the router's pods."""
-
-    gateway: Peer
-    metrics: tuple[Peer, ...] = ()
-    """Who may read metrics and status, beside the kubelet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """The router's own deployment."""
-
-    image: str
-    replicas: int
-    resources: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    """``(("requests", (("cpu", "250m"), …)), ("limits", …))``, in output order."""
-    addresses: tuple[str, ...]
-    """Where target `envoy` finds it: ``host:port`` or ``unix:/path``, one a worker process."""
-    max_inflight_bytes: int
-    failure_backend: str | None
-    """``None``: a request without a decision is refused (closed); else the backend that it goes to."""
-    workers: int = 1
-    """Processes that decide, in each Pod or at each address that was given."""
-    tls: RouterTLS | None = None
-    """``None``: plain HTTP/2."""
-    network_policy: NetworkPolicy | None = None
-    """``None``: whoever the cluster lets."""
 
 
 @dataclass(frozen=True, slots=True)
