@@ -106,7 +106,9 @@ class Rig:
         await until(lambda: self._healthy("router") == len(self.plan.router.addresses))
 
     async def back(self, engine: str) -> None:
-        """Wait until every router sends requests to an engine again."""
+        """Wait until an engine answers and every router sends requests to it again."""
+        host, port = self.address(engine)
+        await until(lambda: _status(f"http://{host}:{port}/v1/models") == HTTP_OK)
         await until(lambda: all(engine in self._alive(status) for status in self.router_status))
 
     def reload(self, first: int, second: int) -> None:

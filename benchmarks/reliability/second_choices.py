@@ -7,6 +7,7 @@ import json
 import signal
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ DOWN: Final = 8.0
 """Seconds until the engine is back."""
 UNDER_WAY: Final = 0.1
 """Seconds after a death in which a connection may still look alive."""
+AT_ONCE: Final = 1.0
+"""Seconds before its end in which what asks an ill engine for a connection may still get it (`limits.CONNECT`)."""
 
 
 @dataclass
@@ -103,8 +106,13 @@ def _claims(kind: str, spells: list[Illness], sent: list[Sent]) -> Iterator[Clai
     yield Claim(f"{kind}: sent in the second before, and lost", str(len(cut)), None)
     named = [one for one in sent if one.named and any(spell.holds(one) for spell in spells)]
     named = [one for one in named if not any(0 <= one.at - spell.begin < UNDER_WAY for spell in spells)]
-    refused = sum(one.status == 503 for one in named)  # noqa: PLR2004 - HTTP's Service Unavailable
-    yield Claim(f"{kind}: who names it gets 503", f"{refused} of {len(named)}", refused == len(named))
+    got = Counter(one.status for one in named)
+    itself = [one for one in named if one.whole and any(0 < spell.end - one.at < AT_ONCE for spell in spells)]
+    yield Claim(
+        f"{kind}: who names it gets 503, or in its last {AT_ONCE:g} s an answer of its own",
+        ", ".join(f"{count} x {status or 'no answer'}" for status, count in got.most_common()) + f" of {len(named)}",
+        got[503] + len(itself) == len(named),
+    )
 
 
 async def _run(kinds: Iterable[str], *, reset: bool) -> tuple[list[Sent], list[Illness], int]:
