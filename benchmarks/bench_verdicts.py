@@ -17,10 +17,11 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 
 import numpy as np
-from machines import MACHINES, Floats, Machine
+from machines import LENGTHS, MACHINES, STILL_WARMING, Floats, Machine
 
 from routegen.bench.looks import Look, levels, spaced
 from routegen.bench.metrics import BY_KEY
+from routegen.bench.settled import unsettled
 from routegen.bench.setup import BLOCKS, CONFIDENCE
 from routegen.bench.verdict import Effect, Pair, compare
 
@@ -48,6 +49,11 @@ class Tally:
         """How many there were."""
         return self.outcomes.total()
 
+    @property
+    def trusted(self) -> int:
+        """How many passed every check, so that their intervals can be used."""
+        return self.runs - self.outcomes["no verdict"]
+
     def share(self, *outcomes: str) -> float:
         """Of all runs."""
         return sum(self.outcomes[one] for one in outcomes) / self.runs
@@ -58,15 +64,18 @@ def simulated(machine: Machine, truth: float, runs: int, blocks: int, seed: int)
     draw = np.random.default_rng([seed, round(1000 * truth), *machine.name.encode()])
     for start in range(0, runs, BATCH):
         count = min(BATCH, runs - start)
-        medians, failed = machine.runs(draw, count, blocks)
-        medians[:, :, 1] += math.log1p(truth)
+        took, failed = machine.runs(draw, count, blocks, truth)
+        medians = np.exp(np.median(took, axis=3))
+        ratios = np.exp(np.median(took[:, :, 1] - took[:, :, 0], axis=2))
         failures = failed.sum(axis=(1, 3))
         for run in range(count):
-            yield _pairs(medians[run]), _barred(*failures[run].tolist(), sent=machine.requests * blocks)
+            barred = _barred(*failures[run].tolist(), sent=machine.requests * blocks)
+            yield _pairs(medians[run], ratios[run]), barred
 
 
-def _pairs(medians: Floats) -> list[Pair]:
-    return [Pair(block, base, other) for block, (base, other) in enumerate(np.exp(medians).tolist())]
+def _pairs(medians: Floats, ratios: Floats) -> list[Pair]:
+    found = zip(medians.tolist(), ratios.tolist(), strict=True)
+    return [Pair(block, base, other, ratio) for block, ((base, other), ratio) in enumerate(found)]
 
 
 def _barred(base: int, other: int, *, sent: int) -> str:
@@ -76,9 +85,9 @@ def _barred(base: int, other: int, *, sent: int) -> str:
 
 
 def judged(pairs: list[Pair], barred: str, look: Look) -> tuple[str, Effect]:
-    """The verdict at a look."""
+    """The verdict at a look; ``no verdict`` where a check would fail."""
     found = compare(BY_KEY["e2e"], pairs[: look.blocks], level=look.level, margin=MARGIN)
-    if barred == "both":
+    if barred == "both" or unsettled(found.pairs):
         return "no verdict", found
     return ("inconclusive" if found.outcome == barred else found.outcome), found
 
@@ -90,11 +99,11 @@ def tally(machine: Machine, truth: float, runs: int, looks: tuple[Look, ...], se
         for look in looks:
             outcome, effect = judged(pairs, barred, look)
             if outcome != "inconclusive":
-                break
+                break  # a failed check ends a run as well
         assert effect.low is not None
         assert effect.high is not None
         found.outcomes[outcome] += 1
-        found.covered += effect.low <= truth <= effect.high
+        found.covered += outcome != "no verdict" and effect.low <= truth <= effect.high
         found.halves.append((math.log1p(effect.high) - math.log1p(effect.low)) / 2)
         found.blocks.append(look.blocks)
     return found
@@ -116,7 +125,7 @@ def once(runs: int) -> Iterator[str]:
         equal, *slower = [tally(machine, truth, runs, looks) for truth in TRUTHS]
         false = equal.share("base better", "other better")
         wrong = max(one.share("other better") for one in slower)
-        covered = sum(one.covered for one in (equal, *slower)) / sum(one.runs for one in (equal, *slower))
+        covered = sum(one.covered for one in (equal, *slower)) / sum(one.trusted for one in (equal, *slower))
         power = " | ".join(f"{one.share('base better'):.1%}" for one in slower)
         note = f"; wrong way round {wrong:.2%}" if wrong else ""
         yield (
@@ -142,6 +151,36 @@ def until_decided(runs: int) -> Iterator[str]:
         )
 
 
+def by_prompt(runs: int) -> Iterator[str]:
+    """The table of prompts whose lengths differ: compared prompt by prompt, and by the arms' medians."""
+    yield "| machine | lengths | half interval by prompt | by medians | 5 % found by prompt | by medians |"
+    yield "|---|---|---|---|---|---|"
+    look = Look(BLOCKS, 1 - CONFIDENCE)
+    for machine in LENGTHS:
+        halves, found = [], []
+        for strip in (False, True):
+            seen = [
+                judged([Pair(pair.block, pair.base, pair.other) for pair in pairs] if strip else pairs, barred, look)
+                for pairs, barred in simulated(machine, 0.05, runs, BLOCKS, 1)
+            ]
+            ends = [(math.log1p(effect.high or 0.0) - math.log1p(effect.low or 0.0)) / 2 for _, effect in seen]
+            halves.append(f"±{math.expm1(fmean(ends)):.1%}")
+            found.append(f"{fmean(outcome == 'base better' for outcome, _ in seen):.1%}")
+        yield f"| {machine.name} | {machine.lengths:g} | {' | '.join((*halves, *found))} |"
+
+
+def still_warming(runs: int) -> Iterator[str]:
+    """The table of arms that are slow when the warm-up is over: what a run of either size says."""
+    yield "| one arm begins | 40 blocks: better | no verdict | `--until-decided`: better | no verdict |"
+    yield "|---|---|---|---|---|"
+    blocks = spaced(MOST)
+    sizes = (Look(BLOCKS, 1 - CONFIDENCE),), tuple(map(Look, blocks, levels(blocks, 1 - CONFIDENCE)))
+    for machine in STILL_WARMING:
+        found = [tally(machine, 0.0, runs, looks) for looks in sizes]
+        told = (f"{one.share('base better', 'other better'):.1%} | {one.share('no verdict'):.1%}" for one in found)
+        yield f"| {machine.name} | {' | '.join(told)} |"
+
+
 def main() -> int:
     """Print the tables, or put them into the page."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -149,7 +188,12 @@ def main() -> int:
     options.add_argument("--write", action="store_true", help=f"into {PAGE.name}")
     given = options.parse_args()
     page = PAGE.read_text(encoding="utf-8") if given.write else ""
-    for name, table in (("once", once), ("until-decided", until_decided)):
+    for name, table in (
+        ("once", once),
+        ("until-decided", until_decided),
+        ("by-prompt", by_prompt),
+        ("still-warming", still_warming),
+    ):
         lines = []
         for line in table(given.runs):
             print(line, flush=True)

@@ -15,6 +15,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from routegen.bench.setup import WARMUP_BLOCKS
+
+LONGEST: Final = 200
+"""Blocks of the longest simulated run."""
+
 FAILED: Final = 300.0
 """What a failed request counts as, beside a median of 1: the whole timeout."""
 
@@ -73,6 +78,11 @@ def moods(deviation: float) -> Mood:
     return lambda draw, runs, parts: draw.normal(0, deviation, (runs, parts))
 
 
+def fading(first: float, share: float, start: int = 0) -> tuple[float, ...]:
+    """How much slower an arm is in each block from ``start`` on: ``first``, then ``share`` of the block before."""
+    return tuple(first * share**block for block in range(start, LONGEST))
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One row."""
@@ -87,14 +97,15 @@ class Machine:
     """Per arm and block."""
     warming: tuple[float, ...] = ()
     """How much slower one arm is in its first blocks."""
+    lengths: float = 0.0
+    """Of the prompts' logarithms: both arms get the same ones."""
     failing: tuple[float, float] = (0.0, 0.0)
     """The share of each arm's requests that fail."""
 
-    def runs(self, draw: np.random.Generator, runs: int, blocks: int) -> tuple[Floats, NDArray[np.bool_]]:
-        """Whole runs of two arms alike, in an order drawn for each block.
+    def runs(self, draw: np.random.Generator, runs: int, blocks: int, truth: float) -> tuple[Floats, NDArray[np.bool_]]:
+        """Whole runs of two arms, the second slower by ``truth``, in an order drawn for each block.
 
-        :returns: each block's median latency (its logarithm) as runs x blocks x arm, and which requests failed, as
-            runs x blocks x arm x request.
+        :returns: how long each request took (a logarithm), and which failed, both as runs x blocks x arm x prompt.
         """
         count = 2 * blocks
         each = draw.normal(0, self.noise, (runs, count, self.requests))
@@ -106,10 +117,13 @@ class Machine:
         each = each.reshape(runs, blocks, 2, self.requests)
         swapped = draw.random((runs, blocks)) < 0.5  # noqa: PLR2004 - a fair coin
         each[swapped] = each[swapped][:, ::-1]
-        each[:, : len(self.warming), 1] += np.log1p(self.warming)[:, None]
+        warming = np.log1p(self.warming[:blocks])
+        each[:, : len(warming), 1] += warming[:, None]
+        each[:, :, 1] += math.log1p(truth)
+        each += draw.normal(0, self.lengths, (runs, blocks, 1, self.requests))
         failed = draw.random(each.shape) < np.array(self.failing)[:, None]
         each[failed] = math.log(FAILED)
-        return np.median(each, axis=3), failed
+        return each, failed
 
 
 MACHINES: Final = (
@@ -125,8 +139,24 @@ MACHINES: Final = (
     Machine("correlated within parts, 5 %", moods(0.05)),
     Machine("4 requests a block", requests=4),
     Machine("one arm fails 0.2 %, the other 0.6 %", failing=(0.002, 0.006)),
-    Machine("one arm warms up for 3 blocks", warming=(0.3, 0.2, 0.1)),
+    Machine("one arm warms up, a third less each block", warming=fading(0.3, 2 / 3, WARMUP_BLOCKS)),
     Machine("fitted to two real engines", moods(0.095), noise=0.02, rounds=0.145),
 )
 """The last has the variances of a run of two engines on two GPUs: the part's own mood 9.5 %, a round's 14.5 %, a
 request's 2 % (lag correlations of rounds within a part 0.43, 0.30, 0.26, across parts 0.06)."""
+
+STILL_WARMING: Final = (
+    Machine("20, then 10 % slower for two blocks", warming=(0.2, 0.1)),
+    Machine("30, 20 and 10 % slower for three blocks", warming=(0.3, 0.2, 0.1)),
+    Machine("30 % slower, a fifth less each block", warming=fading(0.3, 0.8)),
+    Machine("30 % slower, a tenth less each block", warming=fading(0.3, 0.9)),
+    Machine("10 % slower, a twentieth less each block", warming=fading(0.1, 0.95)),
+)
+"""Arms that go on warming up when the warm-up is over."""
+
+LENGTHS: Final = tuple(
+    Machine(name, mood, noise=0.15, lengths=lengths)
+    for name, mood in (("quiet", quiet), ("random walk, 3 % a part", walk(0.03)))
+    for lengths in (0.0, 0.5, 1.0)
+)
+"""Prompts whose lengths differ: e to the power of a normal value with that deviation."""

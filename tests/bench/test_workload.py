@@ -186,8 +186,8 @@ async def test_a_file_that_has_changed_is_not_gone_on_with(tmp_path: Path) -> No
     [
         ([{"prompt": "a"}], ["--arrivals", "trace"], 'every line has "at"'),
         ([{"prompt": "a", "at": 0}], ["--arrivals", "trace", "--rate", "5"], "--arrivals trace excludes --rate"),
-        ([{"prompt": "a", "at": 0}], ["--arrivals", "trace"], "--arrivals trace needs 656 prompts, each sent once"),
-        ([{"prompt": "a"}], ["--cache", "as-is"], "--cache as-is needs 656 prompts, each sent once"),
+        ([{"prompt": "a", "at": 0}], ["--arrivals", "trace"], "--arrivals trace needs 704 prompts, each sent once"),
+        ([{"prompt": "a"}], ["--cache", "as-is"], "--cache as-is needs 704 prompts, each sent once"),
         ([{"prompt": "a"}], ["--shared-prefix", "9"], "--shared-prefix is for made-up prompts"),
         (SHAREGPT, ["--rate", "5"], "conversations of several turns need a closed loop"),
         (SHAREGPT, ["--completions"], "--completions takes texts"),

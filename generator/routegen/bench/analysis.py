@@ -17,6 +17,7 @@ from .design import Arm, Run
 from .metrics import BY_KEY, METRICS, Cell, Metric, steady_needs
 from .records import Recorded, Request
 from .sameness import samenesses
+from .settled import settled
 from .stats import median, needed, quantile
 from .verdict import withhold
 
@@ -101,7 +102,7 @@ def analyse(recorded: Recorded) -> Analysis:
     cells = cells_of(recorded)
     flat = [cell for blocks in cells.values() for cell in blocks.values()]
     compared = tuple(compare_all(recorded, cells))
-    checks = (*run_checks(recorded, flat), *_control(compared))
+    checks = (*run_checks(recorded, flat), *settled(compared), *_control(compared))
     if any(check.level == "fail" for check in checks):
         compared = tuple(one.each(withhold) for one in compared)
     return Analysis(

@@ -11,7 +11,7 @@ import msgspec
 
 from .design import Comparison, Design, Run
 from .looks import LEAST_BLOCKS, Look, reached
-from .metrics import BY_KEY, COMPARED, Cell, Metric
+from .metrics import BY_KEY, COMPARED, Cell, Metric, by_prompt
 from .records import Block, Recorded
 from .stats import FEWEST, blocks_for, median, reachable, spread
 from .verdict import Effect, Outcome, Pair, adjust, compare, hold
@@ -109,7 +109,7 @@ def _pairs(metric: Metric, base: Mapping[int, Cell], other: Mapping[int, Cell]) 
     for block in sorted(base.keys() & other.keys()):
         one, two = metric.block(base[block]), metric.block(other[block])
         if one is not None and two is not None:
-            yield Pair(block, one, two)
+            yield Pair(block, one, two, by_prompt(metric, base[block], other[block]))
 
 
 def _too_early(design: Design, done: int, effect: Effect) -> Effect:
@@ -149,7 +149,7 @@ def _failing_less(compared: Compared, cells: Cells) -> Compared:
 def _outlook(design: Design, effect: Effect, blocks: Sequence[Block]) -> Outlook | None:
     if len(effect.pairs) < FEWEST:
         return None
-    deviation = spread([math.log(pair.other / pair.base) for pair in effect.pairs])
+    deviation = spread([math.log(pair.ratio) for pair in effect.pairs])
     level = 1 - design.confidence
     return Outlook(
         margin=math.expm1(reachable(deviation, design.blocks, level)),

@@ -21,6 +21,9 @@ from .stats import median, needed, quantile
 STEADY: Final = 4
 """Requests a worker of a closed loop sends at least, for a steady state between its first and its last."""
 
+_HALF: Final = 0.5
+"""The share of values below the median."""
+
 _NO_LATENCY: Final = frozenset({"chunk_gap", "wait"})
 """Metrics of single requests in which a failure is no worst case: pieces of an answer, and the client's own."""
 
@@ -70,7 +73,7 @@ class Metric:
     @property
     def of(self) -> str:
         """The key of the metric whose tail this is, or its own."""
-        return self.key if self.share == 0.5 else self.key.rpartition("_")[0]  # noqa: PLR2004 - the median
+        return self.key if self.share == _HALF else self.key.rpartition("_")[0]
 
     @property
     def needs(self) -> int:
@@ -96,6 +99,34 @@ class Metric:
         """The cell's one figure that is compared between arms; ``None`` where it has none."""
         values = self.outcomes(cell)
         return quantile(values, self.share) if len(values) >= self.needs else None
+
+
+def by_prompt(metric: Metric, base: Cell, other: Cell) -> float | None:
+    """The median, over the prompts of a block, of one arm's figure divided by the other's.
+
+    Both arms get the same prompts, which may differ among themselves much more than the arms do. A failed request
+    counts as the timeout here too.
+
+    :returns: ``None`` where a request has no figure of its own, or several; for tails, which are no medians; and where
+        a figure is 0.
+    """
+    if metric.each is None or metric.share != _HALF or metric.key in _NO_LATENCY:
+        return None
+    ones, twos = _of_prompts(metric, base), _of_prompts(metric, other)
+    both = [(ones[prompt], twos[prompt]) for prompt in ones.keys() & twos.keys()]
+    if not both or min(map(min, both)) <= 0:
+        return None
+    return math.exp(median([math.log(two / one) for one, two in both]))
+
+
+def _of_prompts(metric: Metric, cell: Cell) -> dict[int, float]:
+    assert metric.each is not None
+    found = {}
+    for request in cell.requests:
+        values = metric.each(request) if request.error is None else (cell.timeout,)
+        if values:
+            found[request.prompt] = values[0]
+    return found
 
 
 def _ttft(request: Request) -> Sequence[float]:

@@ -40,7 +40,9 @@ MAX_BLOCKS: Final = 400
 ROUNDS: Final = 2
 """Requests a worker sends in a block: short blocks, and many, lose least to a machine that drifts."""
 LEAST_REQUESTS: Final = 16
-LEAST_WARMUP: Final = 16
+WARMUP_BLOCKS: Final = 4
+"""The warm-up is as long as so many blocks of the default size: an engine that is still warming up while it is measured
+looks slower than it is."""
 
 
 def start(options: Mapping[str, Any], audit: tuple[Finding, ...] | None = None) -> Path:
@@ -166,7 +168,7 @@ def design_of(options: Mapping[str, Any], confidence: float = CONFIDENCE) -> Des
         raise UsageError("--primary goodput needs a limit: --slo ttft=0.2")
     if primary == "steady_token_rate" and requests < steady_needs(load):
         raise UsageError(f"--primary {primary} needs --requests {steady_needs(load)}: {STEADY} for each one at once")
-    warmup = options["warmup"] or max(2 * (load.concurrency or 0), LEAST_WARMUP)
+    warmup = options["warmup"] or WARMUP_BLOCKS * max(ROUNDS * (load.concurrency or 0), LEAST_REQUESTS)
     if load.concurrency is not None and warmup < load.concurrency:
         raise UsageError(f"--warmup {warmup} can't warm up {load.concurrency} requests at once")
     if own is not None:

@@ -64,10 +64,11 @@ def interleaved(machine: Machine, difference: float, seed: int) -> str:
     pairs = []
     for block in range(BLOCKS):
         found = {
-            arm: median(parts.next(REQUESTS, slowness[arm]))
+            arm: parts.next(REQUESTS, slowness[arm])
             for (arm,) in order([("base",), ("other",)], seed=seed, block=block)
         }
-        pairs.append(Pair(block, found["base"], found["other"]))
+        ratios = [other / base for base, other in zip(found["base"], found["other"], strict=True)]
+        pairs.append(Pair(block, median(found["base"]), median(found["other"]), median(ratios)))
     return compare(_E2E, pairs, level=LEVEL, margin=0.03).outcome
 
 

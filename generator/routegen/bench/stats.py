@@ -91,9 +91,23 @@ def interval(values: Sequence[float], level: float) -> Interval | None:
     cut = _largest_rank_sum(size, level / 2)
     if cut is None:
         return None
-    means = sorted([(one + two) / 2 for index, one in enumerate(values) for two in values[index:]])
+    means = _means(values)
+    return Interval(median(means), means[cut], means[-1 - cut], _chance(means, size))
+
+
+def signed_ranks(values: Sequence[float]) -> float:
+    """The p value of the hypothesis that symmetric values have their centre at 0 (Wilcoxon's signed ranks)."""
+    return _chance(_means(values), len(values))
+
+
+def _means(values: Sequence[float]) -> list[float]:
+    """Of all pairs of values, each value paired with itself too."""
+    return sorted([(one + two) / 2 for index, one in enumerate(values) for two in values[index:]])
+
+
+def _chance(means: Sequence[float], size: int) -> float:
     below, above = sum(mean <= 0 for mean in means), sum(mean >= 0 for mean in means)
-    return Interval(median(means), means[cut], means[-1 - cut], min(1.0, 2 * _below(size, min(below, above))))
+    return min(1.0, 2 * _below(size, min(below, above)))
 
 
 def spread(values: Sequence[float]) -> float:

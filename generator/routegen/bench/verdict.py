@@ -21,6 +21,14 @@ class Pair(msgspec.Struct, frozen=True):
     block: int
     base: float
     other: float
+    by_prompt: float | None = None
+    """The median of ``other / base`` over the prompts that both answered; ``None`` where the metric isn't one of single
+    requests."""
+
+    @property
+    def ratio(self) -> float:
+        """``other / base`` as it is compared: prompt by prompt where that can be, for prompts differ more than arms."""
+        return self.other / self.base if self.by_prompt is None else self.by_prompt
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +65,7 @@ def compare(
     :param control: the same metric's effect between an arm and its repetition, which measures the noise floor.
     """
     usable = tuple(pair for pair in pairs if pair.base > 0 and pair.other > 0)
-    found = interval([math.log(pair.other / pair.base) for pair in usable], level)
+    found = interval([math.log(pair.ratio) for pair in usable], level)
     if found is None:
         return Effect(metric=metric.key, pairs=usable)
     measured = _measured(control)

@@ -79,7 +79,7 @@ _manifests = click.option(
     "--requests", type=click.IntRange(1), help="Per engine and block. Default: twice the concurrency, 16 at least."
 )
 @click.option(
-    "--warmup", type=click.IntRange(1), help="Requests per engine. Default: twice the concurrency, 16 at least."
+    "--warmup", type=click.IntRange(1), help="Requests per engine. Default: 8 for each one at once, 64 at least."
 )
 @click.option("--input-tokens", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--shared-prefix", type=click.IntRange(1), help="Tokens that stand before every prompt, the same in all.")

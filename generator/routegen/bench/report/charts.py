@@ -35,7 +35,7 @@ def differences(report: Report, compared: Compared, width: float) -> Markup:
     effect, design = compared.primary, report.run.design
     base, other = compared.comparison.base, compared.comparison.other
     metric = BY_KEY[effect.metric]
-    shares = [(pair.block, pair.other / pair.base - 1) for pair in effect.pairs]
+    shares = [(pair.block, pair.ratio - 1) for pair in effect.pairs]
     if not shares:
         return Markup("")
     known = [bound for bound in (effect.low, effect.high) if bound is not None]
