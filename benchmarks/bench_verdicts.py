@@ -31,6 +31,8 @@ MOST = 200
 """Blocks of a run that goes on until it is decided."""
 BATCH = 100
 MARGIN = 0.03
+UNTRUSTED = ("no verdict", "unsettled")
+"""Outcomes in which a check failed, so that there is no verdict."""
 TOLERATED = 0.01
 """More failures than this, and there is no verdict at all."""
 
@@ -52,7 +54,7 @@ class Tally:
     @property
     def trusted(self) -> int:
         """How many passed every check, so that their intervals can be used."""
-        return self.runs - self.outcomes["no verdict"]
+        return self.runs - sum(self.outcomes[one] for one in UNTRUSTED)
 
     def share(self, *outcomes: str) -> float:
         """Of all runs."""
@@ -85,10 +87,12 @@ def _barred(base: int, other: int, *, sent: int) -> str:
 
 
 def judged(pairs: list[Pair], barred: str, look: Look) -> tuple[str, Effect]:
-    """The verdict at a look; ``no verdict`` where a check would fail."""
+    """The verdict at a look; ``no verdict`` or ``unsettled`` where a check would fail."""
     found = compare(BY_KEY["e2e"], pairs[: look.blocks], level=look.level, margin=MARGIN)
-    if barred == "both" or unsettled(found.pairs):
+    if barred == "both":
         return "no verdict", found
+    if unsettled(found.pairs):
+        return "unsettled", found
     return ("inconclusive" if found.outcome == barred else found.outcome), found
 
 
@@ -98,12 +102,12 @@ def tally(machine: Machine, truth: float, runs: int, looks: tuple[Look, ...], se
     for pairs, barred in simulated(machine, truth, runs, looks[-1].blocks, seed):
         for look in looks:
             outcome, effect = judged(pairs, barred, look)
-            if outcome != "inconclusive":
-                break  # a failed check ends a run as well
+            if outcome not in {"inconclusive", "unsettled"}:
+                break
         assert effect.low is not None
         assert effect.high is not None
         found.outcomes[outcome] += 1
-        found.covered += outcome != "no verdict" and effect.low <= truth <= effect.high
+        found.covered += outcome not in UNTRUSTED and effect.low <= truth <= effect.high
         found.halves.append((math.log1p(effect.high) - math.log1p(effect.low)) / 2)
         found.blocks.append(look.blocks)
     return found
@@ -177,7 +181,7 @@ def still_warming(runs: int) -> Iterator[str]:
     sizes = (Look(BLOCKS, 1 - CONFIDENCE),), tuple(map(Look, blocks, levels(blocks, 1 - CONFIDENCE)))
     for machine in STILL_WARMING:
         found = [tally(machine, 0.0, runs, looks) for looks in sizes]
-        told = (f"{one.share('base better', 'other better'):.1%} | {one.share('no verdict'):.1%}" for one in found)
+        told = (f"{one.share('base better', 'other better'):.1%} | {one.share(*UNTRUSTED):.1%}" for one in found)
         yield f"| {machine.name} | {' | '.join(told)} |"
 
 

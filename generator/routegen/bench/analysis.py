@@ -17,7 +17,7 @@ from .design import Arm, Run
 from .metrics import BY_KEY, METRICS, Cell, Metric, steady_needs
 from .records import Recorded, Request
 from .sameness import samenesses
-from .settled import settled
+from .settled import SETTLED, settled
 from .stats import median, needed, quantile
 from .verdict import withhold
 
@@ -92,9 +92,14 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def decided(self) -> bool:
-        """Whether more blocks could tell nothing new: no comparison of engines is open, or none can be trusted."""
+        """Whether more blocks could tell nothing new: no comparison of engines is open, or none can be trusted.
+
+        One that moved may have settled later, or only by chance have seemed to move.
+        """
+        if not self.valid:
+            return any(check.level == "fail" and check.id != SETTLED for check in self.checks)
         engines = [one for one in self.compared if one.comparison.question == "engines"] or list(self.compared)
-        return not self.valid or all(one.primary.outcome != "inconclusive" for one in engines)
+        return all(one.primary.outcome != "inconclusive" for one in engines)
 
 
 def analyse(recorded: Recorded) -> Analysis:

@@ -12,6 +12,9 @@ from .looks import LEAST_BLOCKS
 from .stats import median, signed_ranks
 from .verdict import Pair
 
+SETTLED: Final = "settled"
+"""The check's id."""
+
 DOUBT: Final = 0.01
 """The share of looks at which this check fails by chance, where arms differ alike all the time."""
 
@@ -24,10 +27,10 @@ def settled(compared: Iterable[Compared]) -> Iterator[Check]:
             continue
         who = f"{one.comparison.other} beside {one.comparison.base}"
         if not unsettled(pairs):
-            yield Check(id="settled", level="ok", message=f"{who}: as different at the end as at the beginning.")
+            yield Check(id=SETTLED, level="ok", message=f"{who}: as different at the end as at the beginning.")
             continue
         yield Check(
-            id="settled",
+            id=SETTLED,
             level="fail",
             message=f"{who}: the difference moved by {100 * math.expm1(abs(median(_moved(pairs)))):.1f} % between the "
             "run's beginning and its end. One of them was still warming up, or something else came or went on one side "
