@@ -190,7 +190,17 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--runs", type=int, default=2000, help="simulated runs a row and truth (default: 2000)")
     options.add_argument("--write", action="store_true", help=f"into {PAGE.name}")
+    options.add_argument("--row", metavar="MACHINE", help="only false verdicts on this machine, one look")
+    options.add_argument("--seed", type=int, default=1, help="with --row: of its runs (default: 1)")
     given = options.parse_args()
+    if given.row:
+        [machine] = [one for one in MACHINES if one.name == given.row]
+        false = tally(machine, 0.0, given.runs, (Look(BLOCKS, 1 - CONFIDENCE),), given.seed)
+        share = false.share("base better", "other better")
+        print(
+            f"{machine.name}: false better in {share:.1%} of {given.runs} runs (at most {upper(share, given.runs):.1%})"
+        )
+        return 0
     page = PAGE.read_text(encoding="utf-8") if given.write else ""
     for name, table in (
         ("once", once),
