@@ -158,7 +158,7 @@ def test_what_can_not_be_used_is_said_without_its_content(authority: Authority, 
         read(files(Leaf(good.cert, locked, good.ca)))
 
 
-def test_a_client_that_says_nothing_holds_nobody_up(authority: Authority, tmp_path: Path) -> None:
+async def test_a_client_that_says_nothing_holds_nobody_up(authority: Authority, tmp_path: Path) -> None:
     """Handshakes are not the event loop's business."""
     with running(tmp_path, router_config(tls=files(authority.sign(NAME)))) as router:
         wait_for(lambda: router.logged("ready"), "the router to be ready")
@@ -166,4 +166,5 @@ def test_a_client_that_says_nothing_holds_nobody_up(authority: Authority, tmp_pa
         with contextlib.ExitStack() as silent:
             for _ in range(64):
                 silent.enter_context(socket.create_connection((host, int(port)), timeout=5))
-            assert ready(router)
+            assert await serves(router, authority.pem, authority.sign("gateway"))
+            assert await asyncio.to_thread(ready, router)

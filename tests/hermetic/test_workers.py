@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from routegen_router import config
+from routegen_router import config, reader
 from routegen_router._pb import extproc_pb2 as pb
 from routegen_router.config import Backend, Models, Poll
 from routegen_router.request import Source
@@ -243,8 +243,10 @@ def test_a_changed_key_reaches_all(tmp_path: Path) -> None:
         assert not any("Bearer" in line for line in router.log.read_text().splitlines())
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_to_all_of_them_drains_what_is_under_way(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(("how", "alone"), [(signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGINT, False)])
+async def test_a_signal_to_one_or_all_drains_what_is_under_way(
+    tmp_path: Path, how: signal.Signals, *, alone: bool
+) -> None:
     """Ctrl-C in a terminal goes to a whole group of processes, a service manager's SIGTERM to all that it knows."""
     long = json.dumps({"prompt": "x" * 400_000}).encode()  # read by a process of its own
     with running(tmp_path, only("vllm"), *TWO, "--drain-seconds", "1") as router:
@@ -256,9 +258,9 @@ async def test_a_signal_to_all_of_them_drains_what_is_under_way(tmp_path: Path, 
                 await call.read()
             await talk(router.listen[0], first, body(long))  # now it has one
             pids = workers(router)
-            everybody = [*pids, *(child for pid in pids for child in children(pid, "routegen_router.readers"))]
+            everybody = [*pids, *(child for pid in pids for child in children(pid, reader.__name__))]
             assert len(everybody) == 3
-            for pid in everybody:
+            for pid in () if alone else everybody:
                 os.kill(pid, how)
             router.process.send_signal(how)
             wait_for(lambda: router.logged("draining"), "the drain")
@@ -277,11 +279,27 @@ async def test_a_signal_to_all_of_them_drains_what_is_under_way(tmp_path: Path, 
         gone(*everybody)
 
 
+async def test_without_the_first_process_they_finish_what_they_have_and_end(tmp_path: Path) -> None:
+    with running(tmp_path, only("vllm"), *TWO) as router:
+        await asyncio.to_thread(take_requests, router)
+        async with streaming(router.listen[0]) as one:
+            call = one()
+            await call.write(headers(more={"content-length": "2"}).SerializeToString())
+            await call.read()
+            pids = workers(router)
+            router.process.kill()
+            router.process.wait(PATIENCE)
+            await call.write(body({}).SerializeToString())
+            reply = pb.ProcessingResponse.FromString(await call.read())
+            assert reply.WhichOneof("response") == "request_body"
+        gone(*pids)
+
+
 def test_none_outlives_the_first_process(tmp_path: Path) -> None:
     with several(tmp_path, only("vllm"), *TWO) as router:
         asyncio.run(talk(router.listen[0], headers(), body({"prompt": "x" * 400_000})))
         pids = workers(router)
-        readers = [child for pid in pids for child in children(pid, "routegen_router.readers")]
+        readers = [child for pid in pids for child in children(pid, reader.__name__)]
         assert readers
         router.process.kill()
         router.process.wait(PATIENCE)
