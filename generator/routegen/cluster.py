@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import ssl
+from collections.abc import Iterator
 from typing import Any, Final
 
 from routegen.common.problems import UserError
+from routegen.common.words import choices
 from routegen.distribution import how_to_install
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -33,13 +36,17 @@ class Cluster:
             from kubernetes import dynamic  # noqa: PLC0415 - an optional dependency, and slow to import
         except ImportError as error:
             raise UserError(f"reading a cluster needs the package kubernetes; {how_to_install('cluster')}") from error
+        where = ""
         try:
             connected = _connect(context, kubeconfig)
+            where = f"{connected.configuration.host}: "
             if not connected.configuration.verify_ssl:
                 _as_the_kubeconfig_says()
             self._client = dynamic.DynamicClient(connected)  # type: ignore[no-untyped-call]
+        except UserError as error:
+            raise UserError(f"can't reach the cluster: {error}") from error
         except Exception as error:  # any failure of its many transports and credential plugins
-            raise UserError(f"can't reach the cluster: {_first_line(error)}") from error
+            raise UserError(f"can't reach the cluster: {where}{_why(error)}") from error
 
     def list(
         self,
@@ -67,7 +74,7 @@ class Cluster:
         except ApiException as error:
             raise RefusedError(f"{error.status} {error.reason}") from error
         except Exception as error:  # the transport's, of several libraries
-            raise RefusedError(_first_line(error)) from error
+            raise RefusedError(_why(error)) from error
         return list(answer.get("items") or ())
 
     def ask_pod(self, namespace: str, pod: str, path: str, *, scheme: str = "http", port: int) -> bytes:
@@ -84,7 +91,7 @@ class Cluster:
         except ApiException as error:
             raise RefusedError(f"{error.status} {error.reason}") from error
         except Exception as error:  # the transport's, of several libraries
-            raise RefusedError(_first_line(error)) from error
+            raise RefusedError(_why(error)) from error
 
 
 def _connect(context: str | None, kubeconfig: str | None) -> Any:
@@ -92,9 +99,13 @@ def _connect(context: str | None, kubeconfig: str | None) -> Any:
 
     try:
         return config.new_client_from_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        if context is not None or kubeconfig is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
-            raise
+    except Exception as error:
+        named = context is not None or kubeconfig is not None or "KUBERNETES_SERVICE_HOST" not in os.environ
+        if named or not isinstance(error, config.ConfigException):
+            told = _wrong_kubeconfig(context, kubeconfig)
+            if told is None:
+                raise
+            raise UserError(told) from error
     inside = client.Configuration()
     config.load_incluster_config(client_configuration=inside)  # type: ignore[no-untyped-call]
     return client.ApiClient(inside)
@@ -107,5 +118,41 @@ def _as_the_kubeconfig_says() -> None:
     disable_warnings(exceptions.InsecureRequestWarning)
 
 
-def _first_line(error: Exception) -> str:
+def _wrong_kubeconfig(context: str | None, kubeconfig: str | None) -> str | None:
+    """What is wrong with the file or the name that was given, where it is that: the client's own words tell little."""
+    import yaml  # noqa: PLC0415 - slow to import
+    from kubernetes import config  # noqa: PLC0415
+
+    file = kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    if not any(os.path.exists(os.path.expanduser(one)) for one in file.split(os.pathsep)):  # noqa: PTH110, PTH111 - a list of files
+        return f"there is no kubeconfig at {file}; the variable KUBECONFIG can name another"
+    try:
+        known = [one["name"] for one in config.list_kube_config_contexts(file)[0]]  # type: ignore[no-untyped-call]
+    except yaml.YAMLError:
+        return f"{file} is not YAML, so no kubeconfig"
+    except (config.ConfigException, OSError):  # what was raised before says more
+        return None
+    if context is not None and context not in known:
+        return f'the kubeconfig {file} has no context "{context}"; {choices(context, known)}'
+    return None
+
+
+def _why(error: Exception) -> str:
+    """One line: what the system said, below all that the client's libraries wrap it in."""
+    for cause in reversed(list(_causes(error))):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate isn't accepted: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.filename}: {cause.strerror}" if cause.filename else cause.strerror
+    status, reason = getattr(error, "status", None), getattr(error, "reason", None)
+    if isinstance(status, int) and isinstance(reason, str):  # the API server's own answer
+        return f"{status} {reason}"
     return (str(error) or type(error).__name__).strip().splitlines()[0]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """From the outermost to the innermost; urllib3 keeps its own under ``reason``."""
+    while error is not None:
+        yield error
+        inner = getattr(error, "reason", None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__

@@ -240,7 +240,7 @@ def test_inside_a_pod_its_service_account_is_used(tmp_path: Path, monkeypatch: p
         with pytest.raises(UserError, match=rf"can't reach the cluster: .*127\.0\.0\.1.*{port}"):
             Cluster()
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
-    with pytest.raises(UserError, match="can't reach the cluster: Invalid kube-config file"):
+    with pytest.raises(UserError, match="can't reach the cluster: there is no kubeconfig at "):
         Cluster()
 
 

@@ -315,16 +315,31 @@ def test_an_owner_that_routes_yaml_cannot_say_is_a_sentence(ask: Any) -> None:
     assert told.startswith("what was found can't stand in one routes.yaml as it is:\n  $.spec.backends.mine.ownedBy")
 
 
-def test_a_target_that_is_not_there_and_a_cluster_that_does_not_answer(ask: Any, tmp_path: Path) -> None:
+def test_a_target_that_is_not_there(ask: Any) -> None:
     assert '--target: no target is called "nginx"' in problem(ask(GUIDE, "--target", "nginx"))
+
+
+def test_a_cluster_that_cannot_be_reached_is_a_sentence_in_our_words(tmp_path: Path) -> None:
+    """The client's libraries speak of pools, retries and objects in lists."""
     with api_server([]) as url:
         file = kubeconfig(url, tmp_path / "gone")
-    done = CliRunner().invoke(cli, ["discover", "--kubeconfig", str(file)])
-    assert problem(done).startswith("can't reach the cluster: ")
-    missing = CliRunner().invoke(cli, ["discover", "--kubeconfig", str(tmp_path / "none")])
-    assert problem(missing).startswith("can't reach the cluster: ")
-    other = CliRunner().invoke(cli, ["discover", "--kubeconfig", str(file), "--context", "nobody"])
-    assert "nobody" in problem(other)
+    (broken := tmp_path / "broken").write_text(": {\n")
+    nowhere = kubeconfig("http://nobody.invalid:1", tmp_path / "nowhere")
+    told = {
+        ("--kubeconfig", str(file)): f"{url}: Connection refused",
+        ("--kubeconfig", str(nowhere)): "http://nobody.invalid:1: ",  # the resolver's words differ
+        ("--kubeconfig", str(broken)): f"{broken} is not YAML, so no kubeconfig",
+        ("--kubeconfig", str(tmp_path / "none")): (
+            f"there is no kubeconfig at {tmp_path / 'none'}; the variable KUBECONFIG can name another"
+        ),
+        ("--kubeconfig", str(file), "--context", "tets"): (
+            f'the kubeconfig {file} has no context "tets"; did you mean "test"? known: test'
+        ),
+    }
+    for arguments, sentence in told.items():
+        said = problem(CliRunner().invoke(cli, ["discover", *arguments]))
+        assert said.startswith(f"can't reach the cluster: {sentence}")
+        assert not re.search(r"Pool|retries|Errno|object with name", said), said
 
 
 @pytest.mark.parametrize(
