@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from routegen import __version__
-from routegen.common.problems import InputError, UserError, sentences
+from routegen.common.problems import INTERRUPTED, InputError, UserError, sentences
 from routegen.common.streams import leave_unread
 from routegen.common.words import did_you_mean
 
@@ -46,10 +46,13 @@ WAYS: Final[Mapping[str | None, str]] = {
 
 
 @contextlib.contextmanager
-def _until_nobody_reads() -> Iterator[None]:
-    """End well where the reader of our output goes: it has all that it wanted."""
+def _ended_from_outside() -> Iterator[None]:
+    """End well where the reader of our output goes, which has all that it wanted, and at Ctrl-C."""
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("\nroutegen: interrupted", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         if not leave_unread():
             raise
@@ -81,12 +84,12 @@ class _Verbs(click.Group):
             raise click.UsageError(f"{error.message} {hint[:1].upper()}{hint[1:]}".strip(), ctx) from error
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        with _until_nobody_reads():
+        with _ended_from_outside():
             return super().make_context(*args, **more)  # prints --help and --version
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _until_nobody_reads():
+            with _ended_from_outside():
                 return super().invoke(ctx)
         except click.UsageError as error:
             if error.ctx is None or "unexpected extra argument" not in error.message:

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from routegen.bench import records
 from routegen.bench.analysis import analyse
 from routegen.cli import cli
-from routegen.commands.bench_run import INTERRUPTED, INVALID, WORSE, exit_code
-from routegen.common.problems import UserError
+from routegen.commands.bench_run import INVALID, WORSE, exit_code
+from routegen.common.problems import INTERRUPTED, UserError
 from support.bench_engines import engines_with
 from support.bench_runs import DESIGN, make_run, measure
 

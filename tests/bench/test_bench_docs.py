@@ -9,6 +9,7 @@ import pytest
 from routegen.bench.metrics import METRICS
 from routegen.bench.records import ErrorKind
 from routegen.commands import bench, bench_run
+from routegen.common.problems import INTERRUPTED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench.md").read_text()
 
@@ -36,6 +37,6 @@ def test_the_page_has_every_option(parameter: click.Parameter) -> None:
     assert any(option in PAGE for option in parameter.opts)
 
 
-@pytest.mark.parametrize("code", [bench_run.INVALID, bench_run.WORSE, bench_run.INTERRUPTED])
+@pytest.mark.parametrize("code", [bench_run.INVALID, bench_run.WORSE, INTERRUPTED])
 def test_the_page_has_every_exit_code(code: int) -> None:
     assert f"| {code} |" in PAGE

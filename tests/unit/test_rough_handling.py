@@ -100,6 +100,25 @@ def test_a_reader_who_has_enough_is_no_error(verb: str, tmp_path: Path) -> None:
     assert (done.returncode, problems(done.stderr)) == (0, [])
 
 
+@pytest.mark.parametrize("verb", ["validate", "render", "lint", "explain --no-poll", "test cases.yaml"])
+def test_ctrl_c_is_no_answer(verb: str, tmp_path: Path) -> None:
+    """130, as shells have it: 1 would be a finding or a case that failed."""
+    command = [sys.executable, "-m", "routegen", *verb.split(), "-f", "-"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"#" * (1 << 17))  # more than a pipe holds: once it is written, the verb is reading
+        process.stdin.flush()
+        time.sleep(0.2)  # a signal just before read() is entered is seen when it returns
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = (process.stdout.read(), process.stderr.read().strip())
+    assert (process.returncode, said) == (130, (b"", b"routegen: interrupted"))
+
+
 def test_a_mock_engine_on_a_port_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
     program = f"{sys.executable} -m routegen.mock_engine"
     with socket.create_server(("127.0.0.1", 0)) as taken:

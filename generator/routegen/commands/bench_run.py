@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from routegen.common.files import write_atomically
-from routegen.common.problems import UserError
+from routegen.common.problems import INTERRUPTED, UserError
 
 if TYPE_CHECKING:
     from routegen.bench.analysis import Analysis
@@ -23,8 +23,6 @@ INVALID: Final = 3
 """Exit code: a check failed, so the figures can't be trusted."""
 WORSE: Final = 4
 """Exit code with ``--fail-if-worse``: an engine is worse than the first."""
-INTERRUPTED: Final = 130
-"""Exit code: Ctrl-C; what was complete is reported."""
 
 
 def exit_code(analysis: Analysis, *, complete: bool, fail_if_worse: bool) -> int:

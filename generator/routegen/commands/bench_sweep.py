@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from routegen.common.files import write_atomically
-from routegen.common.problems import UserError
+from routegen.common.problems import INTERRUPTED, UserError
 
 from . import bench_run
 
@@ -46,7 +46,7 @@ def measure(folder: Path, pods: Source, *, fail_if_worse: bool) -> int:
         click.echo(f"report: {folder / 'report.html'}", err=True)
     except KeyboardInterrupt:
         click.echo(f"interrupted; what is complete is kept, see it with: routegen bench report {folder}", err=True)
-        return bench_run.INTERRUPTED
+        return INTERRUPTED
     bench_run.say_how_to_go_on(folder, complete=complete, stopped=stopped)
     return _exit_code(told, complete=complete, fail_if_worse=fail_if_worse)
 
@@ -81,4 +81,4 @@ def _report(folder: Path) -> SweepReport:
 def _exit_code(found: SweepReport, *, complete: bool, fail_if_worse: bool) -> int:
     """The worst that any step would end with; a check that failed comes before an engine that is worse."""
     codes = {bench_run.exit_code(step, complete=complete, fail_if_worse=fail_if_worse) for step in found.steps}
-    return next((code for code in (bench_run.INTERRUPTED, bench_run.INVALID, bench_run.WORSE) if code in codes), 0)
+    return next((code for code in (INTERRUPTED, bench_run.INVALID, bench_run.WORSE) if code in codes), 0)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it (128 and the signal's number), since 1 is an answer of several verbs."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
