@@ -24,7 +24,8 @@ INTRODUCTION = """\
 
 Made from `routegen VERB --help` by tests/docs; change the help, not this page.
 
-Exit codes: 0 done; 1 the input can't be used, or something stands in the way (stderr says what); 2 wrong usage.
+Exit codes: 0 done; 1 the input can't be used, or something stands in the way (stderr says what); 2 wrong usage;
+130 Ctrl-C, but 0 where that is how it ends (`up`, `router`).
 Six verbs have codes of their own, which their help lists: `test`, `lint`, `diff`, `status`, `audit` (1 is an
 answer; input that can't be used is 2) and `bench` (also 3, 4 and 130).
 """

@@ -190,4 +190,6 @@ def test_explain_expects_a_backend(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, [*command, "--expect", "vllm"]).exit_code == 0
     other = CliRunner().invoke(cli, [*command, "--expect", "sglang"])
     assert (other.exit_code, other.stderr) == (1, "routegen: goes to vllm, not to sglang\n")
-    assert CliRunner().invoke(cli, [*command, "--expect", "gold"]).exit_code == 2
+    none = CliRunner().invoke(cli, [*command, "--expect", "vlm"])
+    assert (none.exit_code, none.stdout) == (2, "")
+    assert none.stderr.endswith('--expect takes a backend, "vlm" is none; did you mean "vllm"? known: vllm, sglang\n')

@@ -46,7 +46,7 @@ def test_init_writes_a_file_that_validates(tmp_path: Path) -> None:
     written = routegen("init", cwd=tmp_path)
     assert (written.returncode, written.stdout) == (
         0,
-        "wrote routes.yaml and cases for it; next: routegen validate && routegen test\n",
+        "wrote routes.yaml and routes.cases.yaml; next: routegen validate && routegen test\n",
     )
     tested = routegen("test", cwd=tmp_path)
     assert (tested.returncode, tested.stderr) == (0, "")

@@ -172,7 +172,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     sys.exit(measure(folder, pods, fail_if_worse=options["fail_if_worse"]))
 
 
-@command.command("report")
+@command.command("report", short_help="Report a run folder again, as text, JSON or a page.")
 @click.argument("run", type=click.Path(path_type=Path))
 @options.output("text", "json", "html")
 @_manifests

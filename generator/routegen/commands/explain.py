@@ -85,6 +85,9 @@ def command(
         raise click.UsageError(f"--path begins with /, such as /{path}")
     data, pairs = _body(body, method), [_header(text) for text in headers]
     plan = read_plan(source, deployed=False)
+    names = [backend.name for backend in plan.backends]
+    if expect is not None and expect not in names:
+        raise click.UsageError(f'--expect takes a backend, "{expect}" is none; {choices(expect, names)}')
     report = explain(
         plan,
         _knowledge(plan, registry, poll=poll is not False),
@@ -95,16 +98,13 @@ def command(
         click.echo(f"warning: {warning}", err=True)
     click.echo(as_json(report) if form == "json" else as_text(report), nl=False)
     if expect is not None:
-        _check(plan, report, expect)
+        _check(report, expect)
 
 
-def _check(plan: Plan, report: Report, expect: str) -> None:
+def _check(report: Report, expect: str) -> None:
     from routegen.checks.cases import ExpectCase  # noqa: PLC0415 - not for `--help`
     from routegen.checks.run import differences  # noqa: PLC0415
 
-    names = [backend.name for backend in plan.backends]
-    if expect not in names:
-        raise click.UsageError(f'--expect takes a backend, "{expect}" is none; {choices(expect, names)}')
     found = list(differences(ExpectCase(backend=expect), report))
     for difference in found:
         click.echo(f"routegen: {difference}", err=True)

@@ -31,10 +31,12 @@ def command(file: Path) -> None:
     _write(file, _starter("routes.yaml"))
     if cases.exists():
         click.echo(f"{cases} exists already and was left as it is")
+        written = str(file)
     else:
         _write(cases, _starter("routes.cases.yaml"))
+        written = f"{file} and {cases}"
     option = "" if str(file) == "routes.yaml" else f" -f {file}"
-    click.echo(f"wrote {file} and cases for it; next: routegen validate{option} && routegen test{option}")
+    click.echo(f"wrote {written}; next: routegen validate{option} && routegen test{option}")
 
 
 def _starter(name: str) -> str:

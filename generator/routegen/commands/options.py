@@ -29,9 +29,8 @@ routes_file: Final = click.option(
     multiple=True,
     callback=once,
     default=("routes.yaml",),
-    show_default="routes.yaml",
     metavar="FILE",
-    help="The routes.yaml to read; - is standard input.",
+    help="The routes.yaml to read; default: routes.yaml; - is standard input.",
 )
 """``-f FILE``, handed on as ``source``; :func:`routegen.pipeline.read_plan` takes it."""
 
