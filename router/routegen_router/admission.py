@@ -3,6 +3,10 @@
 The gateway asks only when a body is complete, and says its size. Its bytes are reserved before the body is let in, and
 given back when its stream ends, which takes milliseconds. What doesn't fit waits a moment for its turn. Small requests
 have a turn and some room of their own, so that they still pass while large bodies fill the bound.
+
+What a compressed body is decoded to is reserved before it is decoded, and may pass the bound, since what was let in
+must be able to go. Only one at a time does: the next waits until no more is held than the bound and the room for
+small requests.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ class Admission:
         """The number of all reservations, and of those who wait for one."""
         self._small: deque[_Turn] = deque()
         self._large: deque[_Turn] = deque()
+        self._growing: deque[_Turn] = deque()
 
     async def reserve(self, size: int) -> Reservation | None:
         """Reserve ``size`` bytes, at once or when it is their turn; ``None`` if that takes too long.
@@ -63,8 +68,12 @@ class Admission:
         return Reservation(self, size)
 
     def _fits(self, size: int) -> bool:
-        bound = self.limit + self.limit // 8 if size <= SMALL_BYTES else self.limit
-        return self.in_flight + size <= bound
+        return self.in_flight + size <= (self._with_small if size <= SMALL_BYTES else self.limit)
+
+    @property
+    def _with_small(self) -> int:
+        """The bound, and the room for small requests."""
+        return self.limit + self.limit // 8
 
     def _take(self, size: int) -> Reservation:
         self.in_flight += size
@@ -75,8 +84,33 @@ class Admission:
         self.requests -= 1
         self._next()
 
+    async def _grow(self, more: int) -> None:
+        """Hold ``more`` bytes for a request that was let in, as soon as no more than the bound is held."""
+        if not self._growing and self.in_flight <= self._with_small:
+            self.in_flight += more
+            return
+        turn = _Turn(more)
+        self._growing.append(turn)
+        try:
+            await turn.came.wait()
+        except BaseException:
+            if turn.came.is_set():
+                self.in_flight -= more
+            else:
+                self._growing.remove(turn)
+            self._next()
+            raise
+
+    def _shrink(self, less: int) -> None:
+        self.in_flight -= less
+        self._next()
+
     def _next(self) -> None:
         """Let in whose turn it is."""
+        while self._growing and self.in_flight <= self._with_small:
+            turn = self._growing.popleft()
+            self.in_flight += turn.size
+            turn.came.set()
         for waiting in (self._small, self._large):
             while waiting and self._fits(waiting[0].size):
                 turn = waiting.popleft()
@@ -96,26 +130,29 @@ class _Turn:
 
 
 class Reservation:
-    """Bytes that one request holds until :meth:`release`."""
+    """Bytes that one request holds until :meth:`release`. Calls must not overlap."""
 
-    __slots__ = ("_admission", "_size")
+    __slots__ = ("_admission", "size")
 
     def __init__(self, admission: Admission, size: int) -> None:
         self._admission: Admission | None = admission
-        self._size = size
+        self.size: int = size
+        """Bytes."""
 
-    def grow(self, more: int) -> None:
-        """Hold further bytes, beyond the bound if need be: what was let in is finished, so that it goes.
-
-        Those who reserve wait for it. Bodies are decoded by two readers at a time, so it is about as many as two of the
-        largest have.
-        """
+    async def grow(self, more: int) -> None:
+        """Wait until there is room for further bytes, and hold them."""
         if self._admission is not None:
-            self._admission.in_flight += more
-            self._size += more
+            await self._admission._grow(more)  # noqa: SLF001 - the two are one mechanism
+            self.size += more
+
+    def shrink(self, less: int) -> None:
+        """Give some bytes back; fewer than none takes some, beyond the bound if need be."""
+        if self._admission is not None:
+            self.size -= less
+            self._admission._shrink(less)  # noqa: SLF001 - the two are one mechanism
 
     def release(self) -> None:
         """Give the bytes back; a second call does nothing."""
         admission, self._admission = self._admission, None
         if admission is not None:
-            admission._give_back(self._size)  # noqa: SLF001 - the two are one mechanism
+            admission._give_back(self.size)  # noqa: SLF001 - the two are one mechanism

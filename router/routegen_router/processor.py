@@ -29,7 +29,7 @@ from .messages import (
 from .metrics import Metrics
 from .models import Knowing
 from .policy import Policy
-from .readers import Readers, uncounted
+from .readers import ENDLESS, Readers, Room
 from .stream import Stream
 from .transport import Exchange, Status, StatusError
 
@@ -38,8 +38,8 @@ MAX_REQUEST_ID: Final = 128
 """A request id is cut to this length in logs: a client may send its own."""
 
 WHOLE: Final = 4.0
-"""Seconds from asking for a large body to its decision: less than the gateway's deadline (5 s), which begins later. A
-router that is too busy for it says so, where the gateway could only say that it waited in vain."""
+"""Seconds from asking for a large or compressed body to its decision: less than the gateway's deadline (5 s), which
+begins later. A router that is too busy for it says so, where the gateway could only say that it waited in vain."""
 
 _log = logging.getLogger("routegen.processor")
 
@@ -146,8 +146,8 @@ class Processor:
             event, protocol = wire.read(message)
             del message
             if isinstance(event, Body):
-                grow = call.reservation.grow if call.reservation is not None else uncounted
-                reply: Reply = await self._on_body(call.stream, call.active.policy, event, grow)
+                room = call.reservation or ENDLESS
+                reply: Reply = await self._on_body(call.stream, call.active.policy, event, room)
             else:
                 reply = _step(call.stream, event, protocol)
             if isinstance(event, Headers):
@@ -163,7 +163,7 @@ class Processor:
                 call.reservation = await self._admission.reserve(reply.body_bytes)
                 if call.reservation is not None:
                     await call.exchange.write(answer)
-                    if reply.body_bytes > SMALL_BYTES:
+                    if reply.body_bytes > SMALL_BYTES or call.stream.packing.codings:
                         return await self._in_time(call)
                     continue
                 reply = call.stream.refuse(refusals.overloaded())
@@ -179,20 +179,18 @@ class Processor:
             _log.error(what, extra={"fields": {"fault": reply.fault}})
         return answer
 
-    async def _on_body(
-        self, stream: Stream, policy: Policy, body: Body, grow: Callable[[int], None]
-    ) -> Routed | Answer:
+    async def _on_body(self, stream: Stream, policy: Policy, body: Body, room: Room) -> Routed | Answer:
         refused = stream.take(body)
         if refused is not None:
             return refused
         how = policy.reading(stream.path)
-        found = await self._readers.read(how.reads, how.reader, body.data, stream.packing, grow)
+        found = await self._readers.read(how.reads, how.reader, body.data, stream.packing, room)
         return stream.on_fields(found, body.data)
 
 
 def _hold_until_sent(reservation: Reservation, size: int, exchange: Exchange) -> None:
-    """Go on counting a request whose new body is on its way to the gateway."""
-    reservation.grow(size)
+    """Count what is on its way to the gateway in place of what it was made of, which is gone."""
+    reservation.shrink(reservation.size - size)
     exchange.add_done_callback(lambda _: reservation.release())
 
 

@@ -14,7 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO, Final
 
@@ -89,13 +89,10 @@ class Process:
             process = await asyncio.to_thread(_spawn, theirs)
         return cls(process, *await asyncio.open_connection(sock=ours))
 
-    async def ask(
-        self, reads: Reads, packing: Packing, raw: Bytes, carefully: bool, held: Callable[[int], None]
-    ) -> Found:
+    async def ask(self, reads: Reads, packing: Packing, raw: Bytes, carefully: bool) -> Found:
         """Send it a body, and wait for what it finds.
 
         :param carefully: whether one pass over it didn't tell.
-        :param held: told of the decoded body's length before it is held here too.
         :raises OSError, EOFError: it ended before it answered.
         """
         find, packed = _encode(reads), _encode(packing)
@@ -105,7 +102,6 @@ class Process:
         found = _decode_found(await self._answers.readexactly(length))
         if not found.decoded:
             return found
-        held(size)
         return msgspec.structs.replace(found, body=await self._take(size))
 
     async def _take(self, size: int) -> bytearray:

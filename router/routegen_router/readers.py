@@ -9,8 +9,7 @@ socket, piece by piece. So do compressed bodies that aren't short or turn out to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -33,9 +32,28 @@ READERS: Final = 2
 """Processes: more would only hold more bodies in memory. Who reads next is for :mod:`~routegen_router.turns`."""
 
 
-def uncounted(held: int) -> None:
-    """Count no bytes."""
-    del held
+class Room(Protocol):
+    """Who counts the bytes that bodies are decoded to."""
+
+    async def grow(self, more: int) -> None:
+        """Wait until there is room for further bytes."""
+
+    def shrink(self, less: int) -> None:
+        """Give back bytes that weren't needed."""
+
+
+class Endless:
+    """Room for everything."""
+
+    async def grow(self, more: int) -> None:
+        """Take any bytes."""
+
+    def shrink(self, less: int) -> None:
+        """Take them back."""
+
+
+ENDLESS: Final = Endless()
+"""Where nobody counts."""
 
 
 class Readers:
@@ -51,28 +69,32 @@ class Readers:
         reader: BodyReader,
         raw: Bytes,
         packing: Packing = PLAIN,
-        held: Callable[[int], None] = uncounted,
+        room: Room = ENDLESS,
     ) -> Fields | Reject:
         """Read a body, here or in a reader process.
 
         :param reader: for ``reads``.
-        :param held: told of the bytes that a body has when it is decoded, before they are held here too.
+        :param room: asked for the bytes that a body may have when it is decoded, before it is.
         :raises OSError, EOFError: the reader process ended before it answered.
         """
         if not packing.codings:
             return await self._read(reads, reader, raw, packing)
         if len(raw) <= SHORT:
+            bound = min(AT_ONCE, packing.limit)
+            await room.grow(bound)
+            decoded = None
             try:
-                decoded = codings.decoded(raw, packing.codings, min(AT_ONCE, packing.limit))
+                decoded = codings.decoded(raw, packing.codings, bound)
             except BodyError as error:
                 return error.reject
             except TooLongError:
                 pass
-            else:
-                held(len(decoded))
+            finally:
+                room.shrink(bound - len(decoded or b""))
+            if decoded is not None:
                 found = await self._read(reads, reader, decoded, packing)
                 return found if isinstance(found, Reject) else msgspec.structs.replace(found, decoded=decoded)
-        return await self._decode(reads, raw, packing, held)
+        return await self._decode(reads, raw, packing, room)
 
     async def _read(self, reads: Reads, reader: BodyReader, raw: Bytes, packing: Packing) -> Fields | Reject:
         short = len(raw) <= AT_ONCE
@@ -90,7 +112,7 @@ class Readers:
         found = await self._elsewhere(reads, raw, PLAIN, len(raw), carefully=short)
         return unread(found.reject, packing) if found.reject is not None else found.fields()
 
-    async def _decode(self, reads: Reads, raw: Bytes, packing: Packing, held: Callable[[int], None]) -> Fields | Reject:
+    async def _decode(self, reads: Reads, raw: Bytes, packing: Packing, room: Room) -> Fields | Reject:
         """Decode and read in a reader process, whose turn comes by what the body has so far turned out to have.
 
         A body of a few bytes may be one of the longest, so it is first decoded to the length of those that any reader
@@ -100,7 +122,8 @@ class Readers:
         for bound in (*bounds, packing.limit):
             rank = bound if bound > LONG else len(raw)
             bounded = msgspec.structs.replace(packing, limit=bound)
-            found = await self._elsewhere(reads, raw, bounded, rank, held=held)
+            found = await self._elsewhere(reads, raw, bounded, rank, room=room)
+            room.shrink(bound - len(found.body or b""))
             if not found.longer:
                 return found.fields()
         return too_large_decoded(packing.limit)
@@ -113,24 +136,27 @@ class Readers:
         rank: int,
         *,
         carefully: bool = False,
-        held: Callable[[int], None] = uncounted,
+        room: Room = ENDLESS,
     ) -> Found:
         await self._turns.take(rank)
-        work = asyncio.ensure_future(self._ask(reads, packing, raw, rank, carefully, held))
+        try:
+            await room.grow(packing.limit)
+        except BaseException:
+            self._turns.give_back(rank)
+            raise
+        work = asyncio.ensure_future(self._ask(reads, packing, raw, rank, carefully))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             await asyncio.wait([work])  # what it holds in memory stays counted; a reader isn't left half asked
             raise
 
-    async def _ask(
-        self, reads: Reads, packing: Packing, raw: Bytes, rank: int, carefully: bool, held: Callable[[int], None]
-    ) -> Found:
+    async def _ask(self, reads: Reads, packing: Packing, raw: Bytes, rank: int, carefully: bool) -> Found:
         """Ask a reader process; its turn has come, and ends with this."""
         try:
             process = self._idle.pop() if self._idle else await Process.start()
             try:
-                found = await process.ask(reads, packing, raw, carefully, held)
+                found = await process.ask(reads, packing, raw, carefully)
             except BaseException:
                 process.end()
                 raise

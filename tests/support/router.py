@@ -125,9 +125,15 @@ def wait_for(ready: Callable[[], Any], what: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def streaming(address: str) -> AsyncIterator[Callable[[], grpc.aio.StreamStreamCall[bytes, bytes]]]:
-    """A connection to a router; each call of what it gives opens one stream over raw bytes."""
+async def streaming(
+    address: str, *more: tuple[str, int]
+) -> AsyncIterator[Callable[[], grpc.aio.StreamStreamCall[bytes, bytes]]]:
+    """A connection to a router; each call of what it gives opens one stream over raw bytes.
+
+    :param more: options of grpc.
+    """
     options = [
+        *more,
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.use_local_subchannel_pool", 1),

@@ -117,6 +117,40 @@ async def test_who_is_cancelled_in_the_turn_that_lets_it_in_gives_back_what_it_g
     assert (admission.in_flight, admission.requests) == (0, 0)
 
 
+async def test_what_was_let_in_grows_beyond_the_bound_one_at_a_time() -> None:
+    admission = Admission(8 * MIB)
+    first, second, third = [await taken(admission, size * MIB) for size in (3, 3, 2)]
+    await first.grow(4 * MIB)
+    growing = [await started(grown(one, 4 * MIB)) for one in (second, third)]
+    assert (admission.in_flight, [task.done() for task in growing]) == (12 * MIB, [False, False])
+    first.shrink(3 * MIB)
+    await asyncio.gather(growing[0])
+    assert (admission.in_flight, growing[1].done()) == (13 * MIB, False)
+    second.release()
+    await asyncio.gather(growing[1])
+    third.release()
+    first.release()
+    assert admission.in_flight == 0
+
+
+async def test_who_gives_up_growing_holds_what_it_held() -> None:
+    admission = Admission(8 * MIB)
+    first, second, third = [await taken(admission, size * MIB) for size in (4, 2, 2)]
+    await first.grow(2 * MIB)
+    growing = [await started(grown(one, MIB)) for one in (second, third)]
+    growing[0].cancel()
+    first.release()  # lets in the one whose task hasn't heard yet that it is cancelled, or the one behind it
+    given_up, got = await asyncio.gather(*growing, return_exceptions=True)
+    assert isinstance(given_up, asyncio.CancelledError)
+    assert got is third
+    assert (admission.in_flight, second.size, third.size) == (5 * MIB, 2 * MIB, 3 * MIB)
+
+
+async def grown(reservation: Reservation, more: int) -> Reservation:
+    await reservation.grow(more)
+    return reservation
+
+
 @given(st.lists(st.integers(0, 3 * MIB), max_size=30), st.data())
 def test_bytes_in_flight_are_the_sum_of_what_was_let_in_and_not_released(sizes: list[int], data: st.DataObject) -> None:
     async def run() -> None:

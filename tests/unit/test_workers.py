@@ -27,7 +27,7 @@ def rendered(made: Plan) -> dict[tuple[str, str], dict[str, object]]:
     ("router", "workers"),
     [
         ("", 1),
-        ("{workers: 2}", 2),
+        ("{workers: 2, resources: {limits: {memory: 1216Mi}}}", 2),
         ("{resources: {limits: {cpu: 2}}}", 2),
         ("{resources: {limits: {cpu: 2900m}}}", 2),
         ("{resources: {limits: {cpu: 500m}}}", 1),

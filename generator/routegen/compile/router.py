@@ -16,7 +16,10 @@ from routegen_router.config import Models
 
 _MIB = 1 << 20
 _COPIES = 2
-"""A body stands in memory as gRPC received it, and as the message that Python reads."""
+"""A body stands in memory as gRPC received it, and as the message that Python reads. So does what replaces it."""
+_LONGEST = 4
+"""Of the longest bodies, beyond those in flight, in each process that decides and its readers: one is decoded beyond
+the bound, another is on its way to a reader, and both stand there too."""
 _OWN_MEMORY = 160 * _MIB
 """Of a process that decides and its readers, without any body."""
 _FIRST = 64 * _MIB
@@ -41,8 +44,8 @@ def compile_router(spec: Spec, target: Target, findings: Findings, *, deployed: 
             + (" for each" if each else "")
             + ": that body never fits",
         )
-    if target.capabilities.deploys_router:
-        _check_memory(router, count, path, findings)
+    elif target.capabilities.deploys_router:
+        _check_memory(router, size(spec.max_body_bytes), count, path, findings)
     findings.no_twins((*path, "addresses"), router.addresses)
     if any(address.startswith("unix:") for address in router.addresses) and any(map(_is_dns, router.addresses)):
         findings.add((*path, "addresses"), "unix: addresses can't stand beside DNS names; use IP addresses")
@@ -86,16 +89,19 @@ def _is_dns(address: str) -> bool:
     return not address.startswith("unix:") and not is_ip(host_port(address)[0])
 
 
-def _check_memory(router: RouterSpec, count: int, path: Path, findings: Findings) -> None:
+def _check_memory(router: RouterSpec, longest: int, count: int, path: Path, findings: Findings) -> None:
     """A router that may hold more than its limit is killed before it can refuse."""
     limit = router.resources.limits.get("memory")
     if limit is None or not is_size(limit):
         return
-    needed = _COPIES * size(router.max_inflight_bytes) + count * _OWN_MEMORY + (_FIRST if count > 1 else 0)
+    inflight = size(router.max_inflight_bytes)
+    bodies = _COPIES * (inflight + inflight // 8)  # small requests may use an eighth more
+    needed = bodies + count * (_OWN_MEMORY + _LONGEST * longest) + (_FIRST if count > 1 else 0)
     if size(limit) < needed:
         several = f" and {count} workers" if count > 1 else ""
         findings.add(
             (*path, "resources", "limits", "memory"),
             f"{limit} is less than the {-(-needed // _MIB)}Mi that a router with maxInflightBytes"
-            f" {router.max_inflight_bytes}{several} may need; raise it, or the router dies",
+            f" {router.max_inflight_bytes}{several} may need where bodies have {-(-longest // _MIB)}Mi; raise it, or"
+            " the router dies",
         )
