@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routegen_router import forms
-from routegen_router.forms import MOST_ALIKE, MOST_HEADERS, MOST_PARTS, SLICE, boundary, read
+from routegen_router.forms import MOST_ALIKE, MOST_HEADERS, MOST_PARTS, MOST_SAID, SLICE, boundary, read
 from routegen_router.refusals import BodyError
 from support.multipart import BOUNDARY, field, file, form, part
 
@@ -51,6 +51,10 @@ def code(raw: bytes, mark: str = BOUNDARY) -> str:
         ("multipart/form-data; boundary=" + "a" * 70, "a" * 70),
         ("multipart/form-data; boundary=" + "a" * 71, ""),
         ("multipart/form-data; boundary=a@b", ""),
+        ("multipart/form-data; boundary=a" + ";" * MOST_SAID, ""),
+        ("multipart/form-data; boundary=a" + "; x=y" * MOST_SAID, ""),
+        (r'multipart/form-data; boundary="%s"' % (r"\a" * 70), "a" * 70),
+        (r'multipart/form-data; boundary="%s"' % (r"\a" * 200), ""),
     ],
 )
 def test_the_boundary_is_what_the_header_says(content_type: str, found: str | None) -> None:
@@ -74,7 +78,6 @@ SOUND = random.Random(1).randbytes(3 * SLICE)
         form(MODEL, epilogue=form(field("model", "other"))),
         form(MODEL)[:-2],
         form(MODEL).replace(b"--%b--" % B, b"--%b--  \t" % B),
-        form(MODEL).replace(b"--%b\r\n" % B, b"--%b \t\r\n" % B),
         form(part("name=model", b"whisper")),
         form(part('NAME="model"', b"whisper")),
         form(part('x=1 ; name="model"', b"whisper")),
@@ -134,6 +137,8 @@ def test_a_boundary_across_two_slices_is_found(shift: int) -> None:
         (form(MODEL)[:-2] + b"x", "invalid_form"),
         (form(file(b"\r\n--%b--x" % B), MODEL), "invalid_form"),
         (form(MODEL, file(b"--%b\r\n" % B + field("model", "other"))), "invalid_form"),
+        (form(MODEL).replace(b"--%b\r\n" % B, b"--%b \t\r\n" % B), "invalid_form"),
+        (form(file(b"\r\n--%b \r\n" % B + MODEL)), "invalid_form"),
         # Parts without headers, or with headers that are read in two ways.
         (form(b"", MODEL), "invalid_form"),
         (form(b"\r\nvalue", MODEL), "invalid_form"),
@@ -165,6 +170,9 @@ def test_a_boundary_across_two_slices_is_found(shift: int) -> None:
         # Bounds.
         (form(*[field("x", "y")] * (MOST_PARTS + 1)), "invalid_form"),
         (form(file(b"\r\n--%b-x" % B * (MOST_ALIKE + 1)), MODEL), "invalid_form"),
+        (form(part('name="x"', b"x", *(f"x{number}: y" for number in range(MOST_SAID))), MODEL), "invalid_form"),
+        (form(part('name="x"' + "; x=y" * MOST_SAID, b"x"), MODEL), "invalid_form"),
+        (form(part('name="x"' + ";" * MOST_SAID, b"x"), MODEL), "invalid_form"),
     ],
     ids=lambda raw: ascii(raw[-60:]) if isinstance(raw, bytes) else raw,
 )
