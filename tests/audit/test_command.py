@@ -224,6 +224,36 @@ def test_plain_services_of_a_routes_yaml_are_followed_to_their_pods(tmp_path: Pa
     assert (result.exit_code, 'backend "a" leads to no engine' in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("vllm", "sglang", "differs"),
+    [
+        ("", "", True),
+        ("models: {qwen: qwen}", "models: {qwen: qwen-sglang}", False),
+        ("models: {q: qwen}", "models: {q: qwen-sglang}", False),
+        ("models: {q: qwen}", "", True),
+        ("models: {qwen-sglang: qwen}", "", False),
+    ],
+)
+def test_names_are_those_that_a_routes_yaml_gives_clients(
+    vllm: str, sglang: str, differs: bool, tmp_path: Path
+) -> None:
+    backends = "".join(
+        f"    {name}: {{service: {{name: {name}, port: 8000}}, ownedBy: {name}, {models}}}\n"
+        for name, models in (("vllm", vllm), ("sglang", sglang))
+    )
+    services = "".join(
+        f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: inference}}\n"
+        f"spec: {{selector: {{app: {name}}}, ports: [{{port: 8000}}]}}\n"
+        for name in ("vllm", "sglang")
+    )
+    routes, pods = tmp_path / "routes.yaml", tmp_path / "pods.yaml"
+    routes.write_text(ROUTES.partition("  backends:")[0] + "  backends:\n" + backends, encoding="utf-8")
+    case = HERE / "cases" / "FAIR059" / "fires.yaml"
+    pods.write_text(case.read_text(encoding="utf-8") + services, encoding="utf-8")
+    found = json.loads(_run(pods, "--routes", routes, "-o", "json").stdout)
+    assert ("FAIR059" in json.dumps(found["findings"])) is differs
+
+
 def test_a_broken_routes_yaml_is_two_with_its_lines(tmp_path: Path) -> None:
     routes = tmp_path / "routes.yaml"
     routes.write_text(ROUTES.replace("ownedBy: vllm", "owner: vllm"), encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routegen.audit.engine import KSERVE, Engine
 from routegen.audit.facts import Fact
@@ -27,6 +27,8 @@ class Pair:
     first: Engine
     second: Engine
     world: Sequence[Manifest]
+    renames: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By an engine's name: the models that clients know by another name than it, from theirs to its own."""
 
     def each(self) -> Iterator[tuple[Engine, Engine]]:
         """Each engine with the other one."""
@@ -115,6 +117,16 @@ def behind_routes(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[M
         led |= {reached[0]: backend.name} if len(reached) == 1 else {}
         names += [name for name in reached if name not in names]
     return names
+
+
+def renamed(plan: RoutesPlan, engines: Sequence[Engine], world: Sequence[Manifest]) -> dict[str, dict[str, str]]:
+    """By an engine's name: how a routes.yaml's backends translate models for it."""
+    return {
+        engine.name: dict(
+            pair for backend in plan.backends if _reaches(backend.reach, engine, world) for pair in backend.renames
+        )
+        for engine in engines
+    }
 
 
 def _refuse_twins(names: Sequence[str], engines: Sequence[Engine]) -> None:

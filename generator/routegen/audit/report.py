@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from routegen.audit.engine import Engine
 from routegen.audit.facts import Place
 from routegen.audit.findings import Finding, Severity
-from routegen.audit.pairs import Pair, behind_routes, choose
+from routegen.audit.pairs import Pair, behind_routes, choose, renamed
 from routegen.audit.reading import Manifest
 from routegen.audit.rules import RULES
 from routegen.audit.suppress import Suppressed, reason
@@ -72,6 +72,9 @@ def audit(
     except UserError as error:
         over = "; ".join(f"{one.what}: {one.reason}" for one in skipped)
         raise UserError(f"{error}{f'. Passed over: {over}' if over else ''}") from error
+    if plan is not None:
+        renames = renamed(plan, found.engines, world)
+        pairs = [replace(pair, renames=renames) for pair in pairs]
     compared = {engine.name for pair in pairs for engine in (pair.first, pair.second)}
     left_out = tuple(engine for engine in found.engines if engine.name not in compared)
     return replace(report(pairs), left_out=left_out, skipped=skipped)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from routegen.audit.facts import Fact
 from routegen.audit.findings import Hit, Severity, rule
@@ -196,18 +197,26 @@ def remote_code(pair: Pair) -> Iterator[Hit]:
 def served_name(pair: Pair) -> Iterator[Hit]:
     """No name in `--served-model-name` is common to both.
 
-    Where it is not set, the model is served under its own name or path; by KServe's preset as `spec.model.name`.
+    Where it is not set, the model is served under its own name or path; by KServe's preset as `spec.model.name`. With
+    `--routes`, an engine's name is the one that `models` in routes.yaml gives clients for it.
     """
     facts = []
     for engine, _ in pair.each():
         told, found = engine.option("served_model_name"), model(engine)
         if not told.known and told.token and engine.option("model").known:
             told = Fact("default", engine.option("model").value, found.fact.place, "the model's name")
-        facts.append(told)
+        facts.append(_for_clients(told, pair.renames.get(engine.name, {})))
     if all(fact.known for fact in facts) and set(str(facts[0].value).split()) & set(str(facts[1].value).split()):
         return
     fix = args_yaml(pair, "served_model_name", str(facts[0].value or "<name>"))
     yield from unequal(pair, (facts[0], facts[1]), "the served model name", fix)
+
+
+def _for_clients(served: Fact, renames: Mapping[str, str]) -> Fact:
+    """The names of an engine's models as clients write them."""
+    own = set(str(served.value).split()) if served.known else set()
+    names = {name for name, its in renames.items() if its in own} | (own - set(renames.values()))
+    return served if names == own else replace(served, value=" ".join(sorted(names)), text="")
 
 
 RULES = (
