@@ -65,6 +65,34 @@ def test_a_given_address_replaces_the_plans() -> None:
     assert plan_arms("vllm", way="direct", vllm="http://127.0.0.1:1") == ["vllm: direct http://127.0.0.1:1 None"]
 
 
+MIRRORED = compile_text(
+    """
+apiVersion: routegen/v1alpha1
+kind: InferenceRoutes
+metadata: {name: mirrored}
+spec:
+  gateway: {target: envoy}
+  backends:
+    vllm:   {endpoints: [10.0.0.1:8000], ownedBy: vllm, mirror: {to: sglang, percent: 5}}
+    sglang: {endpoints: [10.0.0.2:8000], ownedBy: sglang}
+    other:  {endpoints: [10.0.0.3:8000], ownedBy: x}
+""",
+    "routes.yaml",
+)
+
+
+@pytest.mark.parametrize("way", ["gateway", "both"])
+@pytest.mark.parametrize("names", [[], ["vllm", "sglang"], ["vllm", "other"]])
+def test_engines_whose_requests_are_copied_are_not_compared_through_the_gateway(way: str, names: list[str]) -> None:
+    with pytest.raises(UserError, match=r'copies requests for "vllm" to "sglang" \(mirror\).*--way direct'):
+        from_plan(MIRRORED, names, "m", way=way, gateway=GATEWAY, urls={})  # type: ignore[arg-type]
+
+
+def test_copies_are_no_matter_where_none_is_made() -> None:
+    assert len(from_plan(MIRRORED, [], "m", way="direct", gateway=None, urls={})) == 3
+    assert len(from_plan(MIRRORED, ["sglang", "other"], "m", way="gateway", gateway=GATEWAY, urls={})) == 2
+
+
 @pytest.mark.parametrize(
     ("names", "way", "gateway", "message"),
     [

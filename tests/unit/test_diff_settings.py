@@ -24,6 +24,7 @@ ENGINE = replace(
     api_key=ir.ApiKey("secret", env="KEY", file="file"),
     seconds=("b",),
     first_byte=60.0,
+    mirror=ir.Mirror("b", 5.0, 8, 60.0),
 )
 FULL = replace(
     TWO_ENGINES,

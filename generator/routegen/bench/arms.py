@@ -76,6 +76,8 @@ def from_plan(
     chosen = [backend for backend in plan.backends if not names or backend.name in names]
     engines = {one.name: [urls[one.name]] if one.name in urls else addresses(one) for one in chosen}
     require_two_engines(engines, own)
+    if way != "direct":
+        _require_no_copies(chosen)
     arms = []
     for backend in chosen:
         key = _key(backend, keyed.get(backend.name))
@@ -111,6 +113,20 @@ def from_plan(
                 )
             )
     return arms
+
+
+def _require_no_copies(measured: Sequence[Backend]) -> None:
+    """Refuse engines whose requests the gateway copies.
+
+    :raises UserError: one is.
+    """
+    for backend in measured:
+        if backend.mirror is not None:
+            raise UserError(
+                f'the gateway copies requests for "{backend.name}" to "{backend.mirror.to}" (mirror): '
+                "that engine would do the other's work as well, and the gateway more for one than for the other; take "
+                "the mirror out of the gateway's configuration and the file, or measure --way direct"
+            )
 
 
 def _key(backend: Backend, given: Key | None) -> Key | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from routegen.common.addresses import authority, host_port
 from routegen.common.positions import Path
 from routegen.compile.bodies import check_models, renames
+from routegen.compile.mirrors import compile_mirror
 from routegen.compile.names import Findings
 from routegen.compile.pools import check_pool, compile_pool
 from routegen.compile.timeouts import first_byte
@@ -52,6 +53,7 @@ def _backend(name: str, entry: BackendSpec, routes: Routes, *, polling: bool) ->
         api_key=_api_key(entry),
         poll_urls=_poll_urls(entry, reach) if polled else (),
         first_byte=first_byte(entry, routes.spec),
+        mirror=compile_mirror(entry),
     )
 
 

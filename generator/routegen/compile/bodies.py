@@ -48,6 +48,11 @@ def with_strips(
     return tuple(replace(backend, strips=fields) if backend.name in asking else backend for backend in backends)
 
 
+def same_body(one: Backend, other: Backend) -> bool:
+    """Whether what goes to one engine is right for the other: the gateway has one body for both."""
+    return (dict(one.renames), set(one.strips)) == (dict(other.renames), set(other.strips))
+
+
 def changes_advice(plan: Plan, *, second_choices: bool) -> Iterator[Remark]:
     """Where a body that would have to change can't, or costs a second choice.
 

@@ -13,6 +13,7 @@ from routegen.compile.bodies import changes_advice, with_strips
 from routegen.compile.by_headers import compile_by_headers
 from routegen.compile.cors import compile_cors
 from routegen.compile.gateway import compile_gateway
+from routegen.compile.mirrors import check_mirrors
 from routegen.compile.names import Findings, Names
 from routegen.compile.paths import (
     compile_max_body_bytes,
@@ -77,6 +78,7 @@ def compile_text(
     plan = replace(plan, backends=with_strips(plan.backends, written, plan.rules, findings))
     if plan.failover.enabled and chosen.capabilities.second_choices:
         plan = replace(plan, backends=with_seconds(plan.backends, plan.rules))
+    check_mirrors(plan, chosen, findings, deployed=deployed)
     check_timeouts(routes.spec, chosen, findings, deployed=deployed)
     for remark in (
         *advice(plan),

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from itertools import chain, islice
 from typing import Final
 
+from routegen.compile.bodies import same_body
 from routegen.plan import Backend, Failover, PoolRef
 from routegen.spec.models import Spec
 from routegen_router.models import is_glob
@@ -54,9 +55,9 @@ def _around(backends: Sequence[Backend], index: int) -> Iterator[Backend]:
 
 
 def _may_stand_in(one: Backend, other: Backend) -> bool:
-    if _has_picker(other) or not _same_body(one, other):
+    if _has_picker(other) or not same_body(one, other):
         return False
-    return _same_key(one, other) and _may_serve_alike(one, other)
+    return _same_key(one, other) and may_serve_alike(one, other)
 
 
 def _bearing(rule: Split, backends: Sequence[Backend]) -> frozenset[str]:
@@ -77,12 +78,7 @@ def _has_picker(backend: Backend) -> bool:
     return isinstance(backend.reach, PoolRef) and backend.reach.picker is not None
 
 
-def _same_body(one: Backend, other: Backend) -> bool:
-    """The gateway keeps one body for both attempts, so what the first engine gets must be right for the second."""
-    return (dict(one.renames), set(one.strips)) == (dict(other.renames), set(other.strips))
-
-
-def _may_serve_alike(one: Backend, other: Backend) -> bool:
+def may_serve_alike(one: Backend, other: Backend) -> bool:
     """Whether some model could be on both, as far as the file says."""
     if one.poll_urls or other.poll_urls:
         return True

@@ -49,7 +49,7 @@ def arrive(plan: Plan, request: Request) -> Request | Passed | Reject:
     if not _serves(plan, request):
         return NOT_FOUND
     forwarded = replace(request, path=path + question + query)
-    if request.method == "POST" and path in plan.paths:
+    if is_read(plan, request):
         return too_large(plan.max_body_bytes) if _length(request) > plan.max_body_bytes else forwarded
     if request.method in {"GET", "HEAD"} and (path == MODELS_PATH or path.startswith(f"{MODELS_PATH}/")):
         return forwarded
@@ -57,6 +57,11 @@ def arrive(plan: Plan, request: Request) -> Request | Passed | Reject:
         if opened.method == request.method and opened.takes(path):
             return Passed(opened.backend) if isinstance(opened, Passthrough) else forwarded
     return forwarded if (request.method, path) in plan.health_checks else NOT_FOUND
+
+
+def is_read(plan: Plan, request: Request) -> bool:
+    """Whether the router reads the body of such a request."""
+    return request.method == "POST" and normalised(request.path.partition("?")[0]) in plan.paths
 
 
 def normalised(path: str) -> str:

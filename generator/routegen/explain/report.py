@@ -16,9 +16,9 @@ from typing import Any, Final
 from routegen.common.problems import UserError
 from routegen.compile.advice import claims
 from routegen.emit.router_config import router_config
-from routegen.explain.gateway import Passed, Request, arrive
+from routegen.explain.gateway import Passed, Request, arrive, is_read
 from routegen.explain.knowledge import BackendKnowledge, Knowledge
-from routegen.plan import Plan
+from routegen.plan import Mirror, Plan
 from routegen_router import config as contract
 from routegen_router.config import Config
 from routegen_router.decide import Step
@@ -66,6 +66,8 @@ class Report:
     """Where it goes if that engine refuses the connection; ``None``: it fails then."""
     rule: str | None
     """What decided or rejected."""
+    copy: Mirror | None
+    """Which other engine may get a copy of it; ``None``: none."""
     changes: tuple[str, ...]
     """What the engine gets otherwise than the client sent it; nothing: the body goes on byte for byte."""
     code: str | None
@@ -108,6 +110,7 @@ def explain(plan: Plan, knowledge: Knowledge, request: Request, draw: Draw) -> R
         backend=outcome.backend if isinstance(outcome, Routed) else None,
         second=outcome.second if isinstance(outcome, Routed) else None,
         rule=outcome.rule if isinstance(outcome, Routed) else outcome.metadata.get("rule"),
+        copy=_copy(plan, request, outcome),
         changes=outcome.change.told if isinstance(outcome, Routed) and outcome.change is not None else (),
         code=None if isinstance(outcome, Routed) else outcome.code,
         reply=_reply(plan, request.method, outcome),
@@ -153,6 +156,13 @@ def _reply(plan: Plan, method: str, outcome: Routed | Answer) -> Reply:
         return Reply(None, {plan.routing_header: outcome.backend}, None)
     body = None if method == "HEAD" else json.loads(outcome.body)
     return Reply(outcome.status, dict(outcome.headers), body)
+
+
+def _copy(plan: Plan, request: Request, outcome: Routed | Answer) -> Mirror | None:
+    """Where a copy goes: of what the router has read, and of nothing else."""
+    if not isinstance(outcome, Routed) or not is_read(plan, request):
+        return None
+    return plan.backend(outcome.backend).mirror
 
 
 def _as_forwarded(plan: Plan, request: Request) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:

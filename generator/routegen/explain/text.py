@@ -42,6 +42,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"            the choice is random: {_percent(report.shares)}; another request like this may go elsewhere"
     if report.changes:
         yield f"engine gets the body {'; '.join(report.changes)}"
+    if report.copy is not None:
+        yield f"a copy      for {report.copy.to}: {_often(report.copy.percent)}, its answer is thrown away"
     yield f"client gets {_reply(report)}"
     if report.reply.body is not None:
         yield "            " + json.dumps(report.reply.body, ensure_ascii=False)
@@ -81,6 +83,10 @@ def _reply(report: Report) -> str:
     if report.reply.status is None:
         return f"the engine's answer, with {headers}"
     return f"{report.reply.status} {HTTPStatus(report.reply.status).phrase} ({headers})"
+
+
+def _often(percent: float) -> str:
+    return "always" if percent == 100 else f"of {percent:.7g} % of such requests"  # noqa: PLR2004 - all of a hundred
 
 
 def _percent(shares: Mapping[str, float]) -> str:

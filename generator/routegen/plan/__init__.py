@@ -135,6 +135,20 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Copies of one backend's requests, for another, whose answers are thrown away."""
+
+    to: str
+    """The backend that gets them."""
+    percent: float
+    """Of the requests, at random; more than 0, at most 100."""
+    at_once: int
+    """Copies at a time; beyond that none is made."""
+    timeout: float
+    """Seconds for a copy in all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """One place a request can go."""
 
@@ -154,6 +168,8 @@ class Backend:
     """Fields that are taken out of the bodies that go to it."""
     seconds: tuple[str, ...] = ()
     """The backends that a request may go to instead, where this one refuses the connection; the best first."""
+    mirror: Mirror | None = None
+    """Where copies of its requests go; ``None``: nowhere."""
 
 
 class Passthrough(Opened, frozen=True):

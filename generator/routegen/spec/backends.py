@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from routegen.spec.base import Model, OneOf, other_form
+from routegen.spec.mirror import MirrorSpec
 from routegen.spec.pools import InferencePoolSpec
 from routegen.spec.scalars import (
     URL,
@@ -116,6 +117,7 @@ class BackendSpec(OneOf):
     tls: UpstreamTLSSpec | None = Field(None, description="Speak TLS to it; `true`: with the system's authorities.")
     poll: PollSpec = Field(PollSpec(), description="How it is asked which models it serves.")
     timeouts: TimeoutsSpec = Field(TimeoutsSpec(), description="How long it may take, where not as `spec.timeouts`.")
+    mirror: MirrorSpec | None = Field(None, description="Another engine that gets copies of its requests.")
     api_key: ApiKeySpec | None = Field(
         None,
         description="The API key that it wants when it is asked for its models, and on requests where `send` says.",

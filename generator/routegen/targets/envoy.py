@@ -33,6 +33,7 @@ class Envoy(Target):
         second_choices=True,
         first_byte="backends",
         cors=True,
+        mirrors=True,
         router_tls=True,
         verifies_addresses=True,
     )
@@ -40,12 +41,21 @@ class Envoy(Target):
     def examine(self, plan: Plan) -> Iterator[Remark]:
         """What this Envoy may have too little of."""
         memory, inflight = plan.gateway.memory, plan.router.max_inflight_bytes
+        held = sum(one.mirror.at_once for one in plan.backends if one.mirror is not None) * plan.max_body_bytes
         if memory < ROOM * inflight:
             yield Remark(
                 ("spec", "gateway", "memory"),
                 f"is {-(-memory // _MIB)}Mi, little beside router.maxInflightBytes ({-(-inflight // _MIB)}Mi): a body"
                 f" stands in Envoy three times while it is decided. Set maxInflightBytes to at most"
                 f" {max(memory // ROOM // _MIB, 1)}Mi, or memory to {ROOM * -(-inflight // _MIB)}Mi",
+            )
+
+        elif held and memory < ROOM * inflight + held:
+            yield Remark(
+                ("spec", "gateway", "memory"),
+                f"is {-(-memory // _MIB)}Mi, little beside copies: where nobody reads them they hold up to"
+                f" {-(-held // _MIB)}Mi (mirror.atOnce times maxBodyBytes). Set memory to"
+                f" {-(-(ROOM * inflight + held) // _MIB)}Mi, or lower mirror.atOnce",
             )
 
     def render(self, plan: Plan) -> Output:

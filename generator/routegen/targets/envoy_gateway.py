@@ -42,6 +42,7 @@ class EnvoyGateway(Target):
         first_byte="file",
         no_cors="has it in the policy that also authenticates, of which a Gateway takes one: write it there, as "
         "docs/routes-yaml.md shows, and remove it here",
+        no_mirrors=kubernetes.NO_MIRRORS,
         bounds_memory=False,
         verifies_addresses=False,
     )

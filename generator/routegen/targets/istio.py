@@ -37,6 +37,7 @@ class Istio(Target):
         pools=True,
         pool_tls=False,
         second_choices=False,
+        no_mirrors=kubernetes.NO_MIRRORS,
         bounds_memory=False,
         verifies_addresses=False,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from routegen.common.problems import Remark, UserError
 from routegen.distribution import unpublished
@@ -10,6 +11,12 @@ from routegen.emit.kubernetes import refused, router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
 from routegen.targets.target import Output, Rendered
+
+NO_MIRRORS: Final = (
+    "copies requests only as Gateway API says it (RequestMirror): with the client's credentials, and without an end"
+    " while the other engine hangs; remove it"
+)
+"""Why no copies go to other engines: they couldn't be kept from seeing keys, nor from piling up."""
 
 
 def remarks(plan: Plan) -> Iterable[Remark]:

@@ -45,6 +45,10 @@ class Capabilities:
     """It answers preflights and lets pages of other origins read answers (``cors``)."""
     no_cors: str = "can't say it; remove it, and let what stands in front of the gateway do it"
     """Where it doesn't: why, and what to do."""
+    mirrors: bool = False
+    """It copies requests to another engine, without credentials and within bounds (``backends.NAME.mirror``)."""
+    no_mirrors: str = "can't copy requests to another engine; remove it"
+    """Where it doesn't: why, and what to do."""
     router_tls: bool = False
     """It speaks TLS to the router and shows it a certificate (``router.tls``)."""
     verifies_addresses: bool

@@ -17,6 +17,7 @@ from . import memory
 from .clusters import engine_clusters, fixed_clusters
 from .listeners import listeners
 from .messages import packed, parse_address, plain
+from .mirrors import mirror_clusters
 from .picker_clusters import picker_clusters
 from .routes import route_configuration
 
@@ -61,7 +62,7 @@ def live(plan: Plan, directory: str | Path, *, admin: str = ADMIN) -> dict[str, 
 
 def _changing(plan: Plan) -> list[cluster.Cluster]:
     """The clusters that follow the backends."""
-    return [*engine_clusters(plan), *picker_clusters(plan)]
+    return [*engine_clusters(plan), *mirror_clusters(plan), *picker_clusters(plan)]
 
 
 def _bootstrap(

@@ -68,6 +68,14 @@ def needs_dns(address: core.Address) -> bool:
     return address.socket_address is not None and not is_ip(address.socket_address.address)
 
 
+def set_header(name: str, value: str) -> core.HeaderValueOption:
+    """Put a header in place of whatever is there under its name; an empty value puts nothing."""
+    return core.HeaderValueOption(
+        header=core.HeaderValue(key=name, value=value),
+        append_action=core.HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
 def exact(text: str) -> matcher.StringMatcher:
     """Match ``text`` and nothing else."""
     return matcher.StringMatcher(exact=text)

@@ -43,6 +43,11 @@ def engine(backend: str) -> str:
     return f"engine/{backend}"
 
 
+def mirror(backend: str) -> str:
+    """The cluster of the copies of one backend's requests; no other name has this prefix."""
+    return f"mirror/{backend}"
+
+
 def picker(backend: str) -> str:
     """The cluster of a pool's endpoint picker; no other name has this prefix."""
     return f"picker/{backend}"

@@ -28,7 +28,8 @@ from . import matching, names, router_filter
 from .buffer_filter import whole_body
 from .clusters import hosts
 from .cors import cors_policy, preflight_routes, readable
-from .messages import exact, one_of, packed, seconds
+from .messages import exact, one_of, packed, seconds, set_header
+from .mirrors import mirroring, removed_from_clients
 from .picker_filter import asks_picker
 from .picker_limits import with_limit
 
@@ -42,11 +43,12 @@ def route_configuration(plan: Plan) -> route.RouteConfiguration:
             route.VirtualHost(
                 name=names.ROUTES,
                 domains=list(plan.gateway.hostnames) or ["*"],
-                request_headers_to_remove=["x-envoy-external-address"],  # Envoy's own addition
+                # The first is Envoy's own addition.
+                request_headers_to_remove=["x-envoy-external-address", *removed_from_clients(plan)],
                 # The response says which backend answered: never the engine's own copy, and nothing where nothing
                 # was decided (an empty value adds no header).
                 response_headers_to_remove=[plan.routing_header],
-                response_headers_to_add=[_set_header(plan.routing_header, names.ANSWERED)],
+                response_headers_to_add=[set_header(plan.routing_header, names.ANSWERED)],
                 matcher=_matcher(plan),
                 typed_per_filter_config=cors_policy(plan),
             )
@@ -105,7 +107,7 @@ def _undecided_route(plan: Plan) -> route.Route:
     return route.Route(
         name=names.WAITING,
         route=_open(action),
-        request_headers_to_add=[] if fallback is None else [_set_header(plan.routing_header, fallback)],
+        request_headers_to_add=[] if fallback is None else [set_header(plan.routing_header, fallback)],
         typed_per_filter_config=router_filter.asked(fail_open=fallback is not None, unread=True),
         request_body_buffer_limit=limits.SENT_AGAIN,
     )
@@ -167,9 +169,11 @@ def _engine_route(plan: Plan, backend: Backend) -> route.Route:
     """
     others = len(hosts(backend)) > 1 or isinstance(backend.reach, PoolRef)  # a picker reads the body here, too
     kept = plan.max_body_bytes if others else min(limits.SENT_AGAIN, plan.max_body_bytes)
+    action = _to_engine(backend)
+    action.request_mirror_policies = mirroring(plan, backend)
     return route.Route(
         name=names.engine(backend.name),
-        route=_to_engine(backend),
+        route=action,
         typed_per_filter_config=router_filter.asked() | asks_picker(backend),
         request_body_buffer_limit=kept,
     )
@@ -197,7 +201,7 @@ def _waiting_route(plan: Plan) -> route.Route:
         action = route.RouteAction(cluster=names.WAITING, timeout=seconds(0), idle_timeout=seconds(limits.IDLE_UPLOAD))
     else:
         action = _to_engine(plan.backend(fallback))
-        headers = [_set_header(plan.routing_header, fallback)]
+        headers = [set_header(plan.routing_header, fallback)]
         picking = asks_picker(plan.backend(fallback))
     return route.Route(
         name=names.WAITING,
@@ -242,7 +246,7 @@ def _passthrough_route(plan: Plan, entry: Passthrough) -> route.Route:
         name=f"passthrough{entry.path}",
         match=match,
         route=_open(_to_engine(plan.backend(entry.backend))),
-        request_headers_to_add=[_set_header(plan.routing_header, entry.backend)],
+        request_headers_to_add=[set_header(plan.routing_header, entry.backend)],
         request_body_buffer_limit=limits.SENT_AGAIN,
     )
 
@@ -295,10 +299,3 @@ def _method(*methods: str) -> route.HeaderMatcher:
     if len(methods) == 1:
         return route.HeaderMatcher(name=":method", string_match=exact(methods[0]))
     return route.HeaderMatcher(name=":method", string_match=matcher.StringMatcher(safe_regex=one_of(methods)))
-
-
-def _set_header(name: str, value: str) -> core.HeaderValueOption:
-    return core.HeaderValueOption(
-        header=core.HeaderValue(key=name, value=value),
-        append_action=core.HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
-    )
