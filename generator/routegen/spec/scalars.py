@@ -24,7 +24,7 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _HOST = r"[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?"
 _TEXT = r"[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
 _LABEL_SAYS = "must be lower-case letters, digits and -, and begin and end with a letter or digit"
-_DNS_NAME = rf"{_LABEL}(\.{_LABEL})*"
+DNS_NAME: Final = rf"{_LABEL}(\.{_LABEL})*"
 _QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
 _SIZE = r"[1-9][0-9]{0,11}(k|M|G|Ki|Mi|Gi)?"
 _ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -224,12 +224,12 @@ SecretName = Annotated[
         secret=True,
     ),
 ]
-DNSName = Annotated[str, *_shaped("DNS name", _DNS_NAME, "must be a lower-case DNS name without a port")]
+DNSName = Annotated[str, *_shaped("DNS name", DNS_NAME, "must be a lower-case DNS name without a port")]
 Hostname = Annotated[
     str,
     *_shaped(
         "DNS name",
-        rf"(\*\.)?{_DNS_NAME}",
+        rf"(\*\.)?{DNS_NAME}",
         'must be a lower-case DNS name without a port, possibly beginning with "*."',
     ),
 ]

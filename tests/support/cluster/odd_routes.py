@@ -6,6 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from support.cluster.gateways import TARGET
+
 NAMESPACES = ("search", "elsewhere")
 LONG = "x" * 63
 
@@ -66,8 +68,36 @@ tls = st.just(True) | some(
     caConfigMap=dotted,
     insecureSkipVerify=st.booleans(),
 )
-common: dict[str, Any] = {"ownedBy": st.sampled_from(["vllm", "a/b", "A.b_c"]), "models": st.lists(texts, max_size=3)}
+durations = st.sampled_from(["1ms", "999ms", "1s", "90s", "1h", "24h", "99999h", "1h1m1s1ms", "0s", "60000ms"])
+api_key = some(
+    {"secretName": dotted}, secretKey=st.sampled_from(["api-key", "..", ".a", "a_b.c", "K" * 253]), send=st.booleans()
+)
+common: dict[str, Any] = {
+    "ownedBy": st.sampled_from(["vllm", "a/b", "A.b_c"]),
+    "models": st.lists(texts, max_size=3) | st.dictionaries(texts, texts, min_size=1, max_size=3),
+    "stripRoutingFields": st.booleans(),
+    "apiKey": api_key,
+    "poll": st.just({"enabled": False}),
+    **({} if TARGET == "envoy-gateway" else {"timeouts": some({}, firstByte=durations)}),
+}
+picker = some(
+    {"endpoints": st.just(["picker.example.com:9002"])},
+    tls=tls,
+    healthPort=ports,
+    failureMode=st.sampled_from(["FailOpen", "FailClose"]),
+    timeout=durations,
+    maxBodyBytes=sizes,
+)
+pools = some(
+    {
+        "inferencePool": some({"name": dotted}, namespace=names, picker=picker, endpoints=st.just(["a.b:8000"])),
+        "models": st.just(["m"]),
+    },
+    ownedBy=st.just("vllm"),
+    stripRoutingFields=st.booleans(),
+)
 backends = st.one_of(
+    *([pools] if TARGET == "istio" else []),
     some({"service": some({"name": labels, "port": ports}, namespace=names)}, tls=tls, **common),
     some({"llmInferenceService": labels | some({"name": labels}, namespace=names)}, tls=tls, **common),
     some(
@@ -90,37 +120,69 @@ passthrough = st.fixed_dictionaries(
         "backend": st.just("b0"),
     }
 )
+by_headers = st.fixed_dictionaries(
+    {
+        "path": paths | path_text.map(lambda path: f"{path}/*") | st.sampled_from(["/*", "/v1/realtime"]),
+        "method": st.sampled_from(["GET", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH", "PUT"]),
+    }
+)
+label_keys = st.sampled_from(
+    ["app", "app.kubernetes.io/name", "a_b.C", "9", "-a", "a/b/c", "/a", "a/", "ünï", "K" * 64, "Big.Example/a", "a b"]
+)
+label_values = st.sampled_from(["v", "", "A_b.c", "-v", "v-", "V" * 64, "a b", "ü", "1", "x" * 63])
+peers = some({"namespace": labels}, labels=st.dictionaries(label_keys, label_values, max_size=3))
+rules = st.lists(
+    st.sampled_from(
+        [
+            {"body": "inference_server"},
+            {"body": "/a~1b", "values": {"ünï*": "b0"}},
+            {"header": "x-engine"},
+            {"query": "engine"},
+            {"split": {"b0": 1}, "name": "a: #'\""},
+            {"prefer": ["b0"], "when": {"query": {"a": "*"}, "path": "/v1/*"}},
+            {"reject": "no: {{ $x }}"},
+        ]
+    ),
+    min_size=1,
+    max_size=4,
+)
 spec = some(
     {
         "backends": st.lists(backends, min_size=1, max_size=4).map(
             lambda made: {f"b{n}": one for n, one in enumerate(made)}
-        )
-    },
-    gateway=some(
-        {},
-        name=dotted,
-        namespace=names,
-        className=dotted,
-        create=st.booleans(),
-        listeners=listeners,
-        hostnames=st.lists(
-            st.sampled_from(["a.example.com", "*.example.com", "a", "1.2.3.4", "x" * 63 + ".example", "*.a"]),
-            max_size=3,
-            unique=True,
         ),
-    ),
+        "gateway": some(
+            {"target": st.just(TARGET)},
+            name=dotted,
+            namespace=names,
+            className=dotted,
+            create=st.booleans(),
+            listeners=listeners,
+            hostnames=st.lists(
+                st.sampled_from(["a.example.com", "*.example.com", "a", "1.2.3.4", "x" * 63 + ".example", "*.a"]),
+                max_size=3,
+                unique=True,
+            ),
+        ),
+    },
     router=some(
         {},
         image=st.sampled_from(["r", "r:1", "localhost:5000/r@sha256:1", "R", "a/b:c!", "-", "~"]),
         replicas=st.sampled_from([1, 2, 1000]),
         resources=some({}, requests=resources, limits=resources),
         maxInflightBytes=sizes,
+        workers=st.sampled_from([1, 2, 16]),
+        networkPolicy=some({"gateway": peers}, metrics=st.lists(peers, max_size=3)),
         failure=st.just("closed") | st.just({"backend": "b0"}),
     ),
     routingHeader=headers,
     paths=st.lists(paths, min_size=1, max_size=64, unique=True),
     passthrough=st.lists(passthrough, max_size=3),
     maxBodyBytes=sizes,
+    byHeaders=st.lists(by_headers, max_size=4),
+    timeouts=some({}, firstByte=durations),
+    models=some({}, unknown=st.sampled_from(["allow", "reject"])),
+    rules=rules,
 )
 files = st.fixed_dictionaries(
     {
