@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator
+from http import HTTPStatus
+from http.client import responses
 from typing import Any, Final
 
+from routegen.common.asking import Answer, Question
 from routegen.common.problems import UserError
 from routegen.common.words import choices
 from routegen.distribution import how_to_install
@@ -80,16 +83,33 @@ class Cluster:
     def ask_pod(self, namespace: str, pod: str, path: str, *, scheme: str = "http", port: int) -> bytes:
         """What a pod answers to a GET, through the API server.
 
-        :raises RefusedError: it may not be asked, or doesn't answer so.
+        :raises RefusedError: it may not be asked, or doesn't answer with 200.
+        """
+        answer = self.ask(Question(namespace, pod, port, path, "", scheme))
+        if answer.status != HTTPStatus.OK:
+            raise RefusedError(f"{answer.status} {responses.get(answer.status, '')}".rstrip())
+        return answer.body
+
+    def ask(self, question: Question) -> Answer:
+        """What a pod answers, whatever the status.
+
+        :raises RefusedError: it may not be asked, or can't be.
         """
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
 
-        place = f"{pod}:{port}" if scheme == "http" else f"{scheme}:{pod}:{port}"
+        place = f"{question.pod}:{question.port}"
+        if question.scheme != "http":
+            place = f"{question.scheme}:{place}"
+        whole = f"/api/v1/namespaces/{question.namespace}/pods/{place}/proxy{question.path}"
+        headers = {"header_params": {"Host": question.host}} if question.host else {}
         try:
-            whole = f"/api/v1/namespaces/{namespace}/pods/{place}/proxy{path}"
-            return bytes(self._client.request("GET", whole, serialize=False, _request_timeout=_PROXY_SECONDS).data)
+            answer = self._client.request("GET", whole, serialize=False, _request_timeout=_PROXY_SECONDS, **headers)
+            return Answer(answer.status, bytes(answer.data))
         except ApiException as error:
-            raise RefusedError(f"{error.status} {error.reason}") from error
+            body = error.body if isinstance(error.body, bytes) else (error.body or "").encode()
+            if b'"kind":"Status"' in body.replace(b" ", b""):  # the API server's own word
+                raise RefusedError(f"{error.status} {error.reason}") from error
+            return Answer(int(error.status), body)
         except Exception as error:  # the transport's, of several libraries
             raise RefusedError(_why(error)) from error
 

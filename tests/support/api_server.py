@@ -35,6 +35,9 @@ PLURALS = {
     "BackendTrafficPolicy": ("gateway.envoyproxy.io/v1alpha1", "backendtrafficpolicies", True),
     "EnvoyExtensionPolicy": ("gateway.envoyproxy.io/v1alpha1", "envoyextensionpolicies", True),
     "HTTPRouteFilter": ("gateway.envoyproxy.io/v1alpha1", "httproutefilters", True),
+    "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters", True),
+    "DestinationRule": ("networking.istio.io/v1", "destinationrules", True),
+    "ServiceEntry": ("networking.istio.io/v1", "serviceentries", True),
     "NodeMetrics": ("metrics.k8s.io/v1beta1", "nodes", False),
 }
 """Kind -> API version, plural, namespaced. Other kinds are unknown to this cluster."""
@@ -51,7 +54,8 @@ def api_server(
     """The URL of a server that lists ``objects``, by labels too, and answers 403 for the kinds in ``forbidden``.
 
     :param absent: kinds that it doesn't know.
-    :param pods: what a pod answers through the server, by the path after ``/pods/``.
+    :param pods: what a pod answers through the server, by the path after ``/pods/``: JSON for 200, or a status and
+        a text.
     """
     answers = _answers(objects, forbidden, absent)
 
@@ -59,7 +63,8 @@ def api_server(
         path, _, query = target.partition("?")
         _, _, asked = path.partition("/pods/")
         if asked and pods is not None and asked in pods:
-            return 200, json.dumps(pods[asked])
+            told = pods[asked]
+            return told if isinstance(told, tuple) else (200, json.dumps(told))
         status, body = answers.get(path.rstrip("/"), (404, {"kind": "Status", "code": 404}))
         wanted = parse_qs(query).get("labelSelector")
         if wanted and "items" in body:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from routegen.commands import options
 from routegen.common.problems import InputError, UserError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _DEFAULT_LABEL = "owned_by"
 @click.option("--ask-engines", is_flag=True, help="Where no label names an owner, ask a ready pod for its models.")
 @click.option("--target", metavar="NAME", help="The gateway that the file is for; default: envoy-gateway, or envoy.")
 @click.option("--name", metavar="NAME", default="routes", show_default=True, help="metadata.name of the file.")
-@click.option("--print-rbac", is_flag=True, help="Print the rights that this needs, and nothing else.")
+@options.print_rbac
 def command(
     namespace: str | None,
     selector: str | None,
@@ -55,10 +56,12 @@ def command(
       routegen discover -n inference -l app.kubernetes.io/part-of=models --ask-engines
       routegen discover --print-rbac | kubectl apply -f -
     """
-    from routegen.discover.rbac import rbac  # noqa: PLC0415 - not for `--help`
+    from routegen.discover.reading import rights  # noqa: PLC0415 - not for `--help`
 
     if print_rbac:
-        click.echo(rbac(namespace, asks_engines=ask_engines), nl=False)
+        from routegen.common.rbac import rbac  # noqa: PLC0415
+
+        click.echo(rbac("discover", rights(namespace), [namespace] if ask_engines else []), nl=False)
         return
     from routegen.cluster import Cluster  # noqa: PLC0415
     from routegen.discover.asking import owners_told  # noqa: PLC0415

@@ -42,6 +42,11 @@ def output(*forms: str) -> Callable[[Decorated], Decorated]:
     )
 
 
+print_rbac: Final = click.option(
+    "--print-rbac", is_flag=True, help="Print the rights that this needs, as objects to apply, and nothing else."
+)
+"""``--print-rbac``: every verb that reads a cluster has it."""
+
 output_dir: Final = click.option(
     "--output-dir", type=click.Path(), metavar="DIR", help="Write one file a document into DIR, not to stdout."
 )

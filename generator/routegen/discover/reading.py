@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from routegen.cluster import Cluster, RefusedError, UnknownKindError
+from routegen.common.rbac import Right
 
 from .things import DEPLOYMENT, LLM, POD, POOL, SERVICE, Found, Thing, one_line
 
@@ -18,6 +19,11 @@ VERSIONS: Final = {
 """Kind -> API versions, the newest first."""
 CHOOSABLE: Final = (LLM, POOL, SERVICE)
 """What can be a backend, and so what a user's selector is about."""
+
+
+def rights(namespace: str | None) -> list[Right]:
+    """What :func:`read` needs."""
+    return [Right(versions[0], kind, namespace) for kind, versions in VERSIONS.items()]
 
 
 def read(cluster: Cluster, namespace: str | None, selector: str | None) -> Found:

@@ -41,7 +41,9 @@ class PeerSpec(Model):
     """Pods of one namespace."""
 
     namespace: Label = Field(description="Their namespace.")
-    labels: dict[LabelKey, LabelValue] = Field({}, description="Label -> value that each of them has; empty: all pods there.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        {}, description="Label -> value that each of them has; empty: all pods there."
+    )
 
 
 class NetworkPolicySpec(Model):

@@ -24,6 +24,7 @@ _TO_DO: Final = {
     "NoMatchingListenerHostname": "give a listener of the Gateway these host names, or none",
     "BackendNotFound": "make the Service that the message names, or mend the backend in routes.yaml",
     "RefNotPermitted": "apply the ReferenceGrant: `routegen render --only ReferenceGrant | kubectl apply -f -`",
+    "InvalidFilter": "the gateway can't do what a filter of the route says, and drops the rule: apply what is rendered",
     "InvalidKind": "the gateway doesn't know what the route leads to",
     "Conflicted": "an older policy of its kind is attached there: merge the two into one, and delete the other",
     "TargetNotFound": "what the policy is attached to isn't there: apply all that is rendered",

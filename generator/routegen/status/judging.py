@@ -25,9 +25,11 @@ _APPLY: Final = "`routegen render | kubectl apply -f -`"
 def judge(plan: Plan, target: Target, documents: Sequence[Rendered], live: Live) -> Report:
     """Everything that is to be said."""
     items = [*_around(plan, live), *(_judged(plan, one, live) for one in documents), *_left_over(plan, documents, live)]
-    if found := tuple(target.examine_live(plan, live.objects)):
+    if found := tuple(target.examine_live(plan, live.objects, live.answers)):
         items.append(Item("Gateway", plan.gateway.namespace, plan.gateway.name, found))
     unread = [f"{kind} in {namespace or 'the cluster'}: {why}" for (kind, namespace), why in live.refused.items()]
+    unread += [f"{one.place}: {why}; {one.instead}" for one, why in live.unasked.items()]
+    unread += target.unseen(live.objects, live.answers)
     return Report(
         plan.name,
         plan.namespace,

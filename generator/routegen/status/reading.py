@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from routegen.cluster import RefusedError, UnknownKindError
+from routegen.common.asking import Answer, Question
+from routegen.common.rbac import Right
 from routegen.emit.kubernetes.objects import ROUTER, selector_labels
 from routegen.emit.kubernetes.router_deployment import HTTP_PORT
 from routegen.plan import Plan
@@ -27,6 +29,12 @@ class Source(Protocol):
         :raises RefusedError: it may not be read, or the cluster doesn't answer.
         """
 
+    def ask(self, question: Question) -> Answer:
+        """What a pod answers, whatever the status.
+
+        :raises RefusedError: it can't be asked.
+        """
+
     def ask_pod(self, namespace: str, pod: str, path: str, *, port: int) -> bytes:
         """What a pod answers to a GET.
 
@@ -44,6 +52,10 @@ class Live:
     """Kinds that the cluster doesn't know."""
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, namespace) -> why they couldn't be read."""
+    answers: dict[Question, Answer] = field(default_factory=dict)
+    """What the target asked of its gateway's pods."""
+    unasked: dict[Question, str] = field(default_factory=dict)
+    """What it couldn't, and why."""
     registries: dict[str, bytes | str] = field(default_factory=dict)
     """Router pod -> its document, or why there is none."""
 
@@ -56,7 +68,7 @@ class Live:
 def read(source: Source, plan: Plan, target: Target, documents: Sequence[Rendered]) -> Live:
     """Look at everything."""
     live = Live()
-    for version, kind, namespace in dict.fromkeys([*_rendered(documents), *_beside(plan), *target.also_read(plan)]):
+    for version, kind, namespace in listed(plan, target, documents):
         try:
             found = source.list(version, kind, namespace)
         except UnknownKindError:
@@ -69,7 +81,23 @@ def read(source: Source, plan: Plan, target: Target, documents: Sequence[Rendere
         if ready(pod):
             name = pod["metadata"]["name"]
             live.registries[name] = _registry(source, plan.namespace, name)
+    for question in target.questions(plan, live.objects):
+        try:
+            live.answers[question] = source.ask(question)
+        except RefusedError as error:
+            live.unasked[question] = str(error)
     return live
+
+
+def listed(plan: Plan, target: Target, documents: Sequence[Rendered]) -> list[tuple[str, str, str | None]]:
+    """What is listed: (version, kind, namespace), each once."""
+    return list(dict.fromkeys([*_rendered(documents), *_beside(plan), *target.also_read(plan)]))
+
+
+def rights(plan: Plan, target: Target, documents: Sequence[Rendered]) -> tuple[list[Right], list[str | None]]:
+    """What :func:`read` needs: what it lists, and the namespaces whose pods it asks, which are those that it lists."""
+    everything = listed(plan, target, documents)
+    return [Right(*one) for one in everything], [namespace for _, kind, namespace in everything if kind == "Pod"]
 
 
 def _registry(source: Source, namespace: str, pod: str) -> bytes | str:

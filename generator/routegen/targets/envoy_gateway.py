@@ -6,9 +6,10 @@ routes before the route where requests wait for a decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import ClassVar
 
+from routegen.common.asking import Answers
 from routegen.common.problems import Remark, Trouble
 from routegen.common.text import to_yaml
 from routegen.emit.envoy import names
@@ -20,7 +21,7 @@ from routegen.emit.kubernetes import network_policy, nowhere, router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan
 from routegen.targets import kubernetes
-from routegen.targets.target import Capabilities, Output, Target
+from routegen.targets.target import Capabilities, Objects, Output, Target
 
 
 class EnvoyGateway(Target):
@@ -58,9 +59,7 @@ class EnvoyGateway(Target):
         """The policies and the proxy's settings of a Gateway that is somebody else's."""
         return live.read(plan)
 
-    def examine_live(
-        self, plan: Plan, objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
-    ) -> Iterable[Trouble]:
+    def examine_live(self, plan: Plan, objects: Objects, answers: Answers) -> Iterable[Trouble]:  # noqa: ARG002
         """Whether that Gateway holds the lines that :meth:`examine` prints."""
         return live.troubles(plan, objects)
 

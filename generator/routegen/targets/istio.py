@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from routegen.common.problems import Remark
+from routegen.common.asking import Answers, Question
+from routegen.common.problems import Remark, Trouble
 from routegen.emit.envoy import names
 from routegen.emit.gateway_api import gateway, httproute
 from routegen.emit.gateway_api.reach import Reach
-from routegen.emit.istio import destination_rules, refused
+from routegen.emit.istio import destination_rules, live, refused
 from routegen.emit.istio.reach import reach
 from routegen.emit.kubernetes import network_policy, nowhere, router_deployment
 from routegen.emit.kubernetes.objects import Document
 from routegen.plan import Plan, PoolRef
 from routegen.targets import kubernetes
-from routegen.targets.target import Capabilities, Output, Target
+from routegen.targets.target import Capabilities, Objects, Output, Target
 
 
 class Istio(Target):
@@ -49,6 +50,22 @@ class Istio(Target):
         if not plan.gateway.create:
             yield Remark(("spec", "gateway", "create"), _shared(plan))
         yield from _pools(plan)
+
+    def also_read(self, plan: Plan) -> Iterable[tuple[str, str, str | None]]:
+        """The pods of the Gateway, and istiod's."""
+        return live.read(plan)
+
+    def questions(self, plan: Plan, objects: Objects) -> Iterable[Question]:
+        """What they are, and what they do."""
+        return live.questions(plan, objects)
+
+    def examine_live(self, plan: Plan, objects: Objects, answers: Answers) -> Iterable[Trouble]:
+        """Whether the EnvoyFilter has its effect, of which no object's status tells."""
+        return live.troubles(plan, objects, answers)
+
+    def unseen(self, objects: Objects, answers: Answers) -> Iterable[str]:
+        """What istiod and the proxies don't tell, with the command that does."""
+        return live.unseen(objects, answers)
 
     def render(self, plan: Plan) -> Output:
         """Make every object that serves ``plan``."""

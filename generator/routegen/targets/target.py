@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from routegen.common.asking import Answers, Question
 from routegen.common.problems import Remark, Trouble
 from routegen.plan import Plan
 
@@ -79,6 +80,10 @@ class Output:
     """In an order that suits whoever applies them."""
 
 
+Objects = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+"""What is in a cluster: (kind, namespace) -> all of them there; namespace empty where the kind has none."""
+
+
 class Target(ABC):
     """One gateway that output is rendered for.
 
@@ -108,15 +113,16 @@ class Target(ABC):
         """What ``routegen status`` has to list beside the kinds that are rendered: (version, kind, namespace)."""
         return ()
 
-    def examine_live(
-        self,
-        plan: Plan,  # noqa: ARG002 - for targets that need more than their own objects
-        objects: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],  # noqa: ARG002
-    ) -> Iterable[Trouble]:
-        """Say what is wrong in a cluster with what this target needs and doesn't render.
+    def questions(self, plan: Plan, objects: Objects) -> Iterable[Question]:  # noqa: ARG002 - for :meth:`examine_live`
+        """What ``routegen status`` has to ask pods of the gateway, once everything is listed."""
+        return ()
 
-        :param objects: (kind, namespace) -> all of them that are there.
-        """
+    def examine_live(self, plan: Plan, objects: Objects, answers: Answers) -> Iterable[Trouble]:  # noqa: ARG002
+        """Say what is wrong in a cluster with what this target needs and doesn't render."""
+        return ()
+
+    def unseen(self, objects: Objects, answers: Answers) -> Iterable[str]:  # noqa: ARG002 - most see all they need
+        """Say what couldn't be looked at, and how a person finds out."""
         return ()
 
     @abstractmethod
