@@ -103,7 +103,9 @@ def test_options_that_make_no_sense_are_refused_with_a_reason(
 def test_an_engine_that_is_not_there_is_named() -> None:
     found = bench("--url", "a=http://127.0.0.1:9", "--url", "b=http://127.0.0.1:19")
     assert isinstance(found.exception, UserError)
-    assert "a does not answer at http://127.0.0.1:9" in str(found.exception)
+    assert str(found.exception) == (
+        "a does not answer at http://127.0.0.1:9 (nothing listens there: connections are refused); is it running?"
+    )
 
 
 def test_a_model_that_an_engine_does_not_serve_is_named(engines: dict[str, str], tmp_path: Path) -> None:

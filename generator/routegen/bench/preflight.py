@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from routegen.common.problems import UserError
+from routegen_router.fetch import KINDS, no_connection
 
 from . import credentials
 from .design import Arm
@@ -138,6 +139,15 @@ async def _models(http: aiohttp.ClientSession, name: str, address: str, headers:
                 return ()
             return _decode_models(await response.read()).data
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise UserError(f"{name} does not answer at {address} ({type(error).__name__}); is it running?") from error
+        raise UserError(f"{name} does not answer at {address} ({_why(error)}); is it running?") from error
     except msgspec.MsgspecError as error:
         raise UserError(f"{name}: {url} is not a list of models: {error}") from error
+
+
+def _why(error: Exception) -> str:
+    """In the words in which the router tells of its engines, not by the name of a Python class."""
+    if isinstance(error, TimeoutError):
+        return KINDS["timeout"]
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return KINDS[no_connection(error.os_error).kind]
+    return str(error) or type(error).__name__
