@@ -29,6 +29,7 @@ from routegen_router.config import dump
 
 PATIENCE: Final = 60.0
 """Seconds until a process that doesn't get ready is given up."""
+ENGINE: Final = Path(__file__).with_name("engine.py")
 ROUTES: Final = """\
 apiVersion: routegen/v1alpha1
 kind: InferenceRoutes
@@ -93,6 +94,9 @@ class Rig:
     router_status: list[str]
     configs: list[Path]
     plan: Plan
+    envoy: Process
+    envoy_file: Path
+    """What Envoy starts from."""
 
     def address(self, engine: str) -> tuple[str, int]:
         """Where an engine is, or was."""
@@ -158,6 +162,7 @@ async def rig(
     plan: Plan | None = None,
     keys: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
+    engine: Path = ENGINE,
 ) -> AsyncIterator[Rig]:
     """Start everything, and end it.
 
@@ -165,10 +170,11 @@ async def rig(
     :param plan: what to route by, its engines anywhere; default: an even split of two.
     :param keys: engine -> the key that its requests must carry.
     :param variables: of the routers, which have the keys there.
+    :param engine: the engines' program; it is called with name, port and key.
     """
     plan = plan or compiled(50, 50)
     names = [backend.name for backend in plan.backends]
-    python, here = sys.executable, Path(__file__).parent
+    python = sys.executable
     with tempfile.TemporaryDirectory(prefix="reliability-") as temporary:
         folder = Path(temporary)
         ports = {name: free_port() for name in (*names, "client", "admin", "s0", "s1")}
@@ -198,7 +204,7 @@ async def rig(
         envoy_file.write_text(to_yaml([bootstrap.static(plan, admin=f"127.0.0.1:{ports['admin']}")]))
         engines = {
             name: Process(
-                [python, str(here / "engine.py"), name, str(ports[name]), (keys or {}).get(name, "")],
+                [python, str(engine), name, str(ports[name]), (keys or {}).get(name, "")],
                 folder / f"{name}.log",
             )
             for name in names
@@ -230,6 +236,8 @@ async def rig(
                 [f"127.0.0.1:{ports[status]}" for status in ("s0", "s1")[:routers_wanted]],
                 configs,
                 plan,
+                envoy,
+                envoy_file,
             )
             for number in range(routers_wanted):
                 await made.ready(number)
@@ -237,7 +245,7 @@ async def rig(
                 await made.back(name)
             yield made
         finally:
-            for process in everything:
+            for process in [*everything, *engines.values()]:  # a scenario may have added one
                 process.kill()
 
 
