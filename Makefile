@@ -62,6 +62,13 @@ figures: $(READY) ## Run all three, on a machine with nothing else to do, and pu
 reliability: $(READY) ## Attack and break real processes, and say what holds; ARGS names scenarios
 	@PYTHONPATH=benchmarks:tests $(BIN)/python -m reliability $(ARGS)
 
+.PHONY: monitoring-recordings monitoring-check
+monitoring-recordings: $(READY) ## Record faults of real processes for the alerts' tests; ARGS names some; half an hour
+	@PYTHONPATH=benchmarks:tests nice $(BIN)/python -m monitoring record $(ARGS)
+
+monitoring-check: $(READY) ## Ask a real Prometheus every query of dashboard and alerts; five minutes
+	@PYTHONPATH=benchmarks:tests nice $(BIN)/python -m monitoring check
+
 test: $(READY) $(OLDEST)/envoy/_bin/envoy ## Run all tests, real Envoy included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
