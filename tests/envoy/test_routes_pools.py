@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from support import pools
+from support.encoded import encoded
 from support.engines import refusing
 from support.envoy import VERSIONS
 from support.picker import Refusal
@@ -68,6 +69,32 @@ def test_a_body_that_the_picker_does_not_take_is_413_with_its_limit(pool: Pool) 
     reply = pool.post(pad="x" * 4_000_000)
     assert (reply.status, reply.code) == (413, "request_too_large")
     assert "at most 4000000 bytes" in reply.json["error"]["message"]
+    assert (pool.picker.asked, pool.reached()) == ([], set())
+
+
+@pytest.mark.parametrize("codings", [(), ("gzip",), ("zstd", "br")], ids="-".join)
+@pytest.mark.parametrize("model", ["m", "nickname"])
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_the_picker_and_the_pod_get_the_decoded_body_with_the_pods_own_model(
+    pool: Pool, codings: tuple[str, ...], model: str, size: int
+) -> None:
+    pool.picks("two")
+    sent = {"inference_server": "pool", "model": model, "messages": [], "pad": "é" * size}
+    coding = [("content-encoding", ", ".join(codings))] if codings else []
+    reply = pool.gateway.post(encoded(json.dumps(sent).encode(), *codings), headers=[*HOST, *coding])
+    assert (reply.status, pool.reached()) == (200, {"two"})
+    [received] = pool.pods["two"].recorder.generations()
+    [asked] = pool.picker.asked
+    assert received.json == json.loads(asked.body) == {**sent, "model": "m"}
+    assert received.header("content-length") == (str(len(received.body)),)
+    assert "content-encoding" not in asked.headers
+    assert received.header("content-encoding") == ()
+
+
+def test_a_body_that_the_picker_does_not_take_once_it_is_decoded_is_413(pool: Pool) -> None:
+    body = json.dumps({"inference_server": "pool", "model": "nickname", "pad": "x" * 4_000_000}).encode()
+    reply = pool.gateway.post(encoded(body, "gzip"), headers=[*HOST, ("content-encoding", "gzip")])
+    assert (reply.status, reply.code) == (413, "request_too_large")
     assert (pool.picker.asked, pool.reached()) == ([], set())
 
 
@@ -150,4 +177,4 @@ def test_a_pod_that_envoy_does_not_know_is_replaced_by_any(pool: Pool) -> None:
 
 def test_the_models_of_a_pool_are_asked_of_its_pods(pool: Pool) -> None:
     listed = pool.gateway.request("GET", "/v1/models", headers=HOST).json["data"]
-    assert [entry["id"] for entry in listed] == ["m"]
+    assert [entry["id"] for entry in listed] == ["m", "nickname"]

@@ -26,7 +26,7 @@ spec:
     pool:
       inferencePool: {name: pool, endpoints: [127.0.0.1:8001], picker: {endpoints: [127.0.0.1:9002]}}
       ownedBy: vllm
-      models: [m]
+      models: {m: m, nickname: m}
     other: {endpoints: [127.0.0.1:8002], ownedBy: sglang, models: [m]}
 """
 MODELS = {"pool": ["m"], "other": ["m"]}
