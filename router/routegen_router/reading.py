@@ -67,6 +67,8 @@ def read(reader: BodyReader, raw: Bytes, packed: Packing) -> Fields:
         ``invalid_content_encoding``.
     :raises TooLongError: it has more than ``packed.limit`` bytes when it is decoded.
     """
+    if packed is PLAIN:  # nearly always
+        return reader.read(raw)
     if not packed.codings:
         return _read(reader, raw, packed)
     decoded = codings.decoded(raw, packed.codings, packed.limit)

@@ -92,7 +92,7 @@ class Stream:
             return self.refuse(refusals.not_found(self._policy.config.paths))
         if twice is not None:
             return self.refuse(refusals.repeated_header(twice))
-        twice = self._read_query(parameters)
+        twice = self._read_query(parameters) if parameters else None
         if twice is not None:
             return self.refuse(refusals.repeated_parameter(twice))
         if unread:
@@ -203,7 +203,13 @@ class Stream:
         for name, value in headers.pairs:
             if name not in self._policy.wanted:
                 continue
-            text = value if isinstance(value, str) else _text(value)
+            if isinstance(value, str):
+                text = value
+            else:  # inline: every header of every request
+                try:
+                    text = value.decode()
+                except UnicodeDecodeError:  # HTTP allows any bytes, UTF-8 is what clients mean
+                    text = value.decode("latin-1")
             if name in self._headers:
                 text = f"{self._headers[name]},{text}"  # what a repetition means (RFC 9110, section 5.3)
                 twice = name if name in self._policy.reads.headers else twice
@@ -213,7 +219,7 @@ class Stream:
     def _read_query(self, text: str) -> str | None:
         """Keep the query's parameters that rules read; the name of one that came twice, if any."""
         names = self._policy.parameters
-        if not names or not text:
+        if not names:
             return None
         self._queries, twice = query.read(text, names)
         return twice
@@ -270,11 +276,3 @@ def rejection(reject: Reject, path: str = "") -> Answer:
     return Answer(
         reject.status, answers.error(reject, path), headers, f"routegen_{reject.code}", metadata, reject.fault
     )
-
-
-def _text(value: bytes) -> str:
-    """A header's value; HTTP allows any bytes, UTF-8 is what clients mean."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
