@@ -7,6 +7,7 @@ from typing import Final
 from . import stateful
 from .body import BodyReader
 from .config import Config, Reads, reads
+from .models import Snapshot
 from .request import MODEL
 from .second import Seconds
 
@@ -40,6 +41,14 @@ class Policy:
         self.wanted: frozenset[str] = self.reads.headers | _OWN_HEADERS
         self.parameters = self.reads.queries | ({MODEL_PARAMETER} if config.by_headers else frozenset())
         self.seconds = Seconds(config)
+
+    def naming(self, model: str, view: Snapshot) -> Snapshot:
+        """What is known, as if engines that have another name for ``model`` were down.
+
+        Without a body none can be given it, so only an explicit choice leads there, and is refused.
+        """
+        others = frozenset(name for name, (renames, _) in self.changes.items() if model in renames)
+        return view.as_if_alive(view.alive - others) if others else view
 
     def reading(self, path: str) -> Reading:
         """How bodies of requests to ``path`` are read, which is one of the configured paths."""

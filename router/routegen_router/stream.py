@@ -161,6 +161,8 @@ class Stream:
 
     def _decide(self, facts: Facts, trace: list[Step] | None) -> Routed | Answer:
         view = self._view()
+        if facts.unread and facts.model is not None:
+            view = self._policy.naming(facts.model, view)
         decision = decide(facts, self._policy.config, view, self._draw, trace)
         if isinstance(decision, Reject):
             return self.refuse(decision)

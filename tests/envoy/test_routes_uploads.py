@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,10 @@ def test_a_silent_upload_ends_in_time_and_a_silent_engine_does_not(
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("left", ["http1_server_abort_dispatch", "http_downstream_filter_check"])
 def test_who_is_shed_for_lack_of_memory_is_told_so(version: str, left: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = ROUTES.replace("gateway: {target: envoy}", "gateway: {target: envoy, memory: 1Mi}")
     rendered = bootstrap.static
+
+    def full(plan: Plan) -> Plan:
+        return replace(plan, gateway=replace(plan.gateway, memory=1 << 20))
 
     def one_point(plan: Plan, *, admin: str) -> dict[str, Any]:
         document = rendered(plan, admin=admin)
@@ -134,7 +137,7 @@ def test_who_is_shed_for_lack_of_memory_is_told_so(version: str, left: str, monk
         return document
 
     monkeypatch.setattr(bootstrap, "static", one_point)
-    with gateway(full, MODELS, version=version) as gate:
+    with gateway(ROUTES, MODELS, version=version, adjust=full) as gate:
         pressure = "overload.envoy.resource_monitors.fixed_heap.pressure"
         wait_for(lambda: gate.envoy.stat(pressure) >= 100, "Envoy to look at its heap")
         reply = gate.post(SMALL)

@@ -135,10 +135,10 @@ def test_a_renamed_model_in_the_query_is_refused() -> None:
     )
     settings = router_config(made)
 
-    def ask(model: str) -> Routed | Refused:
+    def ask(model: str, engine: str = "a", draw: float = 0.0) -> Routed | Refused:
         path = f"/v1/realtime?model={model}"
-        headers = ((":method", "GET"), (":path", path), ("x-engine", "a"))
-        one = Stream(Policy(settings), lambda: knowledge.static(settings).view, lambda: 0.0)
+        headers = ((":method", "GET"), (":path", path), *([("x-engine", engine)] if engine else []))
+        one = Stream(Policy(settings), lambda: knowledge.static(settings).view, lambda: draw)
         reply = one.on_headers(Headers(headers, end_of_stream=True))
         assert isinstance(reply, Routed | Refused)
         return reply
@@ -147,3 +147,7 @@ def test_a_renamed_model_in_the_query_is_refused() -> None:
     assert isinstance(refused, Refused)
     assert (refused.status, refused.code) == (400, "model_renamed")
     assert isinstance(ask("same"), Routed)
+    for draw in (0.0, 0.3, 0.6, 0.9):  # a split skips who would refuse it
+        chosen = ask("qwen", "", draw)
+        assert isinstance(chosen, Routed)
+        assert chosen.backend == "b"

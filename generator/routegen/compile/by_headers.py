@@ -8,8 +8,9 @@ from typing import Final
 from routegen.common.positions import Path
 from routegen.compile.names import Findings
 from routegen.compile.paths import served_paths
-from routegen.plan import MODELS_PATH, Passthrough
+from routegen.plan import MODELS_PATH, READING, Passthrough
 from routegen.spec.models import Spec
+from routegen_router.config import HEALTH_PATHS
 from routegen_router.request import Opened
 
 RESPONSES: Final = "/v1/responses"
@@ -42,3 +43,5 @@ def _check_path(entry: Opened, path: Path, spec: Spec, findings: Findings) -> No
         findings.add(path, f'"{entry.path}" is one of the paths whose bodies are read')
     if entry.method == "GET" and (entry.takes(MODELS_PATH) or entry.path.startswith(f"{MODELS_PATH}/")):
         findings.add(path, "would hide GET /v1/models, which the router answers for all engines")
+    if entry.method in READING and entry.path in HEALTH_PATHS:
+        findings.add(path, f"the router answers {entry.path} itself; a passthrough leads it to an engine")

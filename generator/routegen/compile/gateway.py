@@ -9,12 +9,17 @@ from routegen.plan import Gateway, Listener, ListenerTLS
 from routegen.spec.models import ListenerSpec, ListenerTLSSpec, Routes
 from routegen.targets import Target
 
+_LEAST_MEMORY = "64Mi"
+"""Envoy's heap takes about 10 MiB before the first request comes; with too little it refuses them all, or to start."""
+
 
 def compile_gateway(routes: Routes, target: Target, findings: Findings) -> Gateway:
     """The gateway with its listeners."""
     gateway = routes.spec.gateway
     _check_listeners(gateway.listeners, target, findings)
     findings.no_twins(("spec", "gateway", "hostnames"), gateway.hostnames)
+    if size(gateway.memory) < size(_LEAST_MEMORY):
+        findings.add(("spec", "gateway", "memory"), f"must be at least {_LEAST_MEMORY}, not {gateway.memory}")
     return Gateway(
         target=target.name,
         name=gateway.name,
