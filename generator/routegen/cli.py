@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -119,6 +120,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; a problem with the input is a sentence on stderr and exit code 1, misuse is 2."""
     _open_closed_streams()
+    _say_everything()
     try:
         cli(prog_name="routegen")
     except (InputError, UserError) as error:
@@ -141,3 +143,13 @@ def _open_closed_streams() -> None:
         if getattr(sys, name) is None:
             number = os.open(os.devnull, flags)
             setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end
+
+
+def _say_everything() -> None:
+    """Documents are the same bytes in every locale; a terminal that lacks a character shows a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")

@@ -14,6 +14,8 @@ import pytest
 from routegen import pipeline
 
 ROUTEGEN = f"{sys.executable} -m routegen"
+PTY = f"{sys.executable} -c 'import pty, sys; pty.spawn([sys.executable, *sys.argv[1:]])'"
+"""In front of Python's arguments: run it in a terminal of its own."""
 MINE = "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\n"
 
 
@@ -98,6 +100,16 @@ def test_a_reader_who_has_enough_is_no_error(verb: str, tmp_path: Path) -> None:
     assert shell("routegen init", tmp_path).returncode == 0
     done = shell(f"set -o pipefail; (sleep 0.2; routegen {verb}) | true", tmp_path)
     assert (done.returncode, problems(done.stderr)) == (0, [])
+
+
+def test_a_locale_without_our_characters_changes_no_document_and_stops_nobody(tmp_path: Path) -> None:
+    starter = (Path(pipeline.__file__).parent / "starter" / "routes.yaml").read_text(encoding="utf-8")
+    assert not starter.isascii()
+    for encoding in ("latin-1", "ascii"):
+        piped = shell(f"PYTHONIOENCODING={encoding} routegen init -", tmp_path)
+        assert (piped.returncode, piped.stdout) == (0, starter), piped.stderr
+    shown = shell(f"PYTHONIOENCODING=latin-1 {PTY} -m routegen init -", tmp_path)
+    assert shown.stdout.replace("\r", "") == starter.encode("latin-1", "replace").decode("latin-1")
 
 
 @pytest.mark.parametrize("verb", ["validate", "render", "lint", "explain --no-poll", "test cases.yaml"])
