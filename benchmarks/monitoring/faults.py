@@ -228,7 +228,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "one-router-killed": Fault("RoutegenRouterDown", _at_first(lambda rig: rig.routers[0].kill())),
     "routers-elsewhere": Fault("RoutegenGatewayFindsNoRouter", _at_first(_elsewhere)),
     "configuration-refused": Fault("RoutegenConfigRefused", _refused),
-    "gateway-sends-no-body": Fault(
+    "gateway-streams-bodies": Fault(
         "RoutegenMisconfigured",
         _at_first(lambda rig: _restart(rig, ("request_body_mode: BUFFERED", "request_body_mode: STREAMED"))),
     ),

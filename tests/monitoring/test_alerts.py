@@ -63,6 +63,46 @@ def test_the_alert_of_a_fault_fires_and_no_other(file: Path, tmp_path: Path) -> 
     judge(tmp_path, recording["series"], {began: [], END: [alert] if alert else []})
 
 
+HAND_WRITTEN: dict[str, tuple[dict[str, str], list[str]]] = {
+    "nothing is scraped": ({'up{job="node",instance="a"}': "1+0x63"}, ["RoutegenNoRouter"]),
+    "routers are there, and none gets ready": (
+        {'routegen_build_info{job="r",instance="a"}': "1+0x63", 'routegen_ready{job="r",instance="a"}': "0+0x63"},
+        ["RoutegenNoRouter"],
+    ),
+    "one of two sets of routers has gone": (
+        {
+            'routegen_build_info{job="r",instance="a"}': "1+0x63",
+            'routegen_ready{job="r",instance="a"}': "1+0x63",
+            'routegen_build_info{job="s",instance="b"}': "1+0x20 stale _x42",
+            'routegen_ready{job="s",instance="b"}': "1+0x20 stale _x42",
+        },
+        ["RoutegenNoRouter"],
+    ),
+    "few requests, one of them slow, one refused, one engine's error": (
+        {
+            'routegen_build_info{job="r",instance="a"}': "1+0x63",
+            'routegen_ready{job="r",instance="a"}': "1+0x63",
+            'routegen_decision_seconds_bucket{job="r",le="0.25"}': "0+0x20 1+0x42",
+            'routegen_decision_seconds_bucket{job="r",le="1.0"}': "0+0x20 2+0x42",
+            'routegen_decision_seconds_bucket{job="r",le="+Inf"}': "0+0x20 2+0x42",
+            'routegen_rejections_total{job="r",code="registry_incomplete"}': "0+0x20 1+0x42",
+            'routegen_rejections_total{job="r",code="router_overloaded"}': "0+0x20 1+0x42",
+            'envoy_cluster_upstream_rq_xx{envoy_cluster_name="engine/a",envoy_response_code_class="5"}': "0+0x9 1+0x53",
+            'envoy_cluster_upstream_rq_completed{envoy_cluster_name="engine/a"}': "0+0x9 2+0x53",
+        },
+        [],
+    ),
+}
+"""What no run was made for: series by hand, and the alerts that they must bring."""
+
+
+@needs_promtool
+@pytest.mark.parametrize("case", HAND_WRITTEN)
+def test_by_hand_written_series(case: str, tmp_path: Path) -> None:
+    series, alerts = HAND_WRITTEN[case]
+    judge(tmp_path, series, {END: alerts})
+
+
 @needs_promtool
 def test_a_rule_that_never_fires_would_be_found(tmp_path: Path) -> None:
     recording = yaml.safe_load((Path(__file__).with_name("recordings") / "engine-killed.yaml").read_text())
