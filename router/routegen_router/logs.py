@@ -10,6 +10,7 @@ import io
 import logging
 import select
 import sys
+import threading
 import traceback
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 _WHOLE: Final = getattr(select, "PIPE_BUF", 512)
 """Bytes that a pipe takes in one piece (POSIX, ``write``)."""
 _JSON: Final = msgspec.json.Encoder()
+_log = logging.getLogger("routegen")
 
 
 def configure(level: str, style: Format, always: Mapping[str, object] | None = None) -> LineHandler:
@@ -38,6 +40,17 @@ def configure(level: str, style: Format, always: Mapping[str, object] | None = N
     logging.root.setLevel(logging.WARNING)
     logging.getLogger("routegen").setLevel(level.upper())
     return handler
+
+
+def tell_uncaught() -> None:
+    """Let exceptions that nobody catches, in any thread, be lines of the log too: no tracebacks, which quote them."""
+
+    def tell(error: BaseException | None) -> None:
+        for one in _single(error):
+            _log.critical("ended by an exception", exc_info=one)
+
+    sys.excepthook = lambda _kind, error, _trace: tell(error)
+    threading.excepthook = lambda told: tell(told.exc_value)
 
 
 class LineFormatter(logging.Formatter):
@@ -117,6 +130,15 @@ def _pieces(lines: Iterable[str]) -> Iterator[str]:
         size += length
     if piece:
         yield "".join(piece)
+
+
+def _single(error: BaseException | None) -> Iterator[BaseException]:
+    """A task group's exceptions each by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _single(one)
+    elif error is not None:
+        yield error
 
 
 def _time(created: float) -> str:

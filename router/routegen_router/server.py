@@ -61,6 +61,7 @@ def run(options: Options) -> None:
     """
     memory.keep_freed()
     lines = logs.configure(options.log_level, options.log_format)
+    logs.tell_uncaught()
     with asyncio.Runner(loop_factory=loops.factory()) as runner:
         runner.run(_serve(options, lines))
 

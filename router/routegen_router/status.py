@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -17,6 +19,7 @@ from .condition import Polled
 from .models import Answer
 from .poller import Registry
 
+_log = logging.getLogger("routegen.status")
 TIMEOUT: Final = 10.0
 """Seconds that a client may take for its request."""
 
@@ -142,6 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Where the standard library prints a traceback: a probe may hang up whenever it likes."""
+        del request, client_address
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            _log.exception("a page failed")
 
 
 class _Server6(_Server):

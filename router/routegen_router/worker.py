@@ -110,6 +110,7 @@ async def _run(pair: socket.socket) -> None:
     begin = await channel.read_to(reader)
     if isinstance(begin, Begin):
         lines = logs.configure(begin.log_level, begin.log_format, {"worker": begin.number})
+        logs.tell_uncaught()
         await Worker(begin, lines, writer).run(reader)
         await writer.drain()
         writer.close()

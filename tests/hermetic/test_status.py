@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,21 @@ def test_other_paths_and_methods_are_not_served(tmp_path: Path) -> None:
         assert get(router, "/healthz", "HEAD") == (200, "")
         assert get(router, "/debug")[0] == 404
         assert get(router, "/metrics", "POST")[0] == 501
+
+
+def test_a_probe_that_hangs_up_is_no_line_of_the_log(tmp_path: Path) -> None:
+    """By a reset: the line that comes of it otherwise is a traceback of many lines, none of them JSON."""
+    with running(tmp_path, router_config()) as router:
+        host, _, port = router.status.rpartition(":")
+        before = len(router.entries())
+        for _ in range(20):
+            with socket.create_connection((host, int(port))) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                probe.sendall(b"GET /readyz HTTP/1.1\r\nhost: probe\r\n\r\n")
+                probe.recv(1)
+        for _ in range(20):  # each in a thread of its own, so all others had their turn
+            assert get(router, "/healthz")[0] == 200
+        assert len(router.entries()) == before
 
 
 def test_metrics_can_be_switched_off(tmp_path: Path) -> None:

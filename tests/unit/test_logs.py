@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 
 import pytest
@@ -75,3 +76,27 @@ def test_the_level_holds_for_our_loggers_and_libraries_are_quieter(capsys: pytes
         logging.getLogger("routegen").setLevel(logging.NOTSET)
     told = capsys.readouterr().err.splitlines()
     assert [line.split(maxsplit=2)[2] for line in told] == ["ours", "theirs, important"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "raise ValueError(secret)",
+        "raise ExceptionGroup(secret, [ValueError(secret)])",
+        "threading.Thread(target=int, args=[secret]).start()",
+    ],
+)
+def test_what_nobody_catches_is_a_line_too(where: str) -> None:
+    program = f"""\
+import threading
+from routegen_router import logs
+secret = "my secret prompt"
+logs.configure("info", "json")
+logs.tell_uncaught()
+{where}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    line = json.loads(done.stderr)
+    assert (line["level"], line["exception"]) == ("critical", "ValueError")
+    assert "secret" not in done.stderr
+    assert done.returncode == (1 if where.startswith("raise") else 0)
