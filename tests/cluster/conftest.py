@@ -21,6 +21,7 @@ ONLY_FOR: dict[str, str] = {
     "test_policies": "envoy-gateway",
     "test_existing_gateway": "envoy-gateway",
     "test_gateway_class": "envoy-gateway",
+    "test_workers": "envoy-gateway",
     "test_status": "envoy-gateway",
     "test_istio": "istio",
     "test_status_istio": "istio",

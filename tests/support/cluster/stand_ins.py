@@ -38,14 +38,18 @@ def endpoint(address: str, *, ready: bool = True, terminating: bool = False) -> 
 
 
 def slice_of(
-    service: str, namespace: str, ports: Sequence[Mapping[str, Any]], endpoints: Sequence[Mapping[str, Any]]
+    service: str,
+    namespace: str,
+    ports: Sequence[Mapping[str, Any]],
+    endpoints: Sequence[Mapping[str, Any]],
+    number: int = 1,
 ) -> dict[str, Any]:
-    """The EndpointSlice that the endpointslice controller keeps for a Service."""
+    """An EndpointSlice that the endpointslice controller keeps for a Service."""
     labels = {"kubernetes.io/service-name": service}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": f"{service}-1", "namespace": namespace, "labels": labels},
+        "metadata": {"name": f"{service}-{number}", "namespace": namespace, "labels": labels},
         "addressType": "IPv4",
         "ports": [{"protocol": "TCP", **port} for port in ports],
         "endpoints": list(endpoints),
@@ -122,6 +126,10 @@ class Routers:
     """Of those that run."""
     _config: str = ""
     """The ConfigMap that they were started with."""
+    _ports: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Address -> the container's ports, by name."""
+    _slices: list[tuple[tuple[str, int], ...]] = field(default_factory=list)
+    """The ports of each EndpointSlice that was written."""
 
     def roll_out(self) -> bool:
         """Replace each pod by a new one, as a rolling update does; whether there was anything to do."""
@@ -134,8 +142,11 @@ class Routers:
         self._mount_secrets(spec, folder)
         [container] = spec["containers"]
         old = list(self.addresses)
+        if old:
+            self._write([endpoint(one) for one in old])
         for number in range(deployment["spec"]["replicas"]):
             new = self._start(container["args"], folder)
+            self._ports[new] = {port["name"]: port["containerPort"] for port in container["ports"]}
             leaving = old[number : number + 1]
             self.addresses.append(new)
             self._write([endpoint(one, ready=one not in leaving, terminating=one in leaving) for one in self.addresses])
@@ -197,13 +208,22 @@ class Routers:
         threading.Thread(target=self.sandbox.stop, args=(f"router-{address}",), kwargs={"patience": 60.0}).start()
 
     def _write(self, endpoints: Sequence[Mapping[str, Any]]) -> None:
-        """The Service's ports name the container's."""
-        deployment = self.api.get("deployment", self.name, self.namespace)
-        [container] = deployment["spec"]["template"]["spec"]["containers"]
-        numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
+        """A slice for each set of ports: a pod has those of the Service's that its own container names.
+
+        New ones come before old ones go, as with the real controller.
+        """
         service = self.api.get("service", self.name, self.namespace)
-        ports = [{"name": port["name"], "port": numbers[port["targetPort"]]} for port in service["spec"]["ports"]]
-        self.api.create(slice_of(self.name, self.namespace, ports, endpoints))
+        members: dict[tuple[tuple[str, int], ...], list[Mapping[str, Any]]] = {ports: [] for ports in self._slices}
+        for one in endpoints:
+            numbers = self._ports[one["addresses"][0]]
+            wanted = [port for port in service["spec"]["ports"] if port["targetPort"] in numbers]
+            members.setdefault(tuple((port["name"], numbers[port["targetPort"]]) for port in wanted), []).append(one)
+        self._slices = list(members)
+        slices = [
+            slice_of(self.name, self.namespace, [{"name": name, "port": port} for name, port in named], inside, number)
+            for number, (named, inside) in enumerate(members.items(), 1)
+        ]
+        self.api.create(*sorted(slices, key=lambda one: not one["endpoints"]))
 
 
 class Proxy:
