@@ -17,8 +17,11 @@ from support.crd_schema import with_defaults
 from support.crds import BUILT_IN, definition
 
 ROOT = Path(__file__).parents[2]
+TARGETS = ("envoy-gateway", "istio")
 FILES = sorted(
-    [*ROOT.glob("tests/golden/*/envoy-gateway/*.yaml"), *ROOT.glob("manifests/envoy-gateway/*.yaml")],
+    file
+    for target in TARGETS
+    for file in [*ROOT.glob(f"tests/golden/*/{target}/*.yaml"), *ROOT.glob(f"manifests/{target}/*.yaml")]
 )
 
 

@@ -29,7 +29,13 @@ def reach(plan: Plan, backend: Backend) -> Reach:
         case PoolRef() as pool:
             return gateway_api.pool(plan, backend, pool)
         case Addresses() as addresses:
-            ref = {"group": "networking.istio.io", "kind": "Hostname", "name": host(plan, backend), "port": _PORT}
+            ref = {
+                "group": "networking.istio.io",
+                "kind": "Hostname",
+                "name": host(plan, backend),
+                "port": _PORT,
+                "weight": 1,
+            }
             return Reach((ref,), (_service_entry(plan, backend, addresses),))
 
 
