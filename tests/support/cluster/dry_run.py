@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
+from routegen.common.rbac import plural
 from support.cluster.api import Api
-
-_PLURALS: Final = {"Gateway": "gateways", "ClientTrafficPolicy": "clienttrafficpolicies", "EnvoyProxy": "envoyproxies"}
 
 
 class DryRun:
@@ -29,16 +28,10 @@ class DryRun:
         document = json.loads(text)
         version, kind, metadata = document["apiVersion"], document["kind"], document["metadata"]
         root = "/apis/" if "/" in version else "/api/"
-        path = f"{root}{version}/namespaces/{metadata['namespace']}/{_plural(kind)}/{metadata['name']}"
+        path = f"{root}{version}/namespaces/{metadata['namespace']}/{plural(kind)}/{metadata['name']}"
         query = "?dryRun=All&fieldManager=search&force=true&fieldValidation=Strict"
         status, answer = self._api.request("PATCH", path + query, document, "application/apply-patch+yaml")
         self.asked += 1
         if status in {200, 201}:  # found, or it would be made
             return None
         return str(answer["message"] if isinstance(answer, dict) else answer)
-
-
-def _plural(kind: str) -> str:
-    if kind in _PLURALS:
-        return _PLURALS[kind]
-    return f"{kind.lower()[:-1]}ies" if kind.endswith("y") else f"{kind.lower()}s"
