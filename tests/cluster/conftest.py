@@ -24,7 +24,6 @@ ONLY_FOR: dict[str, str] = {
     "test_workers": "envoy-gateway",
     "test_status": "envoy-gateway",
     "test_istio": "istio",
-    "test_status_istio": "istio",
 }
 """Tests of what one gateway alone has, or that need be run with one alone: module -> target."""
 

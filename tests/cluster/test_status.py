@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import yaml
 from routegen.compile import compile_text
 from support.cluster.cluster import Cluster, Installation, rendered
 from support.cluster.sandbox import wait_for
-from support.cluster.status import make_pods, status, troubles
+from support.command import ROUTEGEN
 
 NAMESPACE = "watched"
 EG = "gateway.envoyproxy.io/v1alpha1"
@@ -51,8 +53,47 @@ def _pods(installed: Installation) -> None:
     make_pods(installed)
 
 
+def make_pods(installed: Installation) -> None:
+    deployment = installed.api.get("deployment", installed.routers.name, NAMESPACE)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    installed.api.kubectl("-n", NAMESPACE, "delete", "pod", "--all", "--grace-period=0", "--force")
+    for number, address in enumerate(installed.routers.addresses):
+        name = f"pair-router-{number}"
+        container = {"name": "router", "image": "r"}
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+        installed.api.create(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+        )
+        running = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+        installed.api.patch_status(
+            "pod", name, NAMESPACE, {**running, "conditions": [{"type": "Ready", "status": "True"}]}
+        )
+
+
+def status(installed: Installation, folder: Path, file: str = ROUTES) -> tuple[int, dict[str, Any]]:
+    """What it says, as a user would ask."""
+    (folder / "routes.yaml").write_text(file, encoding="utf-8")
+    done = subprocess.run(
+        [*ROUTEGEN, "status", "-f", str(folder / "routes.yaml"), "-o", "json"],
+        env={**os.environ, "KUBECONFIG": str(installed.api.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def troubles(told: dict[str, Any]) -> list[str]:
+    """One line each."""
+    objects = [
+        f"{one['kind']} {one['name']}: {trouble['what']}" for one in told["objects"] for trouble in one["troubles"]
+    ]
+    return objects + [f"router: {trouble['what']}" for one in told["routers"] for trouble in one["troubles"]]
+
+
 def test_where_all_is_well_there_is_nothing_to_say(installed: Installation, tmp_path: Path) -> None:
-    code, told = status(installed, tmp_path, ROUTES)
+    code, told = status(installed, tmp_path)
     assert (code, troubles(told), told["unread"]) == (0, [], [])
     assert [one["engines"] for one in told["routers"]] == [[a, b] for a, b in [engines(one) for one in told["routers"]]]
     assert len(told["routers"]) == 2
@@ -161,19 +202,17 @@ def test_each_planted_trouble_is_named(installed: Installation, trouble: str, tm
     found: list[str] = []
 
     def named() -> bool:
-        code, told = status(installed, tmp_path, ROUTES)
+        code, told = status(installed, tmp_path)
         found[:] = troubles(told)
         return code == 1 and any(one.startswith(sentence) for one in found)
 
     plant(installed)
     try:
         wait_for(named, f"{sentence!r}, not {found}", patience=40)
-        assert all(
-            one["remedy"] for item in status(installed, tmp_path, ROUTES)[1]["objects"] for one in item["troubles"]
-        )
+        assert all(one["remedy"] for item in status(installed, tmp_path)[1]["objects"] for one in item["troubles"])
     finally:
         mend(installed)
-    wait_for(lambda: status(installed, tmp_path, ROUTES)[0] == 0, "all to be well again", patience=40)
+    wait_for(lambda: status(installed, tmp_path)[0] == 0, "all to be well again", patience=40)
 
 
 def mend(installed: Installation) -> None:

@@ -27,8 +27,6 @@ SYSTEM: Final = "istio-system"
 _ADMIN: Final = 15000
 _XDS: Final = 15010
 _READY: Final = 8080
-_METRICS: Final = 15014
-_PROXY_METRICS: Final = 15090
 _CHART: Final = "manifests/charts/istio-control/istio-discovery"
 
 
@@ -93,20 +91,12 @@ def start(sandbox: Sandbox, api: Api) -> None:
     }
     command = [
         *(str(folder() / "pilot-discovery"), "discovery", "--kubeconfig", str(api.kubeconfig)),
-        *(f"--httpAddr=127.0.0.1:{_READY}", "--httpsAddr=127.0.0.1:15017", f"--monitoringAddr=:{_METRICS}"),
+        *(f"--httpAddr=127.0.0.1:{_READY}", "--httpsAddr=127.0.0.1:15017", "--monitoringAddr=127.0.0.1:15014"),
         *(f"--grpcAddr=127.0.0.1:{_XDS}", "--secureGRPCAddr=127.0.0.1:15012"),
         *("--domain", "cluster.local", "--namespace", SYSTEM, "--log_output_level=default:info"),
     ]
     sandbox.start("istiod", command, environment)
     sandbox.wait("istiod", lambda: get("127.0.0.1", _READY, "/ready") == http.HTTPStatus.OK)
-    _pod(
-        api,
-        "istiod-0",
-        SYSTEM,
-        {"app": "istiod"},
-        {"containers": [{"name": "discovery", "image": "i"}]},
-        sandbox.address(),
-    )
 
 
 def refusals(sandbox: Sandbox) -> list[str]:
@@ -154,11 +144,15 @@ class Proxy:
 
     def _run_pod(self, template: Any, address: str) -> None:
         """What the Deployment's controller, the scheduler and the kubelet would do."""
+        labels = {"name": self._pod, "namespace": self._namespace, "labels": template["metadata"]["labels"]}
         spec = {**template["spec"], "nodeName": "node-0"}
-        _pod(self._api, self._pod, self._namespace, template["metadata"]["labels"], spec, address)
+        self._api.create({"apiVersion": "v1", "kind": "Pod", "metadata": labels, "spec": spec})
+        conditions = [{"type": "Ready", "status": "True"}]
+        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}
+        self._api.patch_status("pod", self._pod, self._namespace, status)
 
     def _listens(self) -> bool:
-        return any(not line.startswith(b"stats::") for line in self._admin("/listeners").splitlines())
+        return len(self._admin("/listeners")) > 0
 
     def _admin(self, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", _ADMIN, timeout=20)
@@ -205,55 +199,21 @@ class Proxy:
                 },
             },
             "static_resources": {
-                "listeners": [_metrics(address)],
                 "clusters": [
-                    {"name": "own", "connect_timeout": "1s", "load_assignment": _own()},
                     {
                         "name": "xds-grpc",
                         "type": "STATIC",
                         "connect_timeout": "1s",
                         "typed_extension_protocol_options": {kind: http2},
                         "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": here}]},
-                    },
-                ],
+                    }
+                ]
             },
         }
 
 
 def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def _pod(api: Api, name: str, namespace: str, labels: dict[str, str], spec: Any, address: str) -> None:
-    """A pod that runs, as the kubelet would report it."""
-    metadata = {"name": name, "namespace": namespace, "labels": labels}
-    api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    conditions = [{"type": "Ready", "status": "True"}]
-    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}
-    api.patch_status("pod", name, namespace, status)
-
-
-def _own() -> dict[str, Any]:
-    """The proxy's own admin port."""
-    return {"cluster_name": "own", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(_ADMIN)}}]}]}
-
-
-def _metrics(address: str) -> dict[str, Any]:
-    """Where others read its metrics; Istio's own bootstrap has this listener too."""
-    action = {"cluster": "own", "timeout": "0s"}
-    route = {"name": "stats", "match": {"prefix": "/stats/prometheus"}, "route": action}
-    kind = "type.googleapis.com/envoy.extensions.filters"
-    manager = {
-        "@type": f"{kind}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "stats",
-        "route_config": {"virtual_hosts": [{"name": "stats", "domains": ["*"], "routes": [route]}]},
-        "http_filters": [
-            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{kind}.http.router.v3.Router"}}
-        ],
-    }
-    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-    place = {"socket_address": {"address": address, "port_value": _PROXY_METRICS}}
-    return {"name": "stats", "address": place, "filter_chains": [{"filters": filters}]}
 
 
 def _settings(name: str, data: dict[str, str]) -> dict[str, Any]:
