@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
 from routegen_router import config
@@ -43,6 +45,7 @@ def test_everything_that_routes_yaml_says_about_choosing_reaches_the_router() ->
         paths=("/v1/completions",),
         max_body_bytes=1 << 20,
         max_inflight_bytes=64 << 20,
+        workers=1,
         models=Models(interval=20.0, timeout=3.0, unknown="allow"),
         backends=(
             Backend(
@@ -98,3 +101,19 @@ def test_everything_that_routes_yaml_says_about_choosing_reaches_the_router() ->
     )
     assert made == expected
     assert config.load(config.dump(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("router", "memory"),
+    [
+        ("{}", "1Gi"),
+        ("{workers: 2}", "1280Mi"),
+        ("{workers: 3, maxInflightBytes: 512Mi}", "2304Mi"),
+        ("{workers: 2, resources: {limits: {memory: 3Gi}}}", "3Gi"),
+    ],
+)
+def test_the_default_limit_on_memory_is_enough_for_the_workers_and_their_bodies(router: str, memory: str) -> None:
+    backends = "backends: {a: {service: {name: a, port: 80}}, b: {service: {name: b, port: 80}}}"
+    head = "apiVersion: routegen/v1alpha1\nkind: InferenceRoutes\nmetadata: {name: q}\n"
+    plan = compile_text(f"{head}spec:\n  router: {router}\n  {backends}\n", "routes.yaml")
+    assert dict(dict(plan.router.resources)["limits"])["memory"] == memory

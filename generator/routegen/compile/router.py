@@ -22,6 +22,10 @@ _LONGEST = 4
 the bound, another is on its way to a reader, and both stand there too."""
 _OWN_MEMORY = 160 * _MIB
 """Of a process that decides and its readers, without any body."""
+_STEP = 256 * _MIB
+"""What a default limit that isn't enough is raised to a multiple of …"""
+_MOST = 4096 * _MIB
+"""… up to here; more is somebody's own decision."""
 _FIRST = 64 * _MIB
 """Of the first process, where there are workers."""
 
@@ -36,6 +40,8 @@ def compile_router(spec: Spec, target: Target, findings: Findings, *, deployed: 
     if router.failure.backend is not None:
         findings.one_backend((*path, "failure", "backend"), router.failure.backend)
     count = workers(router, target)
+    limits = dict(router.resources.limits)
+    needed = _memory(router, size(spec.max_body_bytes), count)
     if size(router.max_inflight_bytes) // count < size(spec.max_body_bytes):
         each = f", shared by {count} workers," if count > 1 else ""
         findings.add(
@@ -44,8 +50,10 @@ def compile_router(spec: Spec, target: Target, findings: Findings, *, deployed: 
             + (" for each" if each else "")
             + ": that body never fits",
         )
+    elif "limits" not in router.resources.model_fields_set and size(limits["memory"]) < needed <= _MOST:
+        limits["memory"] = f"{-(-needed // _STEP) * _STEP // _MIB}Mi"
     elif target.capabilities.deploys_router:
-        _check_memory(router, size(spec.max_body_bytes), count, path, findings)
+        _check_memory(router, needed, spec.max_body_bytes, count, path, findings)
     findings.no_twins((*path, "addresses"), router.addresses)
     if any(address.startswith("unix:") for address in router.addresses) and any(map(_is_dns, router.addresses)):
         findings.add((*path, "addresses"), "unix: addresses can't stand beside DNS names; use IP addresses")
@@ -54,7 +62,7 @@ def compile_router(spec: Spec, target: Target, findings: Findings, *, deployed: 
         replicas=router.replicas,
         resources=tuple(
             (kind, tuple(amounts.items()))
-            for kind, amounts in (("requests", router.resources.requests), ("limits", router.resources.limits))
+            for kind, amounts in (("requests", router.resources.requests), ("limits", limits))
         ),
         addresses=places(router, count, path, findings),
         workers=count,
@@ -89,19 +97,21 @@ def _is_dns(address: str) -> bool:
     return not address.startswith("unix:") and not is_ip(host_port(address)[0])
 
 
-def _check_memory(router: RouterSpec, longest: int, count: int, path: Path, findings: Findings) -> None:
-    """A router that may hold more than its limit is killed before it can refuse."""
-    limit = router.resources.limits.get("memory")
-    if limit is None or not is_size(limit):
-        return
+def _memory(router: RouterSpec, longest: int, count: int) -> int:
+    """What a router's pod may need, in bytes."""
     inflight = size(router.max_inflight_bytes)
     bodies = _COPIES * (inflight + inflight // 8)  # small requests may use an eighth more
-    needed = bodies + count * (_OWN_MEMORY + _LONGEST * longest) + (_FIRST if count > 1 else 0)
-    if size(limit) < needed:
+    return bodies + count * (_OWN_MEMORY + _LONGEST * longest) + (_FIRST if count > 1 else 0)
+
+
+def _check_memory(router: RouterSpec, needed: int, longest: str, count: int, path: Path, findings: Findings) -> None:
+    """A router that may hold more than its limit is killed before it can refuse."""
+    limit = router.resources.limits.get("memory")
+    if limit is not None and is_size(limit) and size(limit) < needed:
         several = f" and {count} workers" if count > 1 else ""
         findings.add(
             (*path, "resources", "limits", "memory"),
             f"{limit} is less than the {-(-needed // _MIB)}Mi that a router with maxInflightBytes"
-            f" {router.max_inflight_bytes}{several} may need where bodies have {-(-longest // _MIB)}Mi; raise it, or"
-            " the router dies",
+            f" {router.max_inflight_bytes}{several} may need where bodies have {-(-size(longest) // _MIB)}Mi; raise it,"
+            " or the router dies",
         )

@@ -133,7 +133,10 @@ class ResourcesSpec(Model):
     requests: dict[Text, Quantity] = Field(
         {"cpu": "250m", "memory": "256Mi"}, description="Resource -> quantity that is reserved."
     )
-    limits: dict[Text, Quantity] = Field({"memory": "1Gi"}, description="Resource -> quantity that is the most.")
+    limits: dict[Text, Quantity] = Field(
+        {"memory": "1Gi"},
+        description="Resource -> quantity that is the most. The default grows with workers and maxInflightBytes.",
+    )
 
 
 class RouterSpec(Model):
