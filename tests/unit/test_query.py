@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from urllib.parse import parse_qsl
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routegen.compile import compile_text
 from routegen.emit.router_config import router_config
@@ -80,3 +85,41 @@ def test_what_it_names_must_be_one_thing(parameters: str, expected: str) -> None
 def test_a_long_query_costs_what_it_weighs() -> None:
     found, twice = query.read("&".join(f"a{index}={index}" for index in range(20_000)) + "&engine=x", {"engine"})
     assert (found, twice) == ({"engine": "x"}, None)
+
+
+NAMES = ("model", "engine", "a b", "x%y", "ü", "e=f")
+PIECES = st.sampled_from(
+    [*NAMES, *"&=+%v", "%6d", "%6D", "odel", "%65ngine", "a+b", "a%20b", "x%25y", "%C3%bc", "e%3Df", "%ff"]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_parameters_are_found_as_the_standard_library_finds_them(text: str) -> None:
+    expected: dict[str, str] = {}
+    twice = None
+    for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
+        if name in NAMES:
+            twice = twice or (name if name in expected else None)
+            expected.setdefault(name, value)
+    found, again = query.read(text, NAMES)
+    assert again == twice
+    assert found.items() <= expected.items() if twice else found == expected
+
+
+@pytest.mark.parametrize("piece", ["a&", "%61&", "model%&", "%6d%6f%64%65%6c%6c&", "mode=&", "model=&"])
+def test_parameters_that_nobody_reads_are_passed_over_in_one_search(piece: str) -> None:
+    text = piece * (60_000 // len(piece)) + "engine=vllm"
+    calls = 0
+
+    def called(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event.endswith("call")
+
+    query.read(text, NAMES)  # the pattern is made once
+    sys.setprofile(called)
+    try:
+        found, twice = query.read(text, NAMES)
+    finally:
+        sys.setprofile(None)
+    assert (found, twice) == (({"engine": "vllm"}, None) if piece != "model=&" else ({"model": ""}, "model"))
+    assert calls < 50
