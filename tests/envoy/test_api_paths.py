@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,16 @@ def test_the_anthropic_client_reaches_the_engine_that_it_names(running: Gateway,
         model="both", messages=HELLO, extra_body={"inference_server": engine}
     )
     assert counted.input_tokens == whole.usage.input_tokens == 3
+
+
+def test_a_message_that_a_client_compressed_arrives_as_it_was(running: Gateway) -> None:
+    running.forget()
+    body = json.dumps({"model": "only-b", "max_tokens": 8, "messages": HELLO}).encode()
+    packed = [("content-type", "application/json"), ("content-encoding", "gzip")]
+    reply = running.request("POST", "/v1/messages", gzip.compress(body), packed)
+    assert (reply.status, reply.header("x-inference-server")) == (200, "b")
+    [received] = running.engines["b"].recorder.generations()
+    assert received.body == body
 
 
 def test_refusals_have_anthropics_shape_and_its_clients_errors(running: Gateway) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import openai
 import pytest
 
 from support.encoded import encoded
@@ -68,6 +69,16 @@ def test_a_form_reaches_its_engine_byte_for_byte(gate: Gateway, body: bytes) -> 
     [received] = gate.engines["sglang"].recorder.generations()
     assert received.body == body
     assert received.header("content-type") == (FORM,)
+    assert sum(gate.reached().values()) == 1
+
+
+def test_the_form_of_openais_client_reaches_the_engine_that_serves_the_model(gate: Gateway) -> None:
+    """The mock engines answer 404 to this path, after they have received it."""
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{gate.port}/v1", api_key="unused", max_retries=0)
+    with pytest.raises(openai.NotFoundError):
+        client.audio.transcriptions.create(model="whisper", file=("speech.wav", SOUND[:MIB]))
+    [received] = gate.engines["sglang"].recorder.generations()
+    assert SOUND[:MIB] in received.body
     assert sum(gate.reached().values()) == 1
 
 
