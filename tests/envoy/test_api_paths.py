@@ -106,8 +106,8 @@ def test_other_paths_keep_openais_shape(running: Gateway) -> None:
 
 def test_a_router_that_is_down_is_told_in_anthropics_shape() -> None:
     with gateway(ROUTES, MODELS, routers=["127.0.0.1:1"]) as started:
-        with pytest.raises(anthropic.APIStatusError) as down:
-            client(started).messages.create(model="both", max_tokens=8, messages=HELLO)
+        with client(started) as asking, pytest.raises(anthropic.APIStatusError) as down:
+            asking.messages.create(model="both", max_tokens=8, messages=HELLO)
         assert (down.value.status_code, error_type(down.value.body)) == (503, "overloaded_error")
         assert started.post({"model": "both"}).code == "router_unavailable"
 

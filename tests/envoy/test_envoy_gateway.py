@@ -230,7 +230,8 @@ def test_where_nobody_removes_it_and_the_router_fails_the_clients_header_chooses
         assert gateway.router is not None
         gateway.router.stop(signal.SIGKILL)
         gateway.forget()
-        assert gateway.post(asked, headers=forged("vllm")).status == 503
+        # 504 where a busy machine takes longer than the deadline to see that nobody is there
+        assert gateway.post(asked, headers=forged("vllm")).status in {503, 504}
         assert gateway.post(asked).status == 200
         assert gateway.reached() == {"vllm": 0, "sglang": 1}
     with fake_router("aborts") as address, at_work(version, plan, address) as gateway:

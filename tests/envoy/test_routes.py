@@ -28,7 +28,7 @@ spec:
   gateway: {target: envoy}
   router: {maxInflightBytes: 40Mi}
   passthrough:
-    - {path: /tokenize, method: POST, backend: vllm}
+    - {path: /own/words, method: POST, backend: vllm}
     - {path: /files/*, method: GET, backend: sglang}
   backends:
     vllm: {endpoints: [127.0.0.1:8001], ownedBy: vllm}
@@ -123,7 +123,7 @@ def test_a_refusal_is_the_routers_own_and_names_no_engine(
         ("POST", "/v1%2Fchat/completions"),
         ("POST", "/v1/models"),
         ("GET", "/metrics"),
-        ("GET", "/tokenize"),
+        ("GET", "/own/words"),
         ("GET", "/files/..%2fadmin"),
         ("GET", "/files/%5c"),
         ("GET", "/"),
@@ -152,7 +152,7 @@ def test_the_router_lists_the_models_with_their_true_owners(gate: Gateway) -> No
 
 def test_passthrough_reaches_its_engine_unread_and_says_so(gate: Gateway) -> None:
     body = bytes(range(256)) * 8192  # 2 MiB, not JSON, and not buffered
-    reply = gate.request("POST", "/tokenize?q=%2F", body, [("x-engine", "sglang")])
+    reply = gate.request("POST", "/own/words?q=%2F", body, [("x-engine", "sglang")])
     assert reply.status == 404  # the mock engine's own answer, untouched
     assert b"error" not in reply.body
     assert reply.header("x-inference-server") == "vllm"
@@ -239,8 +239,8 @@ def test_the_access_log_tells_the_decision_and_no_query_string(gate: Gateway) ->
     assert int(decided["router_body_us"]) > 0
     refused = logged(gate.post({"model": "nobody"}, headers=[("authorization", "Bearer secret")]))
     assert (refused["route"], refused["backend"], refused["reject"]) == ("waiting", None, "model_not_found")
-    unread = logged(gate.request("POST", "/tokenize", b"secret"))
-    assert (unread["route"], unread["rule"], unread["backend"]) == ("passthrough/tokenize", None, "vllm")
+    unread = logged(gate.request("POST", "/own/words", b"secret"))
+    assert (unread["route"], unread["rule"], unread["backend"]) == ("passthrough/own/words", None, "vllm")
     assert "secret" not in json.dumps([decided, refused, unread])
 
 

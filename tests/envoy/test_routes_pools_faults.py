@@ -14,7 +14,10 @@ from support.fake_router import fake_router
 from support.pools import CLOSED, HOST, ROUTES, pool
 
 OPEN = Picker((), fail_open=True)
-SPLIT = ROUTES + "  rules: [{body: inference_server}, {split: {pool: 1000000, other: 0.001}}]\n"
+SPLIT = (
+    ROUTES.replace("{m: m, nickname: m}", "[m]")
+    + "  rules: [{body: inference_server}, {split: {pool: 1000000, other: 0.001}}]\n"
+)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

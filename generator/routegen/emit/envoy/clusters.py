@@ -93,10 +93,13 @@ def _pair_cluster(first: str, second: str) -> cluster.Cluster:
     )
 
 
-@cache
 def circuit_breakers() -> cluster.CircuitBreakers:
     """Bounds for what is busy for minutes."""
-    most = limits.PARALLEL
+    return _bounds(limits.PARALLEL)
+
+
+@cache
+def _bounds(most: int) -> cluster.CircuitBreakers:
     # Requests are counted. At a bound on connections they would queue, and twice as many could wait.
     thresholds = cluster.CircuitBreakersThresholds(
         max_connections=2 * most, max_pending_requests=most, max_requests=most, max_retries=1000
