@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import openai
 import pytest
 
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
+from support.sdk import anthropic_client, openai_client
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -36,7 +36,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Gateway]:
 
 
 def client(running: Gateway) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=f"http://127.0.0.1:{running.port}", api_key="unused", max_retries=0)
+    return anthropic_client(running.port)
 
 
 @pytest.mark.parametrize(("engine", "owner"), [("a", "vllm"), ("b", "sglang")])
@@ -106,8 +106,8 @@ def test_other_paths_keep_openais_shape(running: Gateway) -> None:
 
 def test_a_router_that_is_down_is_told_in_anthropics_shape() -> None:
     with gateway(ROUTES, MODELS, routers=["127.0.0.1:1"]) as started:
-        with client(started) as asking, pytest.raises(anthropic.APIStatusError) as down:
-            asking.messages.create(model="both", max_tokens=8, messages=HELLO)
+        with pytest.raises(anthropic.APIStatusError) as down:
+            client(started).messages.create(model="both", max_tokens=8, messages=HELLO)
         assert (down.value.status_code, error_type(down.value.body)) == (503, "overloaded_error")
         assert started.post({"model": "both"}).code == "router_unavailable"
 
@@ -136,7 +136,7 @@ def test_what_only_one_engine_serves_is_for_the_operator_to_open(running: Gatewa
 
 
 def test_the_openai_client_through_the_gateway(running: Gateway) -> None:
-    through = openai.OpenAI(base_url=f"http://127.0.0.1:{running.port}/v1", api_key="unused", max_retries=0)
+    through = openai_client(running.port)
     chat = through.chat.completions.create(model="only-b", messages=HELLO)
     assert (chat.choices[0].message.content or "").startswith("sglang/only-b:")
     chunks = through.chat.completions.create(model="only-a", messages=HELLO, stream=True)

@@ -13,6 +13,7 @@ import pytest
 from routegen.plan import Plan
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
+from support.sdk import openai_client
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -80,7 +81,7 @@ def test_without_a_name_nobody_is_asked(gate: Gateway, method: str) -> None:
 
 
 def test_the_openai_client_goes_on(gate: Gateway) -> None:
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{gate.port}/v1", api_key="unused", max_retries=0)
+    client = openai_client(gate.port)
     ident, named = made_by(gate, "b"), {"x-engine": "b"}
     assert client.responses.retrieve(ident, extra_headers=named).id == ident
     assert client.responses.cancel(ident, extra_headers=named).id == ident

@@ -24,6 +24,7 @@ import urllib3
 
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
+from support.sdk import openai_client
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -61,7 +62,7 @@ def with_urllib3(port: int, body: bytes, headers: Headers) -> str:
 
 def with_openai(port: int, body: bytes, headers: Headers) -> str:
     """On httpx."""
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="k", max_retries=0, timeout=30)
+    client = openai_client(port, timeout=30)
     with client, pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(model="m", messages=[], user="x" * len(body), extra_headers=headers)
     return f"{caught.value.status_code} {caught.value.code}"

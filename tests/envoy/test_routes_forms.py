@@ -12,6 +12,7 @@ from support.encoded import encoded
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
 from support.multipart import FORM, field, file, form
+from support.sdk import openai_client
 
 MIB = 1 << 20
 PATH = "/v1/audio/transcriptions"
@@ -74,7 +75,7 @@ def test_a_form_reaches_its_engine_byte_for_byte(gate: Gateway, body: bytes) -> 
 
 def test_the_form_of_openais_client_reaches_the_engine_that_serves_the_model(gate: Gateway) -> None:
     """The mock engines answer 404 to this path, after they have received it."""
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{gate.port}/v1", api_key="unused", max_retries=0)
+    client = openai_client(gate.port)
     with pytest.raises(openai.NotFoundError):
         client.audio.transcriptions.create(model="whisper", file=("speech.wav", SOUND[:MIB]))
     [received] = gate.engines["sglang"].recorder.generations()

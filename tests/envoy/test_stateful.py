@@ -9,6 +9,7 @@ import pytest
 
 from support.envoy import VERSIONS
 from support.gateway import Gateway, gateway
+from support.sdk import openai_client
 
 ROUTES = """\
 apiVersion: routegen/v1alpha1
@@ -38,7 +39,7 @@ def two(request: pytest.FixtureRequest) -> Iterator[Gateway]:
 
 
 def client(running: Gateway) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{running.port}/v1", api_key="unused", max_retries=0)
+    return openai_client(running.port)
 
 
 def test_a_follow_up_continues_where_the_client_says(two: Gateway) -> None:
