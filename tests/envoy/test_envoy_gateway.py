@@ -42,9 +42,6 @@ spec:
 """
 MODELS = {"vllm": ["llama", "org/qwen"], "sglang": ["llama"]}
 
-UNAVAILABLE = {"router_unavailable", "gateway_timeout"}
-"""503, or 504 where Envoy has not seen by the deadline that no router is there: it retries, a second at a time."""
-
 
 def at_work(version: str, plan: Plan, instead: str | None = None, **more: Any) -> AbstractContextManager[Gateway]:
     """The two engines with their router and an Envoy in front."""
@@ -159,8 +156,8 @@ def test_without_the_router_nothing_reaches_an_engine(version: str) -> None:
         assert gateway.router is not None
         gateway.router.stop(signal.SIGKILL)
         for body in ({"model": "llama"}, {"model": "llama", "inference_server": "vllm"}):
-            assert gateway.post(body, headers=forged("sglang")).code in UNAVAILABLE
-        assert gateway.request("GET", "/v1/models").code in UNAVAILABLE
+            assert gateway.post(body, headers=forged("sglang")).code == "router_unavailable"
+        assert gateway.request("GET", "/v1/models").code == "router_unavailable"
         assert gateway.reached() == {"vllm": 0, "sglang": 0}
 
 
@@ -233,8 +230,7 @@ def test_where_nobody_removes_it_and_the_router_fails_the_clients_header_chooses
         assert gateway.router is not None
         gateway.router.stop(signal.SIGKILL)
         gateway.forget()
-        # 504 where a busy machine takes longer than the deadline to see that nobody is there
-        assert gateway.post(asked, headers=forged("vllm")).status in {503, 504}
+        assert gateway.post(asked, headers=forged("vllm")).status == 503
         assert gateway.post(asked).status == 200
         assert gateway.reached() == {"vllm": 0, "sglang": 1}
     with fake_router("aborts") as address, at_work(version, plan, address) as gateway:
@@ -257,7 +253,7 @@ def test_a_router_that_says_nothing_leaves_the_request_undecided(version: str) -
 def test_a_router_that_fails_is_503_and_nothing_of_its_error_is_shown(version: str) -> None:
     with fake_router("aborts") as address, at_work(version, two_engines(), address) as gateway:
         reply = gateway.post({"model": "llama", "inference_server": "vllm"}, headers=forged("vllm"))
-        assert reply.code in UNAVAILABLE
+        assert (reply.status, reply.code) == (503, "router_unavailable")
         assert b"prompt" not in reply.body
         assert gateway.reached() == {"vllm": 0, "sglang": 0}
 
@@ -267,7 +263,7 @@ def test_while_no_router_has_an_address_the_answer_is_503_and_says_why(version: 
     with at_work(version, two_engines(), "") as gateway:
         for method, path in (("POST", "/v1/chat/completions"), ("GET", "/v1/models")):
             reply = gateway.request(method, path, b"{}", forged("vllm"))
-            assert (reply.code in UNAVAILABLE, reply.header(HEADER)) == (True, None)
+            assert (reply.status, reply.code, reply.header(HEADER)) == (503, "router_unavailable", None)
         assert gateway.reached() == {"vllm": 0, "sglang": 0}
 
 

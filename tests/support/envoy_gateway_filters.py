@@ -162,4 +162,15 @@ def _retries(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def retry_policy(retry: Mapping[str, Any]) -> dict[str, Any]:
     """Envoy's form of a policy's ``retry``, for a route or for a call of the router."""
-    return {"retry_on": ",".join(retry["retryOn"]["triggers"]), "num_retries": retry["numRetries"]}
+    policy = {"retry_on": ",".join(retry["retryOn"]["triggers"]), "num_retries": retry["numRetries"]}
+    if (pause := retry.get("perRetry", {}).get("backOff")) is not None:
+        policy["retry_back_off"] = {
+            "base_interval": _interval(pause["baseInterval"]),
+            "max_interval": _interval(pause["maxInterval"]),
+        }
+    return policy
+
+
+def _interval(milliseconds: str) -> str:
+    """``10ms`` as Envoy writes it."""
+    return f"{int(milliseconds.removesuffix('ms')) / 1000:g}s"

@@ -120,9 +120,11 @@ def _extension_policy(
             # Well below the message's own: where a node is gone without a word, there is time to ask another router.
             "timeout": {"tcp": {"connectTimeout": _seconds(limits.CONNECT)}},
             # A decision has no side effects, so it may be asked for again: once more than it takes to throw out the
-            # instance that failed.
+            # instance that failed. At once: Envoy's own back-off for such calls begins at a second, and three of them
+            # take longer than a decision may.
             "retry": {
                 "numRetries": 3,
+                "perRetry": {"backOff": {"baseInterval": "10ms", "maxInterval": "50ms"}},
                 "retryOn": {"triggers": ["connect-failure", "refused-stream", "reset", "unavailable"]},
             },
         },
