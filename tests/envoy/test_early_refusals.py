@@ -6,18 +6,16 @@ reads what has come when it can't write any more, sees the answer.
 
 from __future__ import annotations
 
-import asyncio
 import http.client
-import io
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import aiohttp
 import openai
 import pytest
 import urllib3
@@ -68,18 +66,6 @@ def with_openai(port: int, body: bytes, headers: Headers) -> str:
     return f"{caught.value.status_code} {caught.value.code}"
 
 
-def with_aiohttp(port: int, body: bytes, headers: Headers) -> str:
-    async def send() -> str:
-        url = f"http://127.0.0.1:{port}{PATH}"
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url, data=io.BytesIO(body), headers=headers) as answer,
-        ):
-            return told(answer.status, await answer.read())
-
-    return asyncio.run(send())
-
-
 def with_http_client(port: int, body: bytes, headers: Headers) -> str:
     """The answer is there although sending failed; a program that doesn't look for it sees a reset."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -117,7 +103,7 @@ CURL = ("-sS", "--max-time", "30", "-w", " %{http_code}", "--data-binary", "DATA
 CALLS: dict[str, Callable[[int, bytes, Headers], str]] = {
     "urllib3": with_urllib3,
     "openai": with_openai,
-    "aiohttp": with_aiohttp,
+    "aiohttp": program(sys.executable, CLIENTS / "upload.py", "URL", "FILE"),
     "http.client": with_http_client,
     "curl": program("curl", *CURL),
     "curl without 100-continue": program("curl", "-H", "expect:", *CURL),
